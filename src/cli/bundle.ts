@@ -1,0 +1,69 @@
+/** Sluice's Worker as modules for the runtime: bundled from the sources, or read from the build of a package. */
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { PACKAGE_ROOT } from "./package.ts";
+
+export interface Bundle {
+  /** The main module first. */
+  readonly modules: { type: "ESModule" | "CompiledWasm"; path: string; contents: string | Uint8Array }[];
+  /** Identifies the code. */
+  readonly build: string;
+}
+
+/** Workers that the package is made of, by their entry file below src/. */
+export const WORKERS = { sluice: "index.ts", validator: "validator.ts" } as const;
+export type WorkerEntry = keyof typeof WORKERS;
+
+export async function loadBundle(entry: WorkerEntry): Promise<Bundle> {
+  const source = join(PACKAGE_ROOT, "src", WORKERS[entry]);
+  return existsSync(source) ? bundleWorker(source) : readBuild(join(PACKAGE_ROOT, "dist", entry));
+}
+
+export async function bundleWorker(entryPoint: string): Promise<Bundle> {
+  const { build } = await import("esbuild");
+  const wasm = new Map<string, string>();
+  const result = await build({
+    entryPoints: [entryPoint],
+    bundle: true,
+    write: false,
+    format: "esm",
+    target: "es2024",
+    conditions: ["workerd", "worker", "import"],
+    external: ["cloudflare:*", "node:*"],
+    logLevel: "silent",
+    plugins: [
+      {
+        name: "wasm-modules",
+        setup({ onResolve }) {
+          onResolve({ filter: /\.wasm$/ }, ({ path, resolveDir }) => {
+            const name = basename(path);
+            wasm.set(name, join(resolveDir, path));
+            return { path: `./${name}`, external: true };
+          });
+        },
+      },
+    ],
+  });
+  const code = result.outputFiles[0]?.text ?? "";
+  const extra = [...wasm].map(async ([name, file]) => wasmModule(name, await readFile(file)));
+  return toBundle(code, await Promise.all(extra));
+}
+
+async function readBuild(folder: string): Promise<Bundle> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith(".wasm"));
+  const extra = names.map(async (name) => wasmModule(name, await readFile(join(folder, name))));
+  return toBundle(await readFile(join(folder, "index.js"), "utf8"), await Promise.all(extra));
+}
+
+function wasmModule(path: string, contents: Uint8Array) {
+  return { type: "CompiledWasm" as const, path, contents };
+}
+
+function toBundle(code: string, extra: Bundle["modules"]): Bundle {
+  return {
+    modules: [{ type: "ESModule", path: "index.js", contents: code }, ...extra],
+    build: createHash("sha256").update(code).digest("hex").slice(0, 12),
+  };
+}

@@ -1,0 +1,99 @@
+/** Where the server is and where its data are: flags, then variables, then defaults. */
+import { type Command, InvalidArgumentError, Option } from "commander";
+
+export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+
+/** Settings of `sluice serve`. */
+export interface ServeConfig {
+  readonly host: string;
+  readonly trafficPort: number;
+  readonly controlPort: number;
+  readonly dataDir: string;
+  readonly apiToken?: string;
+  readonly accountId: string;
+  readonly domain: string;
+  readonly addressHeader: string;
+  readonly log: (typeof LOG_LEVELS)[number];
+  readonly demo: boolean;
+}
+
+export function addServeOptions(command: Command): Command {
+  return command
+    .addOption(dataDirOption())
+    .addOption(
+      new Option("--host <address>", "address of both listeners").env("SLUICE_HOST").default("127.0.0.1"),
+    )
+    .addOption(portOption("--traffic-port <port>", "listener for end users", "SLUICE_TRAFFIC_PORT", 8787))
+    .addOption(portOption("--control-port <port>", "listener for operators", "SLUICE_CONTROL_PORT", 8788))
+    .addOption(
+      new Option(
+        "--api-token <token>",
+        "the admin token (default: made on first start, kept in the data folder)",
+      )
+        .env("SLUICE_API_TOKEN")
+        .argParser((value) => {
+          if (!/^\S{8,}$/.test(value))
+            throw new InvalidArgumentError("use at least 8 characters and no spaces");
+          return value;
+        }),
+    )
+    .addOption(
+      new Option("--account-id <id>", "the account in API paths")
+        .env("SLUICE_ACCOUNT_ID")
+        .default("sluice")
+        .argParser((value) => {
+          if (!/^[A-Za-z0-9_-]+$/.test(value)) throw new InvalidArgumentError("use letters, digits, - and _");
+          return value;
+        }),
+    )
+    .addOption(
+      new Option("--domain <name>", "Workers are served at <worker>.<domain>")
+        .env("SLUICE_DOMAIN")
+        .default("localhost")
+        .argParser((value) => {
+          if (!/^[a-z0-9-]+(\.[a-z0-9-]+)*$/i.test(value)) {
+            throw new InvalidArgumentError("use a hostname without a port");
+          }
+          return value.toLowerCase();
+        }),
+    )
+    .addOption(
+      new Option(
+        "--address-header <name>",
+        "header with the client's address, set by your own proxy; a request without a key is split by it",
+      )
+        .env("SLUICE_ADDRESS_HEADER")
+        .default("")
+        .argParser((value) => {
+          if (!/^[A-Za-z0-9-]*$/.test(value)) throw new InvalidArgumentError("use the name of a header");
+          return value;
+        }),
+    )
+    .addOption(
+      new Option("--log <level>", "least level to log").env("SLUICE_LOG").choices(LOG_LEVELS).default("info"),
+    )
+    .option("--no-demo", "do not deploy the example Worker on the first start");
+}
+
+export function dataDirOption(): Option {
+  return new Option("--data-dir <folder>", "everything that lasts").env("SLUICE_DATA_DIR").default(".sluice");
+}
+
+function portOption(flags: string, description: string, variable: string, fallback: number): Option {
+  return new Option(flags, description)
+    .env(variable)
+    .default(fallback)
+    .argParser((value) => {
+      const port = Number(value);
+      if (!Number.isInteger(port) || port < 1 || port > 65535) {
+        throw new InvalidArgumentError("use a port from 1 to 65535");
+      }
+      return port;
+    });
+}
+
+/** The address under which this machine reaches a listener. */
+export function originOf(host: string, port: number): string {
+  const reachable = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
+  return `http://${reachable.includes(":") ? `[${reachable}]` : reachable}:${port}`;
+}

@@ -1,0 +1,110 @@
+/** The data folder: its lock, its token, and where the running server can be reached. */
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** Written while a server runs on the folder. */
+export interface ServerFile {
+  readonly pid: number;
+  /** The runtime's process: it survives a kill -9 of ours and must not write beside its successor. */
+  readonly runtime_pid: number;
+  readonly traffic: string;
+  readonly control: string;
+  readonly account_id: string;
+}
+
+/** A mistake of the person who called: printed without a stack. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** Time that the runtime of a server that died gets to finish its requests before it is killed, in ms. */
+const ORPHAN_GRACE_MS = 5_000;
+
+export class DataDir {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = resolve(path);
+  }
+
+  /** Creates the folder, readable for its owner only. Says whether it was empty. */
+  create(): { readonly fresh: boolean } {
+    const fresh = !existsSync(this.path) || readdirSync(this.path).length === 0;
+    mkdirSync(this.path, { recursive: true, mode: 0o700 });
+    return { fresh };
+  }
+
+  /** Makes sure that nothing else writes here: refuses beside a living server, ends what a dead one left behind. */
+  async takeOver(): Promise<void> {
+    const left = this.readServer();
+    if (left === undefined) return;
+    if (left.pid !== process.pid && commandOf(left.pid)?.includes("sluice")) {
+      throw new UsageError(
+        `A server with process id ${left.pid} uses ${this.path} already (${left.control}). Stop it, or name another folder with --data-dir.`,
+      );
+    }
+    if (commandOf(left.runtime_pid)?.includes("workerd")) await end(left.runtime_pid);
+    this.removeServer();
+  }
+
+  /** The token kept here, made on the first call. */
+  token(): { readonly token: string; readonly isNew: boolean } {
+    const kept = this.readToken();
+    if (kept !== undefined) return { token: kept, isNew: false };
+    const token = randomBytes(24).toString("base64url");
+    writeFileSync(this.#tokenFile, `${token}\n`, { mode: 0o600 });
+    return { token, isNew: true };
+  }
+
+  readToken(): string | undefined {
+    return existsSync(this.#tokenFile) ? readFileSync(this.#tokenFile, "utf8").trim() : undefined;
+  }
+
+  readServer(): ServerFile | undefined {
+    try {
+      return JSON.parse(readFileSync(this.#serverFile, "utf8"));
+    } catch {
+      return undefined;
+    }
+  }
+
+  writeServer(server: ServerFile): void {
+    writeFileSync(`${this.#serverFile}.new`, JSON.stringify(server), { mode: 0o600 });
+    renameSync(`${this.#serverFile}.new`, this.#serverFile);
+  }
+
+  removeServer(): void {
+    rmSync(this.#serverFile, { force: true });
+  }
+
+  get #tokenFile(): string {
+    return join(this.path, "token");
+  }
+
+  get #serverFile(): string {
+    return join(this.path, "server.json");
+  }
+}
+
+/** The command line of a process; undefined where there is none. */
+function commandOf(pid: number): string | undefined {
+  try {
+    if (process.platform === "linux")
+      return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ") || undefined;
+    return execFileSync("ps", ["-p", String(pid), "-o", "command="], { encoding: "utf8" });
+  } catch {
+    return undefined;
+  }
+}
+
+async function end(pid: number): Promise<void> {
+  process.kill(pid, "SIGTERM");
+  const deadline = Date.now() + ORPHAN_GRACE_MS;
+  while (commandOf(pid) !== undefined) {
+    if (Date.now() > deadline) process.kill(pid, "SIGKILL");
+    await sleep(50);
+  }
+}

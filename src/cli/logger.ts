@@ -1,0 +1,49 @@
+/** The server's log: one JSON object per line, or a short text where a person is watching. */
+import { LOG_LEVELS } from "./config.ts";
+
+type Level = (typeof LOG_LEVELS)[number];
+
+export interface Logger {
+  log(level: Level, event: string, fields?: Readonly<Record<string, unknown>>): void;
+  /** A line that the runtime printed: an event of the Worker's (JSON), or text of somebody's `console.log`. */
+  fromRuntime(level: string, message: string): void;
+}
+
+/** @param pretty text for a terminal instead of JSON */
+export function createLogger(least: Level, pretty: boolean): Logger {
+  const rank = (level: Level) => LOG_LEVELS.indexOf(level);
+
+  function log(level: Level, event: string, fields: Readonly<Record<string, unknown>> = {}): void {
+    if (rank(level) < rank(least)) return;
+    const time = new Date().toISOString();
+    const line = pretty
+      ? `${time.slice(11, 23)} ${level.padEnd(5)} ${event}${Object.entries(fields)
+          .map(([name, value]) => ` ${name}=${typeof value === "string" ? value : JSON.stringify(value)}`)
+          .join("")}`
+      : JSON.stringify({ time, level, event, ...fields });
+    process.stdout.write(`${line}\n`);
+  }
+
+  return {
+    log,
+    fromRuntime(level, message) {
+      const event = parseEvent(message);
+      if (event !== undefined) log(event.level, event.event, event.fields);
+      else log(toLevel(level), "runtime", { message });
+    },
+  };
+}
+
+function parseEvent(message: string) {
+  if (!message.startsWith('{"level":')) return undefined;
+  try {
+    const { level, event, ...fields } = JSON.parse(message);
+    return typeof event === "string" ? { level: toLevel(level), event, fields } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function toLevel(level: string): Level {
+  return (LOG_LEVELS as readonly string[]).includes(level) ? (level as Level) : "info";
+}

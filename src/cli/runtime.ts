@@ -1,0 +1,135 @@
+/**
+ * The workerd process that serves: Miniflare with a direct socket for each side, which keeps its storage and gives
+ * workerd's own speed. Miniflare's entry port stays unused on loopback.
+ */
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { ChildProcess } from "node:child_process";
+import { createHash } from "node:crypto";
+import { subscribe } from "node:diagnostics_channel";
+import { join } from "node:path";
+import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, Response } from "miniflare";
+import { loadBundle } from "./bundle.ts";
+import type { ServeConfig } from "./config.ts";
+import type { Logger } from "./logger.ts";
+import type { Validator } from "./validator.ts";
+
+/** Compatibility date of Sluice's own Workers: the runtime's own date. Versions have theirs. */
+export const COMPATIBILITY_DATE = "2026-11-17";
+/** Time that requests get to finish after SIGTERM, in ms. */
+const DRAIN_MS = 30_000;
+
+export interface RuntimeEvents {
+  /** The process runs, for the first time or after a crash. */
+  readonly started: (pid: number) => void;
+  /** The process ended because `drain` asked it to. */
+  readonly drained: () => void;
+}
+
+export class Runtime {
+  readonly #miniflare: Miniflare;
+  #process: ChildProcess | undefined;
+  #draining = false;
+
+  private constructor(miniflare: Miniflare) {
+    this.#miniflare = miniflare;
+  }
+
+  /** Resolves once both listeners serve. */
+  static async start(
+    config: ServeConfig,
+    token: string,
+    storage: string,
+    validator: Validator,
+    logger: Logger,
+    events: RuntimeEvents,
+  ): Promise<Runtime> {
+    // Miniflare does not show its process. What it spawns from inside this context, restarts included, is it.
+    const context = new AsyncLocalStorage<"serving" | "validating">();
+    const { modules, build } = await loadBundle("sluice");
+    const options = convertV4MiniflareOptions({
+      host: "127.0.0.1",
+      port: 0,
+      cf: false,
+      log: new RuntimeLog(logger),
+      handleStructuredLogs: ({ level, message }) => logger.fromRuntime(level, message),
+      resourcePersistencePath: join(storage, "storage"),
+      name: "sluice",
+      modules,
+      compatibilityDate: COMPATIBILITY_DATE,
+      kvNamespaces: { SLUICE_KV: "sluice" },
+      durableObjects: { REGISTRY: { className: "WorkerRegistry", useSQLite: true } },
+      workerLoaders: { LOADER: {} },
+      serviceBindings: {
+        VALIDATOR: (request: { arrayBuffer(): Promise<ArrayBuffer> }) =>
+          context.run("validating", async () =>
+            Response.json(await validator.inspect(await request.arrayBuffer())),
+          ),
+      },
+      bindings: {
+        SLUICE_DOMAIN: config.domain,
+        SLUICE_TRAFFIC_ORIGIN: `http://${config.domain}:${config.trafficPort}`,
+        SLUICE_ACCOUNT_ID: config.accountId,
+        SLUICE_TOKEN_SHA256: createHash("sha256").update(token).digest("hex"),
+        SLUICE_ADDRESS_HEADER: config.addressHeader,
+        SLUICE_CONTROL_HOST: "",
+        SLUICE_BUILD: build,
+      },
+      unsafeDirectSockets: [
+        { host: config.host, port: config.trafficPort },
+        { host: config.host, port: config.controlPort, entrypoint: "Control" },
+      ],
+    });
+
+    let runtime: Runtime | undefined;
+    let first: ChildProcess | undefined;
+    subscribe("child_process", (message) => {
+      if (context.getStore() !== "serving") return;
+      const child = (message as { process: ChildProcess }).process;
+      if (runtime === undefined) first = child;
+      else runtime.#adopt(child, events);
+    });
+    return context.run("serving", async () => {
+      const miniflare = new Miniflare(options);
+      await miniflare.ready;
+      runtime = new Runtime(miniflare);
+      if (first === undefined) throw new Error("the runtime's process was not seen");
+      runtime.#adopt(first, events);
+      return runtime;
+    });
+  }
+
+  /** Stops listening, lets requests finish, then ends the process: `drained` follows, after `DRAIN_MS` at the latest. */
+  drain(): void {
+    this.#draining = true;
+    this.#process?.kill("SIGTERM");
+    setTimeout(() => this.#process?.kill("SIGKILL"), DRAIN_MS);
+  }
+
+  async dispose(): Promise<void> {
+    await this.#miniflare.dispose();
+  }
+
+  #adopt(child: ChildProcess, events: RuntimeEvents): void {
+    this.#process = child;
+    // Before Miniflare's own listener, so that a drained process is not taken for one that crashed.
+    child.prependListener("exit", () => {
+      if (this.#draining) events.drained();
+    });
+    if (child.pid !== undefined) events.started(child.pid);
+    else child.once("spawn", () => events.started(child.pid as number));
+  }
+}
+
+class RuntimeLog extends Log {
+  readonly #logger: Logger;
+
+  constructor(logger: Logger) {
+    super(LogLevel.WARN);
+    this.#logger = logger;
+  }
+
+  override logWithLevel(level: LogLevel, message: string): void {
+    if (level > LogLevel.WARN) return;
+    this.#logger.log(level === LogLevel.WARN ? "warn" : "error", "runtime", { message });
+  }
+}

@@ -1,0 +1,106 @@
+/** `sluice serve`: both listeners, with state on disk. */
+import { createServer } from "node:net";
+import { originOf, type ServeConfig } from "./config.ts";
+import { DataDir, UsageError } from "./data.ts";
+import { deployDemo } from "./demo.ts";
+import { createLogger } from "./logger.ts";
+import { COMPATIBILITY_DATE, Runtime } from "./runtime.ts";
+import { Validator } from "./validator.ts";
+
+export async function serve(config: ServeConfig): Promise<void> {
+  const pretty = process.stdout.isTTY === true;
+  const logger = createLogger(config.log, pretty);
+  const data = new DataDir(config.dataDir);
+  const { fresh } = data.create();
+  await data.takeOver();
+  await requireFree(config.host, config.trafficPort, "--traffic-port");
+  await requireFree(config.host, config.controlPort, "--control-port");
+
+  const { token, isNew } =
+    config.apiToken === undefined ? data.token() : { token: config.apiToken, isNew: false };
+  const control = originOf(config.host, config.controlPort);
+  const traffic = `http://${config.domain}:${config.trafficPort}`;
+
+  const validator = new Validator(COMPATIBILITY_DATE);
+  const runtime = await Runtime.start(config, token, data.path, validator, logger, {
+    started: (pid) =>
+      data.writeServer({
+        pid: process.pid,
+        runtime_pid: pid,
+        traffic: originOf(config.host, config.trafficPort),
+        control,
+        account_id: config.accountId,
+      }),
+    drained: () => {
+      data.removeServer();
+      logger.log("info", "stopped");
+      process.exit(0);
+    },
+  });
+
+  const stop = (signal: string) => {
+    process.once(signal, () => {
+      logger.log("info", "draining", { signal });
+      process.once(signal, () => process.exit(1));
+      runtime.drain();
+    });
+  };
+  stop("SIGTERM");
+  stop("SIGINT");
+
+  if (fresh && config.demo) await deployDemo({ control, accountId: config.accountId, token });
+  logger.log("info", "ready", { traffic, control, account_id: config.accountId, data_dir: data.path, wrangler: 'eval "$(npx sluice env)"' });
+  if (pretty)
+    greet({ traffic, control, config, shownToken: isNew ? token : undefined, demo: fresh && config.demo });
+  else if (isNew) logger.log("info", "token-created", { token });
+  await validator.warm();
+}
+
+/** Fails with the flag to change where something listens already. */
+function requireFree(host: string, port: number, flag: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", (error: NodeJS.ErrnoException) => {
+      const why = error.code === "EADDRINUSE" ? "something else listens there" : error.message;
+      reject(new UsageError(`Cannot listen on ${host}:${port}: ${why}. Choose another port with ${flag}.`));
+    });
+    probe.listen(port, host, () => probe.close(() => resolve()));
+  });
+}
+
+interface Greeting {
+  readonly traffic: string;
+  readonly control: string;
+  readonly config: ServeConfig;
+  readonly shownToken: string | undefined;
+  readonly demo: boolean;
+}
+
+function greet({ traffic, control, config, shownToken, demo }: Greeting): void {
+  const url = (worker: string) => traffic.replace(config.domain, `${worker}.${config.domain}`);
+  const lines = [
+    "",
+    "  Sluice is serving.",
+    "",
+    `  Traffic   ${url("<worker>")}`,
+    `  Control   ${control}/client/v4`,
+    `  Account   ${config.accountId}`,
+    ...(shownToken === undefined
+      ? []
+      : [`  Token     ${shownToken}   (shown once; kept in ${config.dataDir}/token)`]),
+    "",
+    ...(demo
+      ? [
+          "  The example Worker is deployed, 90% on one version and 10% on the other. Open it, or ask it a few times:",
+          `    ${url("hello")}`,
+          `    curl ${url("hello")}`,
+          "",
+        ]
+      : []),
+    "  Use wrangler from another shell:",
+    '    eval "$(npx sluice env)"     then any wrangler command, in any project',
+    "    npx sluice wrangler …        the same for one command",
+    "",
+  ];
+  process.stdout.write(`${lines.join("\n")}\n`);
+}

@@ -1,0 +1,94 @@
+/**
+ * Starts uploads in a process of their own, one at a time, and ends it when one does not finish: what an upload does
+ * at its top level can then stop neither listener. The process is kept for the next upload while it behaves.
+ */
+import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
+import { LIMITS } from "../limits.ts";
+import type { ValidatorReply } from "../versions/types.ts";
+import { type Bundle, loadBundle } from "./bundle.ts";
+
+export class Validator {
+  readonly #compatibilityDate: string;
+  #bundle: Promise<Bundle> | undefined;
+  #process: Miniflare | undefined;
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(compatibilityDate: string) {
+    this.#compatibilityDate = compatibilityDate;
+  }
+
+  /** Starts the process ahead of the first upload. */
+  async warm(): Promise<void> {
+    const runtime = await this.#start();
+    await runtime.ready;
+  }
+
+  /** @param blob a version as it would be stored */
+  inspect(blob: ArrayBuffer): Promise<ValidatorReply> {
+    const turn = this.#queue.then(() => this.#run(blob));
+    this.#queue = turn;
+    return turn;
+  }
+
+  async dispose(): Promise<void> {
+    const runtime = this.#process;
+    this.#process = undefined;
+    await runtime?.dispose();
+  }
+
+  /** Never rejects: what goes wrong here is the reply. */
+  async #run(blob: ArrayBuffer): Promise<ValidatorReply> {
+    let runtime: Miniflare;
+    try {
+      runtime = await this.#start();
+      await runtime.ready;
+    } catch (error) {
+      await this.dispose();
+      return { fault: `the validating process does not start (${error})` };
+    }
+    const { promise: deadline, resolve: expire } = Promise.withResolvers<"late">();
+    const timer = setTimeout(() => expire("late"), LIMITS.startupDeadlineMs);
+    const started = performance.now();
+    try {
+      const answer = runtime
+        .dispatchFetch("http://validator/", { method: "POST", body: blob })
+        .then((response) => response.json() as Promise<ValidatorReply>);
+      answer.catch(() => {});
+      const reply = await Promise.race([answer, deadline]);
+      if (reply !== "late") return { ...reply, startup_time_ms: Math.round(performance.now() - started) };
+      await this.dispose();
+      const seconds = LIMITS.startupDeadlineMs / 1000;
+      return failed(
+        `Script startup exceeded the time limit of ${seconds} s. Work at the top level must end: move it into a handler.`,
+      );
+    } catch (error) {
+      await this.dispose();
+      return failed(`Script startup ended the validating process (${error}). It may have run out of memory.`);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #start(): Promise<Miniflare> {
+    this.#bundle ??= loadBundle("validator");
+    const { modules } = await this.#bundle;
+    this.#process ??= new Miniflare(
+      convertV4MiniflareOptions({
+        host: "127.0.0.1",
+        port: 0,
+        cf: false,
+        log: new Log(LogLevel.NONE),
+        handleStructuredLogs: () => {},
+        name: "validator",
+        modules,
+        compatibilityDate: this.#compatibilityDate,
+        workerLoaders: { LOADER: {} },
+      }),
+    );
+    return this.#process;
+  }
+}
+
+function failed(message: string): ValidatorReply {
+  return { ok: false, message, startup_time_ms: LIMITS.startupDeadlineMs };
+}

@@ -1,0 +1,92 @@
+/**
+ * What each refusal looks like on the wire: HTTP status, code, and sentences that say what is wrong and what to do.
+ * Codes are Cloudflare's where wrangler or other clients know one (https://developers.cloudflare.com/api, and
+ * wrangler's own handling of 10007, 10021, 10027, 10057, 10215); 7003 covers what this API does not have.
+ */
+import type { SluiceError } from "../errors.ts";
+
+export interface WireError {
+  readonly status: 400 | 401 | 404 | 409 | 413 | 500 | 503;
+  readonly errors: readonly { readonly code: number; readonly message: string }[];
+}
+
+const MiB = 1024 * 1024;
+
+export function toWire(error: SluiceError): WireError {
+  switch (error.reason) {
+    case "unauthorized":
+      return one(401, 10000, `Authentication error: ${error.detail}`);
+    case "no-route":
+      return one(404, 7003, `Sluice's API has no ${error.method} ${error.path}.`);
+    case "worker-name-invalid":
+      return one(
+        400,
+        10016,
+        `"${error.worker}" cannot be the name of a Worker: use 1 to 63 lower-case letters, digits, - and _, not starting with -.`,
+      );
+    case "worker-not-found":
+      return one(
+        404,
+        10007,
+        `There is no Worker named "${error.worker}". Create it with \`wrangler deploy\`; the first upload must be a deploy.`,
+      );
+    case "version-not-found":
+      return one(
+        404,
+        100146,
+        `The Worker "${error.worker}" has no version ${error.version}. \`wrangler versions list\` shows those it has.`,
+      );
+    case "deployment-not-found":
+      return one(404, 10007, `The Worker "${error.worker}" has no deployment ${error.deployment}.`);
+    case "no-deployment":
+      return one(404, 10007, `The Worker "${error.worker}" has no deployment yet. Run \`wrangler deploy\`.`);
+    case "secret-not-found":
+      return one(404, 10056, `The Worker "${error.worker}" has no secret named "${error.name}".`);
+    case "body-invalid":
+      return one(400, 9207, `The request body is not valid: ${error.detail}`);
+    case "body-too-large":
+      return one(413, 10027, `The request body is larger than ${error.limitBytes / MiB} MiB.`);
+    case "upload-invalid":
+      return one(400, 10021, `The upload is not valid: ${error.detail}`);
+    case "version-too-large":
+      return one(413, 10027, error.detail);
+    case "startup-failed":
+      return one(400, 10021, error.message);
+    case "inherit-missing":
+      return {
+        status: 400,
+        errors: error.names.map((name) => ({
+          code: 10057,
+          message: `inherit binding '${name}' is invalid: the previous version has no binding of that name. Set it first, for a secret with \`wrangler secret put ${name}\`.`,
+        })),
+      };
+    case "deployment-invalid":
+      return one(400, 10021, `The deployment is not valid: ${error.detail}.`);
+    case "unsupported":
+      return one(400, 10021, `Sluice does not support ${error.feature}: ${error.advice}.`);
+    case "latest-not-deployed":
+      return one(
+        400,
+        10215,
+        `The latest version of "${error.worker}" is not the one that serves alone, so a secret cannot be changed in place. Use \`wrangler versions secret\` and deploy the new version, or deploy the latest version first.`,
+      );
+    case "changed-meanwhile":
+      return one(
+        409,
+        10021,
+        `Somebody else changed "${error.worker}" at the same moment. Nothing of this change was recorded; run it again.`,
+      );
+    case "code-unavailable":
+      return one(503, 10013, `The code of version ${error.version} cannot be read at the moment. Try again.`);
+    case "validator-unavailable":
+      return one(
+        503,
+        10013,
+        `The upload could not be validated: ${error.detail}. Nothing was stored; try again.`,
+      );
+  }
+}
+
+function one(status: WireError["status"], code: number, message: string): WireError {
+  return { status, errors: [{ code, message }] };
+}

@@ -1,0 +1,97 @@
+/** The operators' API: wrangler's endpoints and our additions. Path, then handler; the logic is in resources/. */
+import { WorkerEntrypoint } from "cloudflare:workers";
+import { Hono } from "hono";
+import type { Env } from "../env.ts";
+import { log } from "../log.ts";
+import { WORKER_NAME } from "../router/hosts.ts";
+import type { Author } from "../versions/types.ts";
+import { authenticate } from "./auth.ts";
+import { failure, internalError } from "./envelope.ts";
+import * as account from "./resources/account.ts";
+import * as deployments from "./resources/deployments.ts";
+import * as scripts from "./resources/scripts.ts";
+import * as secrets from "./resources/secrets.ts";
+import * as versions from "./resources/versions.ts";
+
+const api = new Hono<{ Bindings: Env; Variables: { author: Author } }>();
+
+api.get("/healthz", (c) => c.json({ status: "ok" }));
+
+const v4 = api.basePath("/client/v4");
+
+v4.use("*", async (c, next) => {
+  const author = await authenticate(c.req.raw, c.env);
+  if (!author.ok) return failure(author.error);
+  c.set("author", author.value);
+  return next();
+});
+
+v4.get("/user/tokens/verify", account.verifyToken);
+v4.get("/user", account.getUser);
+v4.get("/accounts", account.listAccounts);
+v4.get("/memberships", account.listMemberships);
+v4.get("/zones", account.listNothing);
+
+v4.use("/accounts/:account/*", async (c, next) => {
+  if (c.req.param("account") === c.env.SLUICE_ACCOUNT_ID) return next();
+  return failure({ reason: "no-route", method: c.req.method, path: `${c.req.path} (unknown account)` });
+});
+
+const workers = v4.basePath("/accounts/:account/workers");
+
+for (const path of ["/scripts/:worker", "/scripts/:worker/*", "/services/:worker", "/workers/:worker/*"]) {
+  workers.use(path, async (c, next) => {
+    const worker = c.req.param("worker") ?? "";
+    return WORKER_NAME.test(worker) ? next() : failure({ reason: "worker-name-invalid", worker });
+  });
+}
+
+workers.get("/services/:worker", scripts.getService);
+workers.delete("/services/:worker", scripts.deleteService);
+workers.get("/workers/:worker", scripts.getWorker);
+workers.patch("/workers/:worker/versions/latest", versions.patchLatestVersion);
+
+workers.put("/scripts/:worker", versions.putScript);
+workers.get("/scripts/:worker/versions", versions.listVersions);
+workers.post("/scripts/:worker/versions", versions.uploadVersion);
+workers.get("/scripts/:worker/versions/:version", versions.getVersion);
+workers.get("/scripts/:worker/deployments", deployments.listDeployments);
+workers.post("/scripts/:worker/deployments", deployments.createDeployment);
+workers.get("/scripts/:worker/deployments/:deployment", deployments.getDeployment);
+workers.get("/scripts/:worker/explain", deployments.explain);
+
+workers.get("/scripts/:worker/secrets", secrets.listSecrets);
+workers.put("/scripts/:worker/secrets", secrets.putSecret);
+workers.delete("/scripts/:worker/secrets/:secret", secrets.deleteSecret);
+workers.patch("/scripts/:worker/secrets-bulk", secrets.bulkSecrets);
+
+workers.get("/scripts/:worker/settings", scripts.getSettings);
+workers.get("/scripts/:worker/script-settings", scripts.getScriptSettings);
+workers.patch("/scripts/:worker/script-settings", scripts.patchScriptSettings);
+workers.get("/scripts/:worker/subdomain", scripts.getSubdomain);
+workers.post("/scripts/:worker/subdomain", scripts.setSubdomain);
+workers.put("/scripts/:worker/schedules", scripts.refuseTriggers("cron triggers"));
+workers.put("/scripts/:worker/routes", scripts.refuseTriggers("routes"));
+workers.get("/scripts/:worker/references", scripts.getReferences);
+workers.get("/tails/by-consumer/:worker", scripts.getTailProducers);
+
+workers.get("/subdomain", account.getSubdomain);
+workers.get("/durable_objects/namespaces", account.listNothing);
+v4.get("/accounts/:account/storage/kv/namespaces", account.listNothing);
+
+api.notFound((c) => failure({ reason: "no-route", method: c.req.method, path: c.req.path }));
+api.onError((error, c) => {
+  log("error", "control-fault", {
+    method: c.req.method,
+    path: c.req.path,
+    stack: error.stack ?? String(error),
+  });
+  return internalError();
+});
+
+/** The control side's entrypoint: a listener of its own locally, a hostname of its own on Cloudflare. */
+export class Control extends WorkerEntrypoint<Env> {
+  override fetch(request: Request): Response | Promise<Response> {
+    return api.fetch(request, this.env, this.ctx);
+  }
+}

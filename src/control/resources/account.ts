@@ -1,0 +1,33 @@
+/** Who is asking and in which account: what `wrangler whoami` reads. */
+import { adminOf } from "../auth.ts";
+import type { ControlContext } from "../context.ts";
+import { success } from "../envelope.ts";
+
+const account = (c: ControlContext) => ({ id: c.env.SLUICE_ACCOUNT_ID, name: "Sluice" });
+
+export function verifyToken(c: ControlContext): Response {
+  return success({ id: c.var.author.id, status: "active" });
+}
+
+export function getUser(c: ControlContext): Response {
+  const { id, email } = adminOf(c.env);
+  return success({ id, email });
+}
+
+export function listAccounts(c: ControlContext): Response {
+  return success([account(c)]);
+}
+
+export function listMemberships(c: ControlContext): Response {
+  return success([{ id: "admin", status: "accepted", account: account(c), roles: ["Administrator"] }]);
+}
+
+/** The account's workers.dev label, which older wranglers print; Sluice serves under its own domain. */
+export function getSubdomain(c: ControlContext): Response {
+  return success({ subdomain: c.env.SLUICE_ACCOUNT_ID });
+}
+
+/** A list of something that this release does not have: empty, and true. */
+export function listNothing(): Response {
+  return success([]);
+}

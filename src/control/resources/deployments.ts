@@ -1,0 +1,73 @@
+/** `…/scripts/{worker}/deployments` and `…/explain`. */
+import { decide } from "../../router/decide.ts";
+import { hashKey } from "../../router/hash.ts";
+import { compileSplit } from "../../router/split.ts";
+import type { SluiceError } from "../../errors.ts";
+import type { Result } from "../../result.ts";
+import type { Deployment, DeploymentRecord } from "../../versions/types.ts";
+import { actorOf, type ControlContext, overviewOf, readBody, registryOf, workerName } from "../context.ts";
+import { failure, respond, success } from "../envelope.ts";
+import { deploymentBody } from "../schemas.ts";
+import { cutMessage } from "../upload.ts";
+import { showDeployment } from "../view.ts";
+
+export async function createDeployment(c: ControlContext): Promise<Response> {
+  const body = await readBody(c, deploymentBody);
+  if (!body.ok) return failure(body.error);
+  const { versions, annotations } = body.value;
+  const recorded = await registryOf(c).recordDeployment(workerName(c), {
+    actor: actorOf(c),
+    shares: versions.map(({ version_id, percentage }) => ({ version_id, percentage })),
+    message: cutMessage(annotations?.["workers/message"]),
+  });
+  return respond(recorded as Result<Deployment, SluiceError>, showDeployment);
+}
+
+/** GET …/deployments, newest first: the first one is active. */
+export async function listDeployments(c: ControlContext): Promise<Response> {
+  const overview = await overviewOf(c);
+  if (!overview.ok) return failure(overview.error);
+  const deployments = (await registryOf(c).deployments()) as Deployment[];
+  return success({ deployments: deployments.map(showDeployment) });
+}
+
+export async function getDeployment(c: ControlContext): Promise<Response> {
+  const overview = await overviewOf(c);
+  if (!overview.ok) return failure(overview.error);
+  const id = c.req.param("deployment") ?? "";
+  const deployment = (await registryOf(c).deployment(id)) as Deployment | undefined;
+  return deployment === undefined
+    ? failure({ reason: "deployment-not-found", worker: workerName(c), deployment: id })
+    : success(showDeployment(deployment));
+}
+
+/** GET …/explain?key=K[&override=V]: what the router decides for such a request, by the router's own code. */
+export async function explain(c: ControlContext): Promise<Response> {
+  const overview = await overviewOf(c);
+  if (!overview.ok) return failure(overview.error);
+  const record = (await registryOf(c).record()) as DeploymentRecord | undefined;
+  if (record === undefined) return failure({ reason: "no-deployment", worker: workerName(c) });
+  const key = c.req.query("key") || undefined;
+  const override = c.req.query("override") || undefined;
+  if (key === undefined && override === undefined) {
+    return failure({
+      reason: "body-invalid",
+      detail: "name a request key, ?key=K, or a version, ?override=ID",
+    });
+  }
+  const split = compileSplit(record);
+  const { version, reason } = decide(split, override, key, Math.random);
+  return success({
+    worker: record.worker,
+    deployment_id: record.deployment_id,
+    version_id: version.version_id,
+    version_number: version.number,
+    reason,
+    key: key ?? null,
+    hash: key === undefined ? null : hashKey(split.seed, key),
+    seed: split.seed.text,
+    boundary: split.threshold,
+    candidate_version_id: split.candidate.version.version_id,
+    versions: record.versions,
+  });
+}

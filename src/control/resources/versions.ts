@@ -1,0 +1,89 @@
+/** `…/scripts/{worker}/versions`, the script itself, and `…/workers/{worker}/versions/latest`. */
+import type { WorkerOverview } from "../../versions/registry.ts";
+import type { Version } from "../../versions/types.ts";
+import { actorOf, type ControlContext, overviewOf, readBody, registryOf, workerName } from "../context.ts";
+import { failure, respond, success } from "../envelope.ts";
+import { versionPatch } from "../schemas.ts";
+import { type Destination, storeDraft, storeWithSecrets } from "../store.ts";
+import { cutMessage, readUpload } from "../upload.ts";
+import { showVersion } from "../view.ts";
+
+export function destinationOf(c: ControlContext): Destination {
+  return { env: c.env, registry: registryOf(c), worker: workerName(c), actor: actorOf(c) };
+}
+
+/** POST …/versions: a version, and no change of traffic. */
+export async function uploadVersion(c: ControlContext): Promise<Response> {
+  const overview = await overviewOf(c);
+  if (!overview.ok) return failure(overview.error);
+  const draft = await readUpload(c.req.raw);
+  if (!draft.ok) return failure(draft.error);
+  const stored = await storeDraft(destinationOf(c), draft.value, overview.value.latest, {
+    triggered_by: "version_upload",
+    deploy: null,
+    replaces: null,
+  });
+  return respond(stored, showVersion);
+}
+
+/** PUT …/scripts/{worker}: a version and a deployment of it at 100%, in one. Creates the Worker where it is new. */
+export async function putScript(c: ControlContext): Promise<Response> {
+  const overview = (await registryOf(c).overview()) as WorkerOverview | undefined;
+  const draft = await readUpload(c.req.raw);
+  if (!draft.ok) return failure(draft.error);
+  const stored = await storeDraft(destinationOf(c), draft.value, overview?.latest, {
+    triggered_by: "upload",
+    deploy: { triggered_by: "upload", message: draft.value.message ?? "Automatic deployment on upload." },
+    replaces: null,
+  });
+  return respond(stored, (version) => ({
+    id: workerName(c),
+    etag: version.etag,
+    handlers: version.inspection.handlers,
+    // wrangler takes this field for the version's id.
+    deployment_id: version.id,
+    startup_time_ms: version.inspection.startup_time_ms,
+  }));
+}
+
+/** GET …/versions, newest first; `?deployable=true` gives the same window. */
+export async function listVersions(c: ControlContext): Promise<Response> {
+  const overview = await overviewOf(c);
+  if (!overview.ok) return failure(overview.error);
+  const versions = (await registryOf(c).versions()) as Version[];
+  return success({ items: versions.map(showVersion) });
+}
+
+export async function getVersion(c: ControlContext): Promise<Response> {
+  const overview = await overviewOf(c);
+  if (!overview.ok) return failure(overview.error);
+  const id = c.req.param("version") ?? "";
+  const version = (await registryOf(c).version(id)) as Version | undefined;
+  if (version === undefined) {
+    return failure({ reason: "version-not-found", worker: workerName(c), version: id });
+  }
+  return success(showVersion(version));
+}
+
+/** PATCH …/workers/{worker}/versions/latest: a version with other secrets, and no change of traffic. */
+export async function patchLatestVersion(c: ControlContext): Promise<Response> {
+  const overview = await overviewOf(c);
+  if (!overview.ok) return failure(overview.error);
+  const patch = await readBody(c, versionPatch);
+  if (!patch.ok) return failure(patch.error);
+  const { env, annotations } = patch.value;
+  if (env === undefined) {
+    return failure({ reason: "body-invalid", detail: "env is missing; it names the secrets to change" });
+  }
+  const changes = Object.fromEntries(
+    Object.entries(env).map(([name, secret]) => [name, secret?.text ?? null]),
+  );
+  const stored = await storeWithSecrets(destinationOf(c), overview.value.latest, changes, {
+    triggered_by: "secret",
+    message: cutMessage(annotations?.["workers/message"]),
+    tag: annotations?.["workers/tag"] || null,
+    deploy: null,
+    replaces: null,
+  });
+  return respond(stored, showVersion);
+}

@@ -1,0 +1,120 @@
+/** The bodies that the API accepts. Unknown keys pass: clients of other releases send more than this one knows. */
+import { z } from "zod";
+import type { SluiceError } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
+import { err, ok, type Result } from "../result.ts";
+
+const annotations = z
+  .looseObject({
+    "workers/message": z.string().nullish(),
+    "workers/tag": z.string().max(LIMITS.maxTagLength).nullish(),
+    "workers/alias": z.string().nullish(),
+  })
+  .nullish();
+
+export const deploymentBody = z.looseObject({
+  strategy: z.literal("percentage").optional(),
+  versions: z.array(z.looseObject({ version_id: z.string().min(1), percentage: z.number() })),
+  annotations,
+});
+
+const date = z.iso.date({ error: "must be a date like 2026-11-17" });
+
+/** The `metadata` part of an upload. What it may say beyond this is checked by name in upload.ts. */
+export const uploadMetadata = z.looseObject({
+  main_module: z.string().min(1).optional(),
+  body_part: z.string().optional(),
+  compatibility_date: date.optional(),
+  compatibility_flags: z.array(z.string()).nullish(),
+  bindings: z.array(z.looseObject({ type: z.string().min(1), name: z.string().min(1) })).nullish(),
+  keep_bindings: z.array(z.string()).nullish(),
+  annotations,
+  logpush: z.boolean().nullish(),
+  observability: z.record(z.string(), z.unknown()).nullish(),
+  tags: z.array(z.string()).nullish(),
+});
+export type UploadMetadata = z.infer<typeof uploadMetadata>;
+
+export const plainTextBinding = z.object({
+  type: z.literal("plain_text"),
+  name: z.string(),
+  text: z.string(),
+});
+export const jsonBinding = z.object({ type: z.literal("json"), name: z.string(), json: z.json() });
+export const secretBinding = z.object({ type: z.literal("secret_text"), name: z.string(), text: z.string() });
+export const versionMetadataBinding = z.object({ type: z.literal("version_metadata"), name: z.string() });
+export const inheritBinding = z.object({
+  type: z.literal("inherit"),
+  name: z.string(),
+  old_name: z.string().optional(),
+  version_id: z.literal("latest", { error: "only the latest version can be inherited from" }).optional(),
+});
+export const knownBinding = z.discriminatedUnion("type", [
+  plainTextBinding,
+  jsonBinding,
+  secretBinding,
+  versionMetadataBinding,
+  inheritBinding,
+]);
+
+const secretName = z.string().min(1, "a secret needs a name");
+
+export const secretBody = z.looseObject({
+  name: secretName,
+  text: z.string(),
+  type: z.literal("secret_text", { error: "only secrets of type secret_text are supported" }).optional(),
+});
+
+const secretChange = z
+  .looseObject({
+    type: z.literal("secret_text", { error: "only secrets of type secret_text are supported" }).optional(),
+    text: z.string(),
+  })
+  .nullable();
+
+const bulk = z
+  .record(secretName, secretChange)
+  .refine((secrets) => Object.keys(secrets).length <= LIMITS.maxBulkSecrets, {
+    error: `at most ${LIMITS.maxBulkSecrets} secrets can be changed at once`,
+  });
+
+export const bulkSecretsBody = z.looseObject({ secrets: bulk });
+
+/** Merge patch of `…/versions/latest`, as `wrangler versions secret` sends it. */
+export const versionPatch = z.looseObject({ env: bulk.optional(), annotations });
+
+export const subdomainBody = z.looseObject({
+  enabled: z.boolean(),
+  previews_enabled: z.boolean().nullish(),
+});
+
+export const settingsBody = z.looseObject({
+  tags: z.array(z.string()).nullish(),
+  logpush: z.boolean().nullish(),
+  observability: z.record(z.string(), z.unknown()).nullish(),
+  tail_consumers: z.array(z.unknown()).nullish(),
+  streaming_tail_consumers: z.array(z.unknown()).nullish(),
+});
+
+/** Parses JSON text against a schema, whatever its content type was. */
+export function parseJson<T>(text: string, schema: z.ZodType<T>): Result<T, SluiceError> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    return err({ reason: "body-invalid", detail: `it is not JSON (${(error as Error).message})` });
+  }
+  return check(value, schema);
+}
+
+export function check<T>(value: unknown, schema: z.ZodType<T>): Result<T, SluiceError> {
+  const parsed = schema.safeParse(value);
+  return parsed.success ? ok(parsed.data) : err({ reason: "body-invalid", detail: explain(parsed.error) });
+}
+
+function explain(error: z.ZodError): string {
+  return error.issues
+    .slice(0, 5)
+    .map(({ path, message }) => (path.length === 0 ? message : `${path.map(String).join(".")}: ${message}`))
+    .join("; ");
+}

@@ -1,0 +1,128 @@
+/** How a new version comes to be: resolve, validate, store the code, record. Nothing is stored before it is valid. */
+import type { Env } from "../env.ts";
+import type { SluiceError } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
+import { err, ok, type Result } from "../result.ts";
+import { changeSecrets, resolveBindings, type SecretChanges } from "../versions/bindings.ts";
+import { decodeBlob, encodeBlob, type VersionBlob } from "../versions/blob.ts";
+import type { Actor, RecordVersion, WorkerRegistry } from "../versions/registry.ts";
+import { readVersion, writeVersion } from "../versions/replica.ts";
+import type { Binding, Inspection, Version } from "../versions/types.ts";
+import { sha256Hex } from "./auth.ts";
+import type { Draft } from "./upload.ts";
+import { validate } from "./validate.ts";
+
+/** Where a version goes and who sends it. */
+export interface Destination {
+  readonly env: Env;
+  readonly registry: DurableObjectStub<WorkerRegistry>;
+  readonly worker: string;
+  readonly actor: Actor;
+}
+
+type Recorded = Pick<RecordVersion, "deploy" | "replaces"> & {
+  readonly triggered_by: Version["triggered_by"];
+  readonly message: string | null;
+  readonly tag: string | null;
+};
+
+/** Records an uploaded draft as the version after `latest`. */
+export async function storeDraft(
+  to: Destination,
+  draft: Draft,
+  latest: Version | undefined,
+  how: Pick<Recorded, "deploy" | "replaces" | "triggered_by">,
+): Promise<Result<Version, SluiceError>> {
+  const bindings = resolveBindings(draft.bindings, draft.keep_bindings, latest?.bindings ?? []);
+  if (!bindings.ok) return bindings;
+  const blob: VersionBlob = {
+    header: { ...newHeader(to.worker, draft.tag), ...draft, bindings: bindings.value, has_default: false },
+    modules: draft.modules,
+  };
+  const sized = checkEnvSize(bindings.value);
+  if (!sized.ok) return sized;
+  const inspection = await validate(to.env, encodeBlob(blob));
+  if (!inspection.ok) return inspection;
+  const recorded = { ...how, message: draft.message, tag: draft.tag };
+  return record(to, blob, inspection.value, latest, recorded, draft.settings);
+}
+
+/** Records a copy of `latest` with other secrets. */
+export async function storeWithSecrets(
+  to: Destination,
+  latest: Version,
+  changes: SecretChanges,
+  how: Recorded,
+): Promise<Result<Version, SluiceError>> {
+  const bindings = changeSecrets(to.worker, latest.bindings, changes);
+  if (!bindings.ok) return bindings;
+  const sized = checkEnvSize(bindings.value);
+  if (!sized.ok) return sized;
+  const buffer = await readVersion(to.env.SLUICE_KV, latest.id);
+  if (buffer === null) return err({ reason: "code-unavailable", version: latest.id });
+  const { header, modules } = decodeBlob(buffer);
+  const blob: VersionBlob = {
+    header: { ...header, ...newHeader(to.worker, how.tag), bindings: bindings.value },
+    modules,
+  };
+  return record(to, blob, latest.inspection, latest, how, {});
+}
+
+/**
+ * Writes the code, then the record. Should this die in between, the registry knows the key and deletes the code;
+ * should another upload have been recorded meanwhile, this one is refused.
+ */
+async function record(
+  { env, registry, worker, actor }: Destination,
+  blob: VersionBlob,
+  inspection: Inspection,
+  latest: Version | undefined,
+  how: Recorded,
+  settings: RecordVersion["settings"],
+): Promise<Result<Version, SluiceError>> {
+  const { header, modules } = blob;
+  const encoded = encodeBlob({ header: { ...header, has_default: inspection.has_default }, modules });
+  await registry.announce(header.version);
+  await writeVersion(env.SLUICE_KV, header.version, encoded);
+  const recorded = await registry.recordVersion(worker, {
+    actor,
+    version: {
+      id: header.version,
+      triggered_by: how.triggered_by,
+      message: how.message,
+      tag: how.tag,
+      main_module: header.main_module,
+      compatibility_date: header.compatibility_date,
+      compatibility_flags: header.compatibility_flags,
+      bindings: header.bindings,
+      inspection,
+      etag: await etagOf(blob),
+      size_bytes: encoded.byteLength,
+    },
+    basedOn: latest?.id ?? null,
+    deploy: how.deploy,
+    replaces: how.replaces,
+    settings,
+  });
+  return recorded as Result<Version, SluiceError>;
+}
+
+function newHeader(worker: string, tag: string | null) {
+  return { worker, version: crypto.randomUUID(), created_on: new Date().toISOString(), tag };
+}
+
+function checkEnvSize(bindings: readonly Binding[]): Result<null, SluiceError> {
+  const size = new TextEncoder().encode(JSON.stringify(bindings)).byteLength;
+  if (size <= LIMITS.maxEnvBytes) return ok(null);
+  return err({
+    reason: "upload-invalid",
+    detail: `its variables and secrets are ${size} bytes together; the limit is ${LIMITS.maxEnvBytes}`,
+  });
+}
+
+async function etagOf({ modules }: VersionBlob): Promise<string> {
+  const digests = await Promise.all(
+    modules.map(async ({ name, type, bytes }) => `${name}\n${type}\n${await sha256Hex(bytes)}\n`),
+  );
+  return sha256Hex(new TextEncoder().encode(digests.sort().join("")));
+}

@@ -1,0 +1,103 @@
+/** Stored records as Cloudflare's API shows them; wrangler reads every field that is here. Pure. */
+import { redact } from "../versions/bindings.ts";
+import type { WorkerState } from "../versions/sql.ts";
+import type { Deployment, Settings, Version } from "../versions/types.ts";
+
+function annotations(fields: Record<string, string | null>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(fields).filter((field): field is [string, string] => field[1] !== null),
+  );
+}
+
+export function showVersion(version: Version): Record<string, unknown> {
+  return {
+    id: version.id,
+    number: version.number,
+    metadata: {
+      created_on: version.created_on,
+      modified_on: version.created_on,
+      source: version.source,
+      author_id: version.author.id,
+      author_email: version.author.email,
+      has_preview: false,
+    },
+    annotations: annotations({
+      "workers/triggered_by": version.triggered_by,
+      "workers/message": version.message,
+      "workers/tag": version.tag,
+    }),
+    resources: {
+      bindings: version.bindings.map(redact),
+      script: {
+        etag: version.etag,
+        handlers: version.inspection.handlers,
+        named_handlers: version.inspection.named_handlers,
+        last_deployed_from: version.source,
+      },
+      script_runtime: {
+        compatibility_date: version.compatibility_date,
+        compatibility_flags: version.compatibility_flags,
+        usage_model: "standard",
+        limits: {},
+      },
+    },
+    startup_time_ms: version.inspection.startup_time_ms,
+  };
+}
+
+export function showDeployment(deployment: Deployment): Record<string, unknown> {
+  return {
+    id: deployment.id,
+    source: deployment.source,
+    strategy: "percentage",
+    author_email: deployment.author.email,
+    created_on: deployment.created_on,
+    annotations: annotations({
+      "workers/triggered_by": deployment.triggered_by,
+      "workers/message": deployment.message,
+    }),
+    versions: deployment.versions.map(({ version_id, percentage }) => ({ version_id, percentage })),
+  };
+}
+
+export function showSettings({ tags, logpush, observability }: Settings): Record<string, unknown> {
+  return { logpush, tags, tail_consumers: null, streaming_tail_consumers: null, observability };
+}
+
+export function showSecrets(version: Version): { name: string; type: string }[] {
+  return version.bindings
+    .filter(({ type }) => type === "secret_text")
+    .map(({ name, type }) => ({ name, type }));
+}
+
+export function showService(worker: WorkerState, latest: Version): Record<string, unknown> {
+  return {
+    id: worker.name,
+    created_on: worker.created_on,
+    modified_on: latest.created_on,
+    default_environment: {
+      environment: "production",
+      created_on: worker.created_on,
+      modified_on: latest.created_on,
+      script: {
+        id: worker.name,
+        tag: worker.tag,
+        tags: worker.settings.tags,
+        etag: latest.etag,
+        handlers: latest.inspection.handlers,
+        compatibility_date: latest.compatibility_date,
+        usage_model: "standard",
+        // Wrangler asks for confirmation, or downloads a configuration, when this is "api" or "dash".
+        last_deployed_from: "wrangler",
+      },
+    },
+  };
+}
+
+/** URL of a Worker on the traffic side. */
+export function workerUrl(
+  worker: string,
+  env: { SLUICE_TRAFFIC_ORIGIN: string; SLUICE_DOMAIN: string },
+): string {
+  return env.SLUICE_TRAFFIC_ORIGIN.replace(env.SLUICE_DOMAIN, `${worker}.${env.SLUICE_DOMAIN}`);
+}

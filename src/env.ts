@@ -1,0 +1,31 @@
+import type { WorkerRegistry } from "./versions/registry.ts";
+
+/** The bindings of Sluice's own Worker. */
+export interface Env {
+  /** What the router reads: active deployments and the code of versions. */
+  readonly SLUICE_KV: KVNamespace;
+  /** One object per Worker name: the record. */
+  readonly REGISTRY: DurableObjectNamespace<WorkerRegistry>;
+  /** Runs uploaded versions in isolates of their own. */
+  readonly LOADER: WorkerLoader;
+  /**
+   * Starts an upload once in a disposable process with a deadline; present where `sluice serve` runs the Worker.
+   * Without it the upload is started through LOADER, which needs a platform that ends an endless loop by itself.
+   */
+  readonly VALIDATOR?: Fetcher;
+
+  /** Workers are served at `<worker>.<SLUICE_DOMAIN>`. */
+  readonly SLUICE_DOMAIN: string;
+  /** Where end users reach a Worker, for messages: scheme, and port where it is not the scheme's own. */
+  readonly SLUICE_TRAFFIC_ORIGIN: string;
+  /** The account in API paths. */
+  readonly SLUICE_ACCOUNT_ID: string;
+  /** SHA-256 of the admin token, in hex: the token itself is not kept where the Worker can see it. */
+  readonly SLUICE_TOKEN_SHA256: string;
+  /** Header with the client's address that clients cannot forge; empty for none. */
+  readonly SLUICE_ADDRESS_HEADER: string;
+  /** Hostname that selects the control side where both share one listener (Cloudflare); empty for none. */
+  readonly SLUICE_CONTROL_HOST: string;
+  /** Identifies this build of Sluice's own code. */
+  readonly SLUICE_BUILD: string;
+}

@@ -1,0 +1,25 @@
+/**
+ * Everything that can be refused, with the data that explains it. control/codes.ts maps each to a status, a
+ * Cloudflare code and a sentence; a new reason does not compile until it is mapped.
+ */
+export type SluiceError =
+  | { readonly reason: "unauthorized"; readonly detail: string }
+  | { readonly reason: "no-route"; readonly method: string; readonly path: string }
+  | { readonly reason: "worker-name-invalid"; readonly worker: string }
+  | { readonly reason: "worker-not-found"; readonly worker: string }
+  | { readonly reason: "version-not-found"; readonly worker: string; readonly version: string }
+  | { readonly reason: "deployment-not-found"; readonly worker: string; readonly deployment: string }
+  | { readonly reason: "no-deployment"; readonly worker: string }
+  | { readonly reason: "secret-not-found"; readonly worker: string; readonly name: string }
+  | { readonly reason: "body-invalid"; readonly detail: string }
+  | { readonly reason: "body-too-large"; readonly limitBytes: number }
+  | { readonly reason: "upload-invalid"; readonly detail: string }
+  | { readonly reason: "version-too-large"; readonly detail: string }
+  | { readonly reason: "startup-failed"; readonly message: string }
+  | { readonly reason: "inherit-missing"; readonly names: readonly string[] }
+  | { readonly reason: "deployment-invalid"; readonly detail: string }
+  | { readonly reason: "unsupported"; readonly feature: string; readonly advice: string }
+  | { readonly reason: "latest-not-deployed"; readonly worker: string }
+  | { readonly reason: "changed-meanwhile"; readonly worker: string }
+  | { readonly reason: "code-unavailable"; readonly version: string }
+  | { readonly reason: "validator-unavailable"; readonly detail: string };

@@ -1,0 +1,28 @@
+/**
+ * Sluice's Worker. The default export serves end users; `Control` serves operators and has a listener of its own
+ * where `sluice serve` runs it, or a hostname (`SLUICE_CONTROL_HOST`) where both come in at one place.
+ */
+import type { Env } from "./env.ts";
+import { workersUnder } from "./router/hosts.ts";
+import { createRouter } from "./router/index.ts";
+import { IsolateSource } from "./versions/sources/isolate.ts";
+import { Control } from "./control/index.ts";
+
+export { Control };
+export { WorkerRegistry } from "./versions/registry.ts";
+
+const router = createRouter<Env>((env) => ({
+  deployments: env.SLUICE_KV,
+  source: new IsolateSource(env.LOADER, env.SLUICE_KV, env.SLUICE_BUILD),
+  workerOf: workersUnder(env.SLUICE_DOMAIN),
+  addressHeader: env.SLUICE_ADDRESS_HEADER,
+}));
+
+export default {
+  fetch(request: Request, env: Env, ctx: ExecutionContext): Response | Promise<Response> {
+    if (env.SLUICE_CONTROL_HOST !== "" && new URL(request.url).hostname === env.SLUICE_CONTROL_HOST) {
+      return new Control(ctx, env).fetch(request);
+    }
+    return router.fetch(request, env, ctx);
+  },
+} satisfies ExportedHandler<Env>;

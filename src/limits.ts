@@ -1,0 +1,43 @@
+const MiB = 1024 * 1024;
+
+/** Every bound of the system, with the outage or attack it prevents. Sizes in bytes, times in milliseconds. */
+export const LIMITS = {
+  /** Body of one control-side request. Keeps one upload from exhausting the memory that traffic shares. */
+  maxUploadBytes: 100 * MiB,
+  /**
+   * Modules, source maps and bindings of one version. A version is one KV value, and Workers KV takes
+   * 25 MiB (https://developers.cloudflare.com/kv/platform/limits/); the rest is room for the header.
+   */
+  maxVersionBytes: 24 * MiB,
+  /** Bindings of one version, as JSON. workerd refuses a loaded Worker whose serialized `env` exceeds 1 MiB. */
+  maxEnvBytes: 1 * MiB - 1024,
+  /** Modules of one version: bounds the work of the codec and the module table. */
+  maxModules: 2_000,
+  /** Message of a version or deployment, in UTF-8 bytes; longer ones are cut, as Cloudflare does. */
+  maxMessageBytes: 1_000,
+  /** Tag of a version, in characters. */
+  maxTagLength: 100,
+  /** Secrets changed by one bulk call; Cloudflare's figure. */
+  maxBulkSecrets: 100,
+  /** Versions that `GET …/versions` lists, newest first: Cloudflare's deployable window. */
+  listedVersions: 100,
+  /** Deployments that `GET …/deployments` lists, newest first, before the last stable one is added. */
+  listedDeployments: 10,
+  /** How long an upload may take to start in the validating runtime: an endless top-level loop ends here. */
+  startupDeadlineMs: 5_000,
+  /** Age at which a cached deployment is read again from KV, in the background of a request. */
+  snapshotRefreshMs: 5_000,
+  /** Time that Workers KV may answer from its own cache; 30 s is the smallest that the platform takes. */
+  kvCacheSeconds: 30,
+  /** How long "no such Worker" is believed, so that a flood for one unknown host does not reach KV each time. */
+  absentMs: 1_000,
+  /** Unknown Workers remembered at once; bounds the memory that random hostnames can take. */
+  maxAbsent: 10_000,
+  /** First and longest pause before a version that failed to load is tried again. */
+  loadRetryMs: 1_000,
+  maxLoadRetryMs: 30_000,
+  /** Pause before a KV write that failed is tried again from the registry's alarm. */
+  publishRetryMs: 1_000,
+  /** Age at which the code of an upload that was never recorded is deleted from KV. */
+  orphanAgeMs: 10 * 60_000,
+} as const;

@@ -1,0 +1,69 @@
+/** From a decision to a response. */
+import { log } from "../log.ts";
+import type { VersionHandler, VersionSource } from "../versions/sources/index.ts";
+import { decideFallback } from "./decide.ts";
+import type { Decision, Split } from "./split.ts";
+
+/** Seconds after which a client may try again when no version can be loaded. */
+const RETRY_AFTER_SECONDS = "5";
+
+/** Serves the request with the version decided on, or with the other one where it cannot be loaded. */
+export function dispatch(
+  source: VersionSource,
+  split: Split,
+  decision: Decision,
+  request: Request,
+  env: unknown,
+  ctx: ExecutionContext,
+): Promise<Response> {
+  const handler = source.ready(decision.version.version_id);
+  return handler === undefined
+    ? loadAndRun(source, split, decision, request, env, ctx)
+    : run(handler, split, decision, request, env, ctx);
+}
+
+/** An exception of the version is its answer to this request: the body is never sent to another version. */
+async function run(
+  handler: VersionHandler,
+  split: Split,
+  decision: Decision,
+  request: Request,
+  env: unknown,
+  ctx: ExecutionContext,
+): Promise<Response> {
+  try {
+    return await handler(request, env, ctx);
+  } catch (error) {
+    log("error", "version-exception", {
+      worker: split.record.worker,
+      version: decision.version.version_id,
+      exception: String(error),
+    });
+    return new Response("The Worker failed to answer this request.\n", { status: 500 });
+  }
+}
+
+async function loadAndRun(
+  source: VersionSource,
+  split: Split,
+  decision: Decision,
+  request: Request,
+  env: unknown,
+  ctx: ExecutionContext,
+): Promise<Response> {
+  const { worker } = split.record;
+  for (let next: Decision | undefined = decision; next !== undefined; ) {
+    const { version_id } = next.version;
+    try {
+      const handler = source.ready(version_id) ?? (await source.load(worker, version_id));
+      return await run(handler, split, next, request, env, ctx);
+    } catch {
+      // The source has logged why.
+      next = next.reason === "fallback" ? undefined : decideFallback(split, next);
+    }
+  }
+  return new Response("The Worker is not available at the moment.\n", {
+    status: 503,
+    headers: { "Retry-After": RETRY_AFTER_SECONDS },
+  });
+}

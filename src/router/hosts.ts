@@ -1,0 +1,21 @@
+/** Hostnames and Workers. Pure. */
+
+/** Names that a Worker can have: wrangler's own rule, and short enough for a DNS label. */
+export const WORKER_NAME = /^[a-z0-9_][a-z0-9_-]{0,62}$/;
+
+/**
+ * A lookup from host to Worker for `<worker>.<domain>`, any port.
+ *
+ * @param domain e.g. `localhost`
+ */
+export function workersUnder(domain: string): (host: string) => string | undefined {
+  const suffix = `.${domain.toLowerCase()}`;
+  return (host) => {
+    const colon = host.lastIndexOf(":");
+    const end = colon === -1 ? host.length : colon;
+    const split = end - suffix.length;
+    if (split <= 0 || !host.startsWith(suffix, split)) return undefined;
+    const worker = host.slice(0, split);
+    return WORKER_NAME.test(worker) ? worker : undefined;
+  };
+}

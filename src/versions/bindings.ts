@@ -1,0 +1,111 @@
+/** Bindings of a version: what an upload asks for → what is stored → what the code sees in `env`. Pure. */
+import type { SluiceError } from "../errors.ts";
+import { err, ok, type Result } from "../result.ts";
+import type { BlobHeader } from "./blob.ts";
+import type { Binding, UploadedBinding } from "./types.ts";
+
+/** The types that an upload may name. */
+export const BINDING_TYPES = ["plain_text", "json", "secret_text", "version_metadata", "inherit"] as const;
+
+/** What to do about the types that people are most likely to try. */
+const ADVICE: Readonly<Record<string, string>> = {
+  mtls_certificate:
+    "versions run without client certificates: remove `mtls_certificates`, and let a proxy in front of the origin present the certificate",
+  secret_key: "store the key as text with `wrangler secret put` and import it in the Worker",
+};
+
+/** How to refuse a binding of a type that this release does not run. */
+export function unsupportedBinding(type: string, name: string): SluiceError {
+  const advice =
+    ADVICE[type] ??
+    `remove the binding; this release runs ${BINDING_TYPES.join(", ")}, and a service on the network can be reached with fetch()`;
+  return { reason: "unsupported", feature: `binding "${name}" of type ${type}`, advice };
+}
+
+/**
+ * The bindings of a new version: those uploaded, with `inherit` replaced, and those kept from the version before.
+ * Secrets are always kept, whatever `keep` says: a deploy never deletes a secret.
+ *
+ * @param keep binding types that the upload asks to keep (`keep_bindings`)
+ * @param previous bindings of the Worker's latest version; empty for the first
+ */
+export function resolveBindings(
+  uploaded: readonly UploadedBinding[],
+  keep: readonly string[],
+  previous: readonly Binding[],
+): Result<readonly Binding[], SluiceError> {
+  const before = new Map(previous.map((binding) => [binding.name, binding]));
+  const resolved: Binding[] = [];
+  const missing: string[] = [];
+  for (const binding of uploaded) {
+    if (binding.type !== "inherit") {
+      resolved.push(binding);
+      continue;
+    }
+    const source = before.get(binding.old_name ?? binding.name);
+    if (source === undefined) missing.push(binding.name);
+    else resolved.push({ ...source, name: binding.name });
+  }
+  if (missing.length > 0) return err({ reason: "inherit-missing", names: missing });
+
+  const named = new Set(uploaded.map((binding) => binding.name));
+  const kept = previous.filter(
+    (binding) => !named.has(binding.name) && (binding.type === "secret_text" || keep.includes(binding.type)),
+  );
+  return ok([...resolved, ...kept]);
+}
+
+/** Secrets to set, or to delete where the value is null. */
+export type SecretChanges = Readonly<Record<string, string | null>>;
+
+/** The bindings after a change of secrets; refuses to delete a secret that is not there. */
+export function changeSecrets(
+  worker: string,
+  bindings: readonly Binding[],
+  changes: SecretChanges,
+): Result<readonly Binding[], SluiceError> {
+  for (const [name, text] of Object.entries(changes)) {
+    const existing = bindings.find((binding) => binding.name === name);
+    if (text === null && existing?.type !== "secret_text") {
+      return err({ reason: "secret-not-found", worker, name });
+    }
+    if (text !== null && existing !== undefined && existing.type !== "secret_text") {
+      return err({
+        reason: "upload-invalid",
+        detail: `"${name}" is a ${existing.type} binding already; choose another name or remove that binding first`,
+      });
+    }
+  }
+  const others = bindings.filter((binding) => !Object.hasOwn(changes, binding.name));
+  const set = Object.entries(changes).flatMap(([name, text]): Binding[] =>
+    text === null ? [] : [{ type: "secret_text", name, text }],
+  );
+  return ok([...others, ...set]);
+}
+
+/** A binding as the API shows it: a secret without its value. */
+export function redact(binding: Binding): Record<string, unknown> {
+  return binding.type === "secret_text" ? { type: binding.type, name: binding.name } : { ...binding };
+}
+
+/** The `env` that a version's code sees. */
+export function toEnv(
+  header: Pick<BlobHeader, "bindings" | "version" | "tag" | "created_on">,
+): Record<string, unknown> {
+  const env: Record<string, unknown> = {};
+  for (const binding of header.bindings) {
+    switch (binding.type) {
+      case "plain_text":
+      case "secret_text":
+        env[binding.name] = binding.text;
+        break;
+      case "json":
+        env[binding.name] = binding.json;
+        break;
+      case "version_metadata":
+        env[binding.name] = { id: header.version, tag: header.tag ?? "", timestamp: header.created_on };
+        break;
+    }
+  }
+  return env;
+}

@@ -1,0 +1,75 @@
+/**
+ * A version as one KV value: `SLV1`, the header's length (32 bits, little-endian), the header as JSON, then the bytes
+ * of each module in the header's order. Binary, so that wasm and data modules are stored as they are.
+ */
+import type { Binding, Module } from "./types.ts";
+
+/** Everything but the bytes. */
+export interface BlobHeader {
+  readonly worker: string;
+  readonly version: string;
+  readonly created_on: string;
+  readonly tag: string | null;
+  readonly main_module: string;
+  readonly compatibility_date: string;
+  readonly compatibility_flags: readonly string[];
+  readonly bindings: readonly Binding[];
+  /** Whether the main module has a default export; a blob that is still to be inspected says false. */
+  readonly has_default: boolean;
+}
+
+export interface VersionBlob {
+  readonly header: BlobHeader;
+  readonly modules: readonly Module[];
+}
+
+interface StoredHeader extends BlobHeader {
+  readonly modules: readonly {
+    readonly name: string;
+    readonly type: Module["type"];
+    readonly size: number;
+  }[];
+}
+
+const MAGIC = new TextEncoder().encode("SLV1");
+const PREFIX_BYTES = MAGIC.length + 4;
+
+export function encodeBlob({ header, modules }: VersionBlob): Uint8Array<ArrayBuffer> {
+  const stored: StoredHeader = {
+    ...header,
+    modules: modules.map(({ name, type, bytes }) => ({ name, type, size: bytes.byteLength })),
+  };
+  const json = new TextEncoder().encode(JSON.stringify(stored));
+  const size = modules.reduce((sum, module) => sum + module.bytes.byteLength, PREFIX_BYTES + json.length);
+  const out = new Uint8Array(size);
+  out.set(MAGIC);
+  new DataView(out.buffer).setUint32(MAGIC.length, json.length, true);
+  out.set(json, PREFIX_BYTES);
+  let at = PREFIX_BYTES + json.length;
+  for (const { bytes } of modules) {
+    out.set(bytes, at);
+    at += bytes.byteLength;
+  }
+  return out;
+}
+
+/** The modules are views of `buffer`. Throws, saying what is wrong, where the value is not a whole version. */
+export function decodeBlob(buffer: ArrayBuffer): VersionBlob {
+  const all = new Uint8Array(buffer);
+  if (all.length < PREFIX_BYTES || !MAGIC.every((byte, i) => all[i] === byte)) {
+    throw new Error("the stored version does not begin as one");
+  }
+  const headerEnd = PREFIX_BYTES + new DataView(buffer).getUint32(MAGIC.length, true);
+  if (headerEnd > all.length) throw new Error("the stored version ends within its header");
+  const { modules: table, ...header } = JSON.parse(
+    new TextDecoder().decode(all.subarray(PREFIX_BYTES, headerEnd)),
+  ) as StoredHeader;
+  let at = headerEnd;
+  const modules = table.map(({ name, type, size }) => {
+    const bytes = all.subarray(at, at + size);
+    at += size;
+    return { name, type, bytes };
+  });
+  if (at !== all.length) throw new Error(`the stored version has ${all.length} bytes instead of ${at}`);
+  return { header, modules };
+}

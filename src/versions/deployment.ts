@@ -1,0 +1,106 @@
+/** What makes a deployment valid, and how one is read back. Pure. */
+import type { SluiceError } from "../errors.ts";
+import { err, ok, type Result } from "../result.ts";
+import type { Deployment, DeploymentRecord, Share, Version } from "./types.ts";
+
+/** Versions that one deployment may name. */
+export const MAX_SHARES = 2;
+/** How far from 100 the sum may be: wrangler rounds each percentage to three decimals. */
+const SUM_TOLERANCE = 0.001;
+/** Absorbs what adding binary fractions loses. */
+const FLOAT_SLACK = 1e-9;
+
+/** A share as an operator gives it. */
+export interface ShareInput {
+  readonly version_id: string;
+  readonly percentage: number;
+}
+
+/** Checks the percentages and that the versions are distinct; says the first thing that is wrong. */
+export function checkShares(inputs: readonly ShareInput[]): Result<readonly ShareInput[], SluiceError> {
+  const refuse = (detail: string) => err({ reason: "deployment-invalid", detail } as const);
+  if (inputs.length === 0) return refuse("a deployment needs at least one version");
+  if (inputs.length > MAX_SHARES) {
+    return refuse(`a deployment takes one or two versions, not ${inputs.length}`);
+  }
+  let sum = 0;
+  const rounded: ShareInput[] = [];
+  for (const { version_id, percentage } of inputs) {
+    if (!Number.isFinite(percentage)) return refuse(`the percentage of ${version_id} is not a number`);
+    if (percentage < 0 || percentage > 100) {
+      return refuse(`the percentage of ${version_id} is ${percentage}; it must be between 0 and 100`);
+    }
+    const thousandths = Math.round(percentage * 1000);
+    if (Math.abs(percentage * 1000 - thousandths) > 1e-6) {
+      return refuse(
+        `the percentage of ${version_id} is ${percentage}; at most three decimals are kept, so round it to ${thousandths / 1000}`,
+      );
+    }
+    sum += percentage;
+    rounded.push({ version_id, percentage: thousandths / 1000 });
+  }
+  if (new Set(inputs.map((input) => input.version_id)).size !== inputs.length) {
+    return refuse(`version ${inputs[0]?.version_id} is named twice; name each version once`);
+  }
+  if (Math.abs(sum - 100) > SUM_TOLERANCE + FLOAT_SLACK) {
+    return refuse(`the percentages add up to ${Number(sum.toFixed(6))}; they must add up to 100`);
+  }
+  return ok(rounded);
+}
+
+/**
+ * Deployments to list: the newest `limit`, and where none of them is all on one version, the newest older one that
+ * is. wrangler's `rollback` looks for that one, and a long ramp would otherwise hide it.
+ *
+ * @param newestFirst every deployment of the Worker
+ */
+export function listDeployments(newestFirst: readonly Deployment[], limit: number): readonly Deployment[] {
+  const listed = newestFirst.slice(0, limit);
+  const isStable = (deployment: Deployment) => deployment.versions.some((share) => share.percentage === 100);
+  if (listed.slice(1).some(isStable)) return listed;
+  const older = newestFirst.slice(limit).find(isStable);
+  return older === undefined ? listed : [...listed, older];
+}
+
+/** Whether the latest version is the only one that serves: what editing a secret in place requires. */
+export function latestServesAlone(latest: Version, active: Deployment | undefined): boolean {
+  return active?.versions.length === 1 && active.versions[0]?.version_id === latest.id;
+}
+
+/**
+ * Reads a record that KV gave. Undefined where it is not one: the caller keeps what it has. Strict, because a
+ * record that is half right would route half right.
+ */
+export function parseDeploymentRecord(text: string): DeploymentRecord | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  const record = value as Partial<Record<keyof DeploymentRecord, unknown>>;
+  if (
+    record.schema !== 1 ||
+    typeof record.worker !== "string" ||
+    !Number.isSafeInteger(record.revision) ||
+    typeof record.deployment_id !== "string" ||
+    typeof record.enabled !== "boolean" ||
+    !Array.isArray(record.versions) ||
+    !record.versions.every(isShare) ||
+    !checkShares(record.versions).ok
+  ) {
+    return undefined;
+  }
+  return value as DeploymentRecord;
+}
+
+function isShare(value: unknown): value is Share {
+  if (typeof value !== "object" || value === null) return false;
+  const share = value as Partial<Record<keyof Share, unknown>>;
+  return (
+    typeof share.version_id === "string" &&
+    Number.isSafeInteger(share.number) &&
+    typeof share.percentage === "number"
+  );
+}

@@ -1,0 +1,267 @@
+/**
+ * The record of one Worker: its versions, deployments and settings. One Durable Object per name; the only writer.
+ *
+ * Guarantees: a change is one transaction, so a crash leaves the old record or the new one. The active deployment
+ * reaches KV after the commit; where that fails or the process dies in between, it is published again by the alarm
+ * and before any answer is given from this record, so the API never shows what the router does not follow.
+ */
+import { DurableObject } from "cloudflare:workers";
+import type { SluiceError } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
+import { log } from "../log.ts";
+import { err, ok, type Result } from "../result.ts";
+import { checkShares, listDeployments, type ShareInput } from "./deployment.ts";
+import { publishRecord, retractRecord, versionKey } from "./replica.ts";
+import { type Statements, statements, type WorkerState } from "./sql.ts";
+import type { Author, Deployment, DeploymentRecord, Settings, Version } from "./types.ts";
+
+/** Who acts, and with what. */
+export interface Actor {
+  readonly author: Author;
+  readonly source: Version["source"];
+}
+
+/** A version that has been validated and whose code is in KV. */
+export type NewVersion = Omit<Version, "number" | "created_on" | "author" | "source">;
+
+export interface RecordVersion {
+  readonly actor: Actor;
+  readonly version: NewVersion;
+  /** Id of the latest version that the bindings were resolved against; null for the first. Changed since: refused. */
+  readonly basedOn: string | null;
+  /** Deploys the version at 100% in the same transaction. */
+  readonly deploy: Pick<Deployment, "triggered_by" | "message"> | null;
+  /** Id of the deployment that must still be the active one; null for whichever is. Changed since: refused. */
+  readonly replaces: string | null;
+  /** Settings that come with the upload. */
+  readonly settings: Partial<Settings>;
+}
+
+export interface RecordDeployment {
+  readonly actor: Actor;
+  readonly shares: readonly ShareInput[];
+  readonly message: string | null;
+}
+
+/** A Worker as its other parts are read: all of one moment. */
+export interface WorkerOverview {
+  readonly worker: WorkerState;
+  readonly latest: Version;
+  readonly active: Deployment | undefined;
+}
+
+export class WorkerRegistry extends DurableObject<{ SLUICE_KV: KVNamespace }> {
+  readonly #db: Statements;
+  #publishing: Promise<void> = Promise.resolve();
+
+  constructor(ctx: DurableObjectState, env: { SLUICE_KV: KVNamespace }) {
+    super(ctx, env);
+    this.#db = statements(ctx.storage.sql);
+  }
+
+  /** The Worker, its latest version and its active deployment; undefined where there is no such Worker. */
+  async overview(): Promise<WorkerOverview | undefined> {
+    await this.#publish();
+    const worker = this.#db.worker();
+    const latest = this.#db.latestVersion();
+    if (worker === undefined || latest === undefined) return undefined;
+    return { worker, latest, active: this.#db.activeDeployment() };
+  }
+
+  /** Newest first. */
+  versions(): Version[] {
+    return this.#db.versions(LIMITS.listedVersions);
+  }
+
+  version(id: string): Version | undefined {
+    return this.#db.version(id);
+  }
+
+  /** Newest first; the first one is active. */
+  async deployments(): Promise<readonly Deployment[]> {
+    await this.#publish();
+    return listDeployments(this.#db.deployments(), LIMITS.listedDeployments);
+  }
+
+  deployment(id: string): Deployment | undefined {
+    return this.#db.deployment(id);
+  }
+
+  /** The record that the router follows; undefined while nothing is deployed. */
+  async record(): Promise<DeploymentRecord | undefined> {
+    await this.#publish();
+    return this.#record();
+  }
+
+  /** To be called before the code of a version is written to KV: should the upload die, the code is deleted. */
+  async announce(versionId: string): Promise<void> {
+    this.#db.discard(versionKey(versionId), Date.now() + LIMITS.orphanAgeMs);
+    await this.#schedule();
+  }
+
+  recordVersion(worker: string, input: RecordVersion): Promise<Result<Version, SluiceError>> {
+    return this.#commit((): Result<Version, SluiceError> => {
+      const latest = this.#db.latestVersion();
+      if ((latest?.id ?? null) !== input.basedOn) return err({ reason: "changed-meanwhile", worker });
+      if (input.replaces !== null && this.#db.activeDeployment()?.id !== input.replaces) {
+        return err({ reason: "changed-meanwhile", worker });
+      }
+      if (latest === undefined && input.deploy === null) return err({ reason: "worker-not-found", worker });
+      if (latest === undefined) {
+        this.#db.createWorker(worker, crypto.randomUUID().replaceAll("-", ""), new Date().toISOString());
+      }
+      const version: Version = {
+        ...input.version,
+        number: this.#db.nextNumber(),
+        created_on: this.#db.nextTime(Date.now()),
+        ...input.actor,
+      };
+      this.#db.insertVersion(version);
+      this.#db.keep(versionKey(version.id));
+      const settings = this.#db.worker()?.settings;
+      if (settings !== undefined) this.#db.setSettings({ ...settings, ...input.settings });
+      if (input.deploy !== null) {
+        this.#insertDeployment({
+          ...input.deploy,
+          ...input.actor,
+          versions: [{ version_id: version.id, number: version.number, percentage: 100 }],
+        });
+      }
+      return ok(version);
+    });
+  }
+
+  /** Refuses what is not valid and changes nothing then. */
+  async recordDeployment(worker: string, input: RecordDeployment): Promise<Result<Deployment, SluiceError>> {
+    const shares = checkShares(input.shares);
+    if (!shares.ok) return shares;
+    return this.#commit((): Result<Deployment, SluiceError> => {
+      if (this.#db.worker() === undefined) return err({ reason: "worker-not-found", worker });
+      const versions = [];
+      for (const { version_id, percentage } of shares.value) {
+        const version = this.#db.version(version_id);
+        if (version === undefined) return err({ reason: "version-not-found", worker, version: version_id });
+        versions.push({ version_id, number: version.number, percentage });
+      }
+      return ok(
+        this.#insertDeployment({
+          ...input.actor,
+          triggered_by: "deployment",
+          message: input.message,
+          versions,
+        }),
+      );
+    });
+  }
+
+  setEnabled(worker: string, enabled: boolean): Promise<Result<WorkerState, SluiceError>> {
+    return this.#commit((): Result<WorkerState, SluiceError> => {
+      const state = this.#db.worker();
+      if (state === undefined) return err({ reason: "worker-not-found", worker });
+      if (state.enabled === enabled) return ok(state);
+      this.#db.setEnabled(enabled);
+      this.#db.bumpRevision();
+      return ok({ ...state, enabled });
+    });
+  }
+
+  updateSettings(worker: string, change: Partial<Settings>): Promise<Result<Settings, SluiceError>> {
+    return this.#commit((): Result<Settings, SluiceError> => {
+      const state = this.#db.worker();
+      if (state === undefined) return err({ reason: "worker-not-found", worker });
+      const settings = { ...state.settings, ...change };
+      this.#db.setSettings(settings);
+      return ok(settings);
+    });
+  }
+
+  /** Deletes the Worker with all that belongs to it, its code in KV included. */
+  async remove(worker: string): Promise<Result<null, SluiceError>> {
+    const removed = await this.#commit((): Result<null, SluiceError> => {
+      if (this.#db.worker() === undefined) return err({ reason: "worker-not-found", worker });
+      for (const id of this.#db.versionIds()) this.#db.discard(versionKey(id), Date.now());
+      this.#db.deleteWorker();
+      this.#db.bumpRevision();
+      return ok(null);
+    });
+    await this.#schedule();
+    return removed;
+  }
+
+  override async alarm(): Promise<void> {
+    await this.#publish();
+    for (const key of this.#db.garbage(Date.now())) {
+      await this.env.SLUICE_KV.delete(key);
+      this.#db.keep(key);
+    }
+    await this.#schedule();
+  }
+
+  #insertDeployment(input: Omit<Deployment, "id" | "created_on">): Deployment {
+    const deployment: Deployment = {
+      ...input,
+      id: crypto.randomUUID(),
+      created_on: this.#db.nextTime(Date.now()),
+    };
+    this.#db.insertDeployment(deployment);
+    this.#db.bumpRevision();
+    return deployment;
+  }
+
+  #record(): DeploymentRecord | undefined {
+    const worker = this.#db.worker();
+    const active = this.#db.activeDeployment();
+    if (worker === undefined || active === undefined) return undefined;
+    return {
+      schema: 1,
+      worker: worker.name,
+      revision: this.#db.revision().current,
+      deployment_id: active.id,
+      enabled: worker.enabled,
+      versions: active.versions,
+    };
+  }
+
+  /** One transaction, and the publication of what it changed. */
+  async #commit<T>(change: () => T): Promise<T> {
+    const result = this.ctx.storage.transactionSync(change);
+    const { current, published } = this.#db.revision();
+    if (published < current) {
+      // Not awaited here, so that it is stored together with the change: if this process dies now, the alarm remembers.
+      const stored = this.ctx.storage.setAlarm(Date.now() + LIMITS.publishRetryMs);
+      await Promise.all([stored, this.#publish()]);
+    }
+    return result;
+  }
+
+  /** Brings KV to the current revision, one write at a time, so that an older record never lands on a newer one. */
+  #publish(): Promise<void> {
+    this.#publishing = this.#publishing.then(() => this.#publishNow());
+    return this.#publishing;
+  }
+
+  /** Where KV refuses, the alarm tries again; nothing is undone. Never rejects. */
+  async #publishNow(): Promise<void> {
+    const { current, published } = this.#db.revision();
+    if (published >= current) return;
+    const worker = this.#db.name();
+    const record = this.#record();
+    try {
+      if (record !== undefined) await publishRecord(this.env.SLUICE_KV, record);
+      else await retractRecord(this.env.SLUICE_KV, worker);
+      this.#db.setPublished(current);
+    } catch (error) {
+      log("error", "publish-failed", { worker, revision: current, why: String(error) });
+    }
+    await this.#schedule();
+  }
+
+  /** Sets the alarm for what is still to be done, or clears it. */
+  async #schedule(): Promise<void> {
+    const { current, published } = this.#db.revision();
+    const garbage = this.#db.nextGarbageTime();
+    if (published < current) await this.ctx.storage.setAlarm(Date.now() + LIMITS.publishRetryMs);
+    else if (garbage !== undefined) await this.ctx.storage.setAlarm(Math.max(garbage, Date.now()));
+    else await this.ctx.storage.deleteAlarm();
+  }
+}

@@ -1,0 +1,123 @@
+/** One version's part of a deployment. */
+export interface Share {
+  readonly version_id: string;
+  /** Counts the Worker's versions from 1; the higher one of a deployment is the candidate. */
+  readonly number: number;
+  /** 0 to 100, at most three decimals. */
+  readonly percentage: number;
+}
+
+/**
+ * The active deployment as the router reads it from KV, key `deployment/<worker>`. Self-contained: a request is
+ * routed without another read.
+ */
+export interface DeploymentRecord {
+  readonly schema: 1;
+  readonly worker: string;
+  /** Grows by one with every change of this record, and never restarts, not even when the Worker is deleted. */
+  readonly revision: number;
+  readonly deployment_id: string;
+  /** Whether `<worker>.<domain>` serves (wrangler's `workers_dev`). */
+  readonly enabled: boolean;
+  /** One or two shares, in the order in which the operator gave them. */
+  readonly versions: readonly Share[];
+}
+
+/** Who made a version or a deployment, and with what. */
+export interface Author {
+  readonly id: string;
+  readonly email: string;
+}
+
+export type Source = "wrangler" | "api";
+
+/** A binding as it is stored: resolved, so never `inherit`. */
+export type Binding =
+  | { readonly type: "plain_text"; readonly name: string; readonly text: string }
+  | { readonly type: "json"; readonly name: string; readonly json: unknown }
+  | { readonly type: "secret_text"; readonly name: string; readonly text: string }
+  | { readonly type: "version_metadata"; readonly name: string };
+
+/** Takes the value of a binding from the Worker's latest version. */
+export interface InheritBinding {
+  readonly type: "inherit";
+  readonly name: string;
+  /** Name of the binding there, where it differs. */
+  readonly old_name?: string | undefined;
+}
+
+export type UploadedBinding = Binding | InheritBinding;
+
+/** The module types that a version can be made of, named as Worker Loader names them. */
+export type ModuleType = "js" | "cjs" | "wasm" | "text" | "data" | "json";
+
+export interface Module {
+  readonly name: string;
+  readonly type: ModuleType | "sourcemap";
+  readonly bytes: Uint8Array;
+}
+
+/** A class or object that a version exports beside its default. */
+export interface NamedHandler {
+  readonly name: string;
+  readonly handlers: readonly string[];
+}
+
+/** What was learned by starting the version once. */
+export interface Inspection {
+  /** Events that the default export handles, e.g. `["fetch", "scheduled"]`. */
+  readonly handlers: readonly string[];
+  readonly named_handlers: readonly NamedHandler[];
+  readonly has_default: boolean;
+  /** Wall time of the start in the validating runtime. */
+  readonly startup_time_ms: number;
+}
+
+/** What starting an upload came to. */
+export type InspectionOutcome =
+  | { readonly ok: true; readonly inspection: Omit<Inspection, "startup_time_ms"> }
+  | { readonly ok: false; readonly message: string };
+
+/** Reply of the validating process: an outcome and the time it took, or why there is none. */
+export type ValidatorReply =
+  | (InspectionOutcome & { readonly startup_time_ms: number })
+  | { readonly fault: string };
+
+/** Immutable code and configuration, as recorded in the registry. Times are ISO 8601 in UTC with milliseconds. */
+export interface Version {
+  readonly id: string;
+  readonly number: number;
+  readonly created_on: string;
+  readonly author: Author;
+  readonly source: Source;
+  readonly triggered_by: "upload" | "version_upload" | "secret";
+  readonly message: string | null;
+  readonly tag: string | null;
+  readonly main_module: string;
+  readonly compatibility_date: string;
+  readonly compatibility_flags: readonly string[];
+  /** With the secrets' values: redact before showing. */
+  readonly bindings: readonly Binding[];
+  readonly inspection: Inspection;
+  /** SHA-256 of the modules, in hex. */
+  readonly etag: string;
+  readonly size_bytes: number;
+}
+
+/** Immutable record of which one or two versions serve. The newest one is the active deployment. */
+export interface Deployment {
+  readonly id: string;
+  readonly created_on: string;
+  readonly author: Author;
+  readonly source: Source;
+  readonly triggered_by: "upload" | "secret" | "deployment";
+  readonly message: string | null;
+  readonly versions: readonly Share[];
+}
+
+/** What belongs to the Worker and not to a version. */
+export interface Settings {
+  readonly tags: readonly string[] | null;
+  readonly logpush: boolean;
+  readonly observability: Readonly<Record<string, unknown>> | null;
+}
