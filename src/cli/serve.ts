@@ -49,7 +49,13 @@ export async function serve(config: ServeConfig): Promise<void> {
   stop("SIGINT");
 
   if (fresh && config.demo) await deployDemo({ control, accountId: config.accountId, token });
-  logger.log("info", "ready", { traffic, control, account_id: config.accountId, data_dir: data.path, wrangler: 'eval "$(npx sluice env)"' });
+  logger.log("info", "ready", {
+    traffic,
+    control,
+    account_id: config.accountId,
+    data_dir: data.path,
+    wrangler: 'eval "$(npx sluice env)"',
+  });
   if (pretty)
     greet({ traffic, control, config, shownToken: isNew ? token : undefined, demo: fresh && config.demo });
   else if (isNew) logger.log("info", "token-created", { token });

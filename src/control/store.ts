@@ -88,6 +88,7 @@ async function record(
     actor,
     version: {
       id: header.version,
+      created_on: header.created_on,
       triggered_by: how.triggered_by,
       message: how.message,
       tag: how.tag,

@@ -22,7 +22,7 @@ export interface Actor {
 }
 
 /** A version that has been validated and whose code is in KV. */
-export type NewVersion = Omit<Version, "number" | "created_on" | "author" | "source">;
+export type NewVersion = Omit<Version, "number" | "author" | "source">;
 
 export interface RecordVersion {
   readonly actor: Actor;
@@ -113,7 +113,7 @@ export class WorkerRegistry extends DurableObject<{ SLUICE_KV: KVNamespace }> {
       const version: Version = {
         ...input.version,
         number: this.#db.nextNumber(),
-        created_on: this.#db.nextTime(Date.now()),
+        created_on: this.#db.nextTime(Date.parse(input.version.created_on)),
         ...input.actor,
       };
       this.#db.insertVersion(version);

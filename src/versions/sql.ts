@@ -159,9 +159,9 @@ export function statements(sql: SqlStorage) {
     setPublished(revision: number): void {
       sql.exec("UPDATE worker SET published = max(published, ?)", revision);
     },
-    /** A time for a record: now, but later than every one before it, since lists are sorted by these texts. */
-    nextTime(now: number): string {
-      const time = Math.max(now, (row()?.last_time ?? 0) + 1);
+    /** A time for a record: `wanted`, but later than every one before it, since lists are sorted by these texts. */
+    nextTime(wanted: number): string {
+      const time = Math.max(wanted, (row()?.last_time ?? 0) + 1);
       sql.exec("UPDATE worker SET last_time = ?", time);
       return new Date(time).toISOString();
     },

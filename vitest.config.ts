@@ -1,0 +1,40 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    // Each project says what it needs; all of them run with `npm test`.
+    projects: [
+      // Decisions without I/O: fast, so they come first.
+      { test: { name: "unit", include: ["test/router/**/*.test.ts", "test/versions/**/*.test.ts"] } },
+      // The whole program, started as `sluice serve` on free ports with a data folder of its own.
+      {
+        test: {
+          name: "system",
+          include: ["test/system/**/*.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      // The real wrangler against it: a second or two per command.
+      {
+        test: {
+          name: "conformance",
+          include: ["test/conformance/**/*.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      // The pages, in a real browser.
+      {
+        test: {
+          name: "browser",
+          include: ["test/browser/**/*.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+    // Two cores: a server and its clients per worker.
+    maxWorkers: 2,
+  },
+});
