@@ -38,15 +38,15 @@ export async function serve(config: ServeConfig): Promise<void> {
     },
   });
 
-  const stop = (signal: string) => {
+  for (const signal of ["SIGTERM", "SIGINT"]) {
+    // Miniflare's own listeners would end the process before its requests are done.
+    process.removeAllListeners(signal);
     process.once(signal, () => {
       logger.log("info", "draining", { signal });
       process.once(signal, () => process.exit(1));
       runtime.drain();
     });
-  };
-  stop("SIGTERM");
-  stop("SIGINT");
+  }
 
   if (fresh && config.demo) await deployDemo({ control, accountId: config.accountId, token });
   logger.log("info", "ready", {
