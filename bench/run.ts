@@ -6,10 +6,11 @@ import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
 import { bundleWorker } from "../src/cli/bundle.ts";
 import { encodeBlob } from "../src/versions/blob.ts";
 import { deploymentKey, versionKey } from "../src/versions/replica.ts";
-import { CANDIDATE, DEPLOYMENT, KEY_LENGTHS, keysOf, STABLE } from "./input.ts";
+import { DEPLOYMENT, KEY_LENGTHS, keysOf } from "./input.ts";
 
-const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
-const SECONDS = Number(process.env.BENCH_SECONDS ?? 5);
+/** Short slices, many rounds: a machine whose speed drifts then slows all contenders of a round alike. */
+const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 21);
+const SECONDS = Number(process.env.BENCH_SECONDS ?? 2);
 const CONNECTIONS = Number(process.env.BENCH_CONNECTIONS ?? 32);
 const DECISIONS_PER_ROUND = 1_000;
 
@@ -130,9 +131,12 @@ async function measureRequests(): Promise<Row[]> {
       `  ${name.padEnd(12)} ${middle(name, "requestsPerSecond").toFixed(0).padStart(6)} req/s  ${middle(name, "cpuMicroseconds").toFixed(1).padStart(6)} µs CPU  p50 ${middle(name, "p50")} ms  p99 ${middle(name, "p99")} ms   [${samples[name].map((sample) => sample.requestsPerSecond.toFixed(0)).join(" ")}]`,
     );
   }
+  // Round by round, since the contenders of one round met the same machine; then the median of those ratios.
+  const paired = (name: Name, reference: Name, field: keyof Sample) =>
+    median(samples[name].map((sample, round) => sample[field] / (samples[reference][round]?.[field] ?? 0)));
   const compare = (name: Name, reference: Name, target: number): Row[] => {
-    const rps = middle(name, "requestsPerSecond") / middle(reference, "requestsPerSecond");
-    const cpu = middle(name, "cpuMicroseconds") / middle(reference, "cpuMicroseconds");
+    const rps = paired(name, reference, "requestsPerSecond");
+    const cpu = paired(name, reference, "cpuMicroseconds");
     return [
       {
         what: `requests per second, ${name}`,

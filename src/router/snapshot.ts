@@ -30,10 +30,13 @@ export class Snapshot {
   readonly #entries = new Map<string, Entry>();
   /** Workers that KV did not have, and until when that is believed. Insertion order is age. */
   readonly #absentUntil = new Map<string, number>();
+  /** Changes of any Worker that were published in this process. */
+  #published = 0;
 
   constructor(kv: KVNamespace) {
     this.#kv = kv;
     onReplicated((worker, record) => {
+      this.#published++;
       if (record === null) this.#entries.delete(worker);
       else this.#adopt(worker, record);
     });
@@ -55,11 +58,16 @@ export class Snapshot {
   async load(worker: string): Promise<Lookup> {
     if ((this.#absentUntil.get(worker) ?? 0) > Date.now()) return "absent";
     let text: string | null;
-    try {
-      text = await readRecord(this.#kv, worker);
-    } catch (error) {
-      return this.#keep(worker, `KV cannot be read: ${error}`);
-    }
+    let published: number;
+    do {
+      // What is published while the read is under way is newer than its answer, so the answer is not believed.
+      published = this.#published;
+      try {
+        text = await readRecord(this.#kv, worker);
+      } catch (error) {
+        return this.#keep(worker, `KV cannot be read: ${error}`);
+      }
+    } while (published !== this.#published);
     if (text === null) {
       this.#entries.delete(worker);
       this.#rememberAbsent(worker);

@@ -1,0 +1,255 @@
+/** What several files of this folder need beside the harness. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdir, readFile } from "node:fs/promises";
+import { type IncomingHttpHeaders, request } from "node:http";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { call, type Reply, type Upload } from "../support/client.ts";
+import { ROOT, type Server } from "../support/server.ts";
+
+export interface Run {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs `sluice …` to its end, without the SLUICE_ variables of whoever runs the tests. */
+export function runSluice(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Run> {
+  const clean = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !name.startsWith("SLUICE_")),
+  );
+  const child = spawn(process.execPath, [join(ROOT, "bin/sluice.js"), ...args], {
+    cwd: ROOT,
+    env: { ...clean, WRANGLER_SEND_METRICS: "false", NO_COLOR: "1", FORCE_COLOR: "0", CI: "true", ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.on("data", (chunk) => {
+    stdout += chunk;
+  });
+  child.stderr.on("data", (chunk) => {
+    stderr += chunk;
+  });
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code) => resolve({ code, stdout, stderr }));
+  });
+}
+
+export interface RawAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+/** A body in pieces. */
+type Chunks = Generator<Buffer> | AsyncGenerator<Buffer>;
+
+export interface RawRequest {
+  readonly port: number;
+  readonly host?: string;
+  readonly method?: string;
+  /** Goes into the request line as it is. */
+  readonly path?: string;
+  readonly headers?: Readonly<Record<string, string | string[]>>;
+  /** A Buffer goes with Content-Length, anything else in chunks. */
+  readonly body?: Buffer | Chunks;
+}
+
+/** One request on a connection of its own. Stops sending as soon as the answer is complete. */
+export function send(raw: RawRequest): Promise<RawAnswer> {
+  const { promise, resolve, reject } = Promise.withResolvers<RawAnswer>();
+  let answered = false;
+  const outgoing = request({
+    host: "127.0.0.1",
+    port: raw.port,
+    method: raw.method ?? "GET",
+    path: raw.path ?? "/",
+    headers: { ...raw.headers, ...(raw.host === undefined ? {} : { Host: raw.host }) },
+    agent: false,
+  });
+  outgoing.on("response", (response) => {
+    const chunks: Buffer[] = [];
+    response.on("data", (chunk: Buffer) => chunks.push(chunk));
+    response.on("error", reject);
+    response.on("end", () => {
+      answered = true;
+      resolve({
+        status: response.statusCode ?? 0,
+        headers: response.headers,
+        body: Buffer.concat(chunks),
+      });
+      if (!outgoing.writableEnded) outgoing.destroy();
+    });
+  });
+  outgoing.on("error", (error) => {
+    if (!answered) reject(error);
+  });
+  const pump = async (chunks: Chunks) => {
+    for await (const chunk of chunks) {
+      if (answered || outgoing.destroyed) return;
+      if (!outgoing.write(chunk)) {
+        await new Promise<void>((next) => {
+          const go = () => {
+            outgoing.off("drain", go);
+            outgoing.off("close", go);
+            next();
+          };
+          outgoing.on("drain", go);
+          outgoing.on("close", go);
+        });
+      }
+    }
+    outgoing.end();
+  };
+  if (raw.body === undefined || Buffer.isBuffer(raw.body)) outgoing.end(raw.body);
+  else void pump(raw.body);
+  return promise;
+}
+
+/**
+ * Sends a request from a client that reads the answer whatever becomes of the rest of the body: servers may answer
+ * before they have read it and close then. The body goes in chunks where `headers` say so.
+ */
+export function sendAnyway(
+  port: number,
+  method: string,
+  path: string,
+  headers: Readonly<Record<string, string>>,
+  body: Iterable<Buffer>,
+): Promise<Response> {
+  const socket = connect(port, "127.0.0.1");
+  const received: Buffer[] = [];
+  const { promise, resolve, reject } = Promise.withResolvers<Response>();
+  socket.on("data", (chunk: Buffer) => {
+    received.push(chunk);
+    const text = Buffer.concat(received).toString("latin1");
+    const headEnd = text.indexOf("\r\n\r\n") + 4;
+    const length = /^content-length: (\d+)/im.exec(text.slice(0, headEnd))?.[1];
+    if (headEnd === 3 || length === undefined || text.length < headEnd + Number(length)) return;
+    const status = Number(/^HTTP\/1\.1 (\d+)/.exec(text)?.[1]);
+    resolve(new Response(Buffer.concat(received).subarray(headEnd), { status }));
+    socket.destroy();
+  });
+  // The answer may lie in the buffer when writing fails: it decides, or the end of the connection does.
+  socket.on("error", () => {});
+  socket.on("close", () => reject(new Error(`no answer; received: ${Buffer.concat(received)}`)));
+
+  const chunked = headers["Transfer-Encoding"] === "chunked";
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.write(`${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n${lines.join("")}\r\n`);
+  const write = async (bytes: string | Buffer) => {
+    // What has arrived is read first: a failed write would throw it away.
+    await nextTurn();
+    if (socket.writable && !socket.write(bytes)) {
+      const stop = new AbortController();
+      await Promise.race(["drain", "close"].map((event) => once(socket, event, { signal: stop.signal })));
+      stop.abort();
+    }
+  };
+  const pump = async () => {
+    for (const chunk of body) {
+      if (!socket.writable) return;
+      if (chunked) await write(`${chunk.length.toString(16)}\r\n`);
+      await write(chunk);
+      if (chunked) await write("\r\n");
+    }
+    if (chunked) await write("0\r\n\r\n");
+  };
+  pump().catch(() => {});
+  return promise;
+}
+
+/** A Worker whose answer is the id of its version, from its own version metadata. */
+export const NAMING_ITSELF: Upload = {
+  modules: {
+    "index.js": { content: "export default { fetch: (request, env) => new Response(env.VERSION.id) };" },
+  },
+  metadata: { bindings: [{ type: "version_metadata", name: "VERSION" }] },
+};
+
+export function keys(count: number, prefix = "key"): string[] {
+  return Array.from({ length: count }, (_, i) => `${prefix}-${i}`);
+}
+
+/** What each key is answered, asked eight at a time. */
+export async function answersFor(
+  server: Server,
+  worker: string,
+  asked: readonly string[],
+): Promise<Map<string, string>> {
+  const answers = new Map<string, string>();
+  await inParallel(8, asked, async (key) => {
+    const answer = await server.traffic(worker, { headers: { "Cloudflare-Workers-Version-Key": key } });
+    answers.set(key, answer.status === 200 ? answer.body : `${answer.status} ${answer.body}`);
+  });
+  return new Map(asked.map((key) => [key, answers.get(key) as string]));
+}
+
+/** Runs `work` over all items, `width` at a time. */
+export async function inParallel<T>(
+  width: number,
+  items: Iterable<T>,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const queue = [...items];
+  let next = 0;
+  const lane = async () => {
+    while (next < queue.length) await work(queue[next++] as T);
+  };
+  await Promise.all(Array.from({ length: width }, lane));
+}
+
+/** Paths of the files in which the server keeps code and records, by what they hold. */
+export async function storedBlobs(server: Server): Promise<{ path: string; content: Buffer }[]> {
+  const folder = join(server.dataDir, "storage/kv/sluice/blobs");
+  const names = await readdir(folder).catch(() => []);
+  return Promise.all(
+    names.sort().map(async (name) => ({
+      path: join(folder, name),
+      content: await readFile(join(folder, name)),
+    })),
+  );
+}
+
+/** Begins every stored version's code. */
+const VERSION_MAGIC = "SLV1";
+
+/** Files that hold the code of versions; of one, where its id is given. */
+export async function versionFiles(server: Server, id = ""): Promise<string[]> {
+  return (await storedBlobs(server))
+    .filter(({ content }) => content.subarray(0, 4).toString() === VERSION_MAGIC && content.includes(id))
+    .map(({ path }) => path);
+}
+
+export async function versionsOf(server: Server, worker: string): Promise<Reply["result"][]> {
+  const reply = await call(server, "GET", `/workers/scripts/${worker}/versions`);
+  return reply.result.items;
+}
+
+export async function deploymentsOf(server: Server, worker: string): Promise<Reply["result"][]> {
+  const reply = await call(server, "GET", `/workers/scripts/${worker}/deployments`);
+  return reply.result.deployments;
+}
+
+/** A repeatable source of numbers in [0, 1): mulberry32. */
+export function seeded(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Seed of this run: another one each time, unless SLUICE_TEST_SEED says which. */
+export const SEED = Number(process.env.SLUICE_TEST_SEED ?? Date.now() % 1_000_000);
+
+/** The id of the process that serves. */
+export async function runtimePid(server: Server): Promise<number> {
+  return JSON.parse(await readFile(join(server.dataDir, "server.json"), "utf8")).runtime_pid;
+}
