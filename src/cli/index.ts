@@ -46,6 +46,9 @@ program
   .addOption(dataDirOption())
   .action(
     async (worker: string, options: { key?: string; override?: string; json?: boolean; dataDir: string }) => {
+      if (options.key === undefined && options.override === undefined) {
+        throw new UsageError("Say which request: --key <request key>, --override <version id>, or both.");
+      }
       console.log(await explain(findTarget(options.dataDir), worker, options));
     },
   );
