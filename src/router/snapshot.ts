@@ -2,7 +2,7 @@
  * The last good deployment of each Worker, per isolate.
  *
  * Guarantee: a Worker that was read once is served from memory until KV says that it is gone. A read that fails or a
- * record that does not parse changes nothing but the `stale` flag. A record of an older revision than the one held is
+ * record that does not parse changes nothing and is logged. A record of an older revision than the one held is
  * ignored, so an eventually consistent read cannot turn a deployment back.
  * Bound: a deployment published elsewhere is followed after at most `LIMITS.snapshotRefreshMs` plus KV's own
  * propagation; one published in this process at once (`onReplicated`).
@@ -18,8 +18,6 @@ interface Entry {
   readonly split: Split;
   /** When a request should have it read again, in ms since the epoch. */
   refreshAt: number;
-  /** Whether the last read failed, so that what is held may be old. */
-  stale: boolean;
 }
 
 /** What is known of a Worker after asking KV. */
@@ -78,31 +76,23 @@ export class Snapshot {
     return this.#adopt(worker, record);
   }
 
-  /** Whether the deployment served may be old because the last read failed. */
-  isStale(worker: string): boolean {
-    return this.#entries.get(worker)?.stale ?? false;
-  }
-
   #adopt(worker: string, record: DeploymentRecord): Split {
     this.#absentUntil.delete(worker);
     const refreshAt = Date.now() + LIMITS.snapshotRefreshMs;
     const held = this.#entries.get(worker);
     if (held !== undefined && held.split.record.revision >= record.revision) {
       held.refreshAt = refreshAt;
-      held.stale = false;
       return held.split;
     }
     const split = compileSplit(record);
-    this.#entries.set(worker, { split, refreshAt, stale: false });
+    this.#entries.set(worker, { split, refreshAt });
     return split;
   }
 
   #keep(worker: string, why: string): Lookup {
     const held = this.#entries.get(worker);
     log("error", "deployment-unreadable", { worker, why, serving: held?.split.record.deployment_id ?? null });
-    if (held === undefined) return "unavailable";
-    held.stale = true;
-    return held.split;
+    return held?.split ?? "unavailable";
   }
 
   #rememberAbsent(worker: string): void {

@@ -73,9 +73,9 @@ export function failed({ code, output }: Run): string {
   return output;
 }
 
-/** The id that wrangler prints after a label, e.g. `Current Version ID: …`. */
+/** The id that wrangler prints after some words, e.g. `Current Version ID: …`. */
 export function idAfter(label: string, output: string): string {
-  const id = new RegExp(`${label}:\\s+(${UUID})`).exec(output)?.[1];
+  const id = new RegExp(`${label}:?\\s+(${UUID})`).exec(output)?.[1];
   if (id === undefined) throw new Error(`no ${label} in what wrangler printed:\n${output}`);
   return id;
 }

@@ -90,14 +90,15 @@ export class Project {
 
   /** Runs wrangler in a terminal, where it asks. */
   terminal(args: readonly string[]): Terminal {
-    // No variable here says CI: wrangler would answer its own questions.
+    // No variable may say CI: wrangler would answer its own questions. Its cursor in a list is a matter of colour.
+    const { NO_COLOR: _, FORCE_COLOR: __, ...env } = this.env;
     return new Terminal(
       pty.spawn(process.execPath, [WRANGLER, ...args], {
         name: "xterm",
         cols: 160,
         rows: 100,
         cwd: this.folder,
-        env: { ...this.env, TERM: "xterm" },
+        env: { ...env, TERM: "xterm" },
       }),
     );
   }

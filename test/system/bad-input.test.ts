@@ -12,7 +12,7 @@ import {
   uploadVersion,
 } from "../support/client.ts";
 import { disposeServer, type Server, startServer } from "../support/server.ts";
-import { answersFor, inParallel, keys, send, sendAnyway, storedBlobs } from "./helpers.ts";
+import { answersFor, inParallel, keys, send, sendCarefully, storedBlobs } from "./helpers.ts";
 
 const MiB = 1024 * 1024;
 const SCRIPT = "/workers/scripts/target";
@@ -331,11 +331,11 @@ describe("an upload whose modules are not usable is refused and leaves nothing b
     const chunk = Buffer.alloc(MiB, 0x20);
     function* body() {
       yield Buffer.from(head);
-      for (let sent = 0; sent < 101; sent++) yield chunk;
+      for (let sent = 0; sent < 100; sent++) yield chunk;
     }
-    for (const announced of [head.length + 101 * MiB, undefined]) {
+    for (const announced of [head.length + 100 * MiB, undefined]) {
       const reply = await changingNothing(() =>
-        sendAnyway(
+        sendCarefully(
           server.controlPort,
           "PUT",
           `/client/v4/accounts/sluice${SCRIPT}`,
@@ -919,7 +919,7 @@ describe("a caller without the right token is refused and changes nothing:", () 
     const typed = method === "PUT" ? { "Content-Type": type, "Content-Length": String(bytes.length) } : {};
     const body = method === "PUT" ? [Buffer.from(bytes)] : [];
     const all = { ...headers, ...typed };
-    return readEnvelope(await sendAnyway(server.controlPort, method, `/client/v4${path}`, all, body));
+    return readEnvelope(await sendCarefully(server.controlPort, method, `/client/v4${path}`, all, body));
   };
 
   test.each([

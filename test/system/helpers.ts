@@ -1,11 +1,11 @@
 /** What several files of this folder need beside the harness. */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
 import { type IncomingHttpHeaders, request } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { call, type Reply, type Upload } from "../support/client.ts";
 import { ROOT, type Server } from "../support/server.ts";
 
@@ -110,11 +110,14 @@ export function send(raw: RawRequest): Promise<RawAnswer> {
   return promise;
 }
 
+/** How long a client waits for `100 Continue` before it sends the body all the same, in ms. */
+const CONTINUE_WAIT_MS = 500;
+
 /**
- * Sends a request from a client that reads the answer whatever becomes of the rest of the body: servers may answer
- * before they have read it and close then. The body goes in chunks where `headers` say so.
+ * Sends a request as a careful client does, with `Expect: 100-continue`: the server may answer before it has read the
+ * body, and close. The body goes in chunks where `headers` say so.
  */
-export function sendAnyway(
+export async function sendCarefully(
   port: number,
   method: string,
   path: string,
@@ -122,45 +125,41 @@ export function sendAnyway(
   body: Iterable<Buffer>,
 ): Promise<Response> {
   const socket = connect(port, "127.0.0.1");
-  const received: Buffer[] = [];
-  const { promise, resolve, reject } = Promise.withResolvers<Response>();
+  let received = Buffer.alloc(0);
+  const { promise: answer, resolve, reject } = Promise.withResolvers<Response>();
+  const { promise: goOn, resolve: proceed } = Promise.withResolvers<void>();
   socket.on("data", (chunk: Buffer) => {
-    received.push(chunk);
-    const text = Buffer.concat(received).toString("latin1");
+    received = Buffer.concat([received, chunk]);
+    if (received.toString("latin1").startsWith("HTTP/1.1 100 ")) {
+      received = received.subarray(received.indexOf("\r\n\r\n") + 4);
+      proceed();
+    }
+    const text = received.toString("latin1");
     const headEnd = text.indexOf("\r\n\r\n") + 4;
     const length = /^content-length: (\d+)/im.exec(text.slice(0, headEnd))?.[1];
     if (headEnd === 3 || length === undefined || text.length < headEnd + Number(length)) return;
     const status = Number(/^HTTP\/1\.1 (\d+)/.exec(text)?.[1]);
-    resolve(new Response(Buffer.concat(received).subarray(headEnd), { status }));
+    resolve(new Response(received.subarray(headEnd), { status }));
     socket.destroy();
   });
-  // The answer may lie in the buffer when writing fails: it decides, or the end of the connection does.
+  // Writing may fail once the answer is there; without one, the end of the connection says so.
   socket.on("error", () => {});
-  socket.on("close", () => reject(new Error(`no answer; received: ${Buffer.concat(received)}`)));
+  socket.on("close", () => reject(new Error(`no answer; received: ${received}`)));
+
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  const head = `${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nExpect: 100-continue\r\n`;
+  socket.write(`${head}${lines.join("")}\r\n`);
+  await Promise.race([answer, goOn, sleep(CONTINUE_WAIT_MS)]);
 
   const chunked = headers["Transfer-Encoding"] === "chunked";
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.write(`${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n${lines.join("")}\r\n`);
-  const write = async (bytes: string | Buffer) => {
-    // What has arrived is read first: a failed write would throw it away.
-    await nextTurn();
-    if (socket.writable && !socket.write(bytes)) {
-      const stop = new AbortController();
-      await Promise.race(["drain", "close"].map((event) => once(socket, event, { signal: stop.signal })));
-      stop.abort();
-    }
-  };
-  const pump = async () => {
-    for (const chunk of body) {
-      if (!socket.writable) return;
-      if (chunked) await write(`${chunk.length.toString(16)}\r\n`);
-      await write(chunk);
-      if (chunked) await write("\r\n");
-    }
-    if (chunked) await write("0\r\n\r\n");
-  };
-  pump().catch(() => {});
-  return promise;
+  for (const chunk of body) {
+    if (!socket.writable) break;
+    const size = Buffer.from(`${chunk.length.toString(16)}\r\n`);
+    const framed = chunked ? Buffer.concat([size, chunk, Buffer.from("\r\n")]) : chunk;
+    if (!socket.write(framed)) await Promise.race([once(socket, "drain"), once(socket, "close")]);
+  }
+  if (chunked && socket.writable) socket.write("0\r\n\r\n");
+  return answer;
 }
 
 /** A Worker whose answer is the id of its version, from its own version metadata. */
@@ -252,4 +251,29 @@ export const SEED = Number(process.env.SLUICE_TEST_SEED ?? Date.now() % 1_000_00
 /** The id of the process that serves. */
 export async function runtimePid(server: Server): Promise<number> {
   return JSON.parse(await readFile(join(server.dataDir, "server.json"), "utf8")).runtime_pid;
+}
+
+/** Processes that the server has started: the runtime, and the one that starts uploads. */
+export function childrenOf(server: Server): number[] {
+  const table = execFileSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" });
+  const rows = table.split("\n").map((line) => line.trim().split(/\s+/).map(Number));
+  return rows.flatMap(([pid, parent]) => (parent === server.process.pid && pid !== undefined ? [pid] : []));
+}
+
+export function commandOf(pid: number): string {
+  return execFileSync("ps", ["-p", String(pid), "-o", "command="], { encoding: "utf8" }).trim();
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Ends processes that a killed server left behind, so that a failed test leaves none. */
+export function sweep(pids: Iterable<number>): void {
+  for (const pid of pids) if (isAlive(pid)) process.kill(pid, "SIGKILL");
 }
