@@ -5,7 +5,7 @@ import autocannon from "autocannon";
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
 import { bundleWorker } from "../src/cli/bundle.ts";
 import { encodeBlob } from "../src/versions/blob.ts";
-import { deploymentKey, versionKey } from "../src/versions/replica.ts";
+import { deploymentKey, versionKey } from "../src/versions/keys.ts";
 import { DEPLOYMENT, KEY_LENGTHS, keysOf } from "./input.ts";
 
 /** Short slices, many rounds: a machine whose speed drifts then slows all contenders of a round alike. */

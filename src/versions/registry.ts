@@ -11,7 +11,8 @@ import { LIMITS } from "../limits.ts";
 import { log } from "../log.ts";
 import { err, ok, type Result } from "../result.ts";
 import { checkShares, listDeployments, type ShareInput } from "./deployment.ts";
-import { publishRecord, retractRecord, versionKey } from "./replica.ts";
+import { versionKey } from "./keys.ts";
+import { publishRecord, retractRecord } from "./replica.ts";
 import { type Statements, statements, type WorkerState } from "./sql.ts";
 import type { Author, Deployment, DeploymentRecord, Settings, Version } from "./types.ts";
 

@@ -1,12 +1,10 @@
 /**
- * The KV side of the store: what the registry publishes and the router reads. The only file that knows the keys.
+ * The KV side of the store: what the registry publishes and the router reads.
  * Workers KV is eventually consistent; the revision in each record lets a reader keep the newer of two.
  */
 import { LIMITS } from "../limits.ts";
+import { deploymentKey, versionKey } from "./keys.ts";
 import type { DeploymentRecord } from "./types.ts";
-
-export const deploymentKey = (worker: string): string => `deployment/${worker}`;
-export const versionKey = (id: string): string => `version/${id}`;
 
 /** Told of every change that is published: a new record, or null where the Worker was deleted. */
 export type ReplicaListener = (worker: string, record: DeploymentRecord | null) => void;

@@ -1,0 +1,183 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { LIMITS } from "../../src/limits.ts";
+import { Snapshot } from "../../src/router/snapshot.ts";
+import type { Split } from "../../src/router/split.ts";
+import { publishRecord, retractRecord } from "../../src/versions/replica.ts";
+import type { DeploymentRecord } from "../../src/versions/types.ts";
+
+/** Workers KV as far as it is used, with a switch for its failure and a hand on the moment of its answer. */
+class FakeKV {
+  readonly values = new Map<string, string>();
+  failing = false;
+  reads = 0;
+  /** Runs after the value was taken and before the reader gets it. */
+  beforeAnswer: () => Promise<void> = async () => {};
+
+  async get(key: string): Promise<string | null> {
+    this.reads++;
+    if (this.failing) throw new Error("KV is down");
+    const value = this.values.get(key) ?? null;
+    const { beforeAnswer } = this;
+    this.beforeAnswer = async () => {};
+    await beforeAnswer();
+    return value;
+  }
+
+  async put(key: string, value: string): Promise<void> {
+    if (this.failing) throw new Error("KV is down");
+    this.values.set(key, value);
+  }
+
+  async delete(key: string): Promise<void> {
+    this.values.delete(key);
+  }
+}
+
+let worker: string;
+let count = 0;
+let kv: FakeKV;
+let snapshot: Snapshot;
+let background: Promise<unknown>[];
+const ctx = { waitUntil: (promise: Promise<unknown>) => void background.push(promise) };
+
+const record = (revision: number): DeploymentRecord => ({
+  schema: 1,
+  worker,
+  revision,
+  deployment_id: `deployment-${revision}`,
+  enabled: true,
+  versions: [{ version_id: `version-${revision}`, number: revision, percentage: 100 }],
+});
+const store = (revision: number) => kv.values.set(`deployment/${worker}`, JSON.stringify(record(revision)));
+const held = () => snapshot.get(worker, ctx)?.record.revision;
+const namespace = () => kv as unknown as KVNamespace;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  vi.spyOn(console, "error").mockImplementation(() => {});
+  worker = `worker-${count++}`;
+  kv = new FakeKV();
+  snapshot = new Snapshot(namespace());
+  background = [];
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+describe("the router's view of a deployment", () => {
+  test("comes from KV once, and from memory after that", async () => {
+    store(1);
+    expect(held()).toBeUndefined();
+    expect(((await snapshot.load(worker)) as Split).record.revision).toBe(1);
+    for (let i = 0; i < 100; i++) expect(held()).toBe(1);
+    expect(kv.reads).toBe(1);
+  });
+
+  test("is read again behind a request once it is old enough, by one request only", async () => {
+    store(1);
+    await snapshot.load(worker);
+    store(2);
+    vi.advanceTimersByTime(LIMITS.snapshotRefreshMs);
+    expect([held(), held(), held()]).toEqual([1, 1, 1]);
+    expect(background).toHaveLength(1);
+    await Promise.all(background);
+    expect(held()).toBe(2);
+  });
+
+  test("never goes back to an older revision", async () => {
+    store(5);
+    await snapshot.load(worker);
+    store(4);
+    await snapshot.load(worker);
+    expect(held()).toBe(5);
+  });
+
+  test("follows a publication in the same process at once", async () => {
+    store(1);
+    await snapshot.load(worker);
+    await publishRecord(namespace(), record(2));
+    expect(held()).toBe(2);
+    await retractRecord(namespace(), worker);
+    expect(held()).toBeUndefined();
+  });
+
+  test("follows a publication in the same process even where KV cannot be written", async () => {
+    store(1);
+    await snapshot.load(worker);
+    kv.failing = true;
+    await expect(publishRecord(namespace(), record(2))).rejects.toThrow("KV is down");
+    expect(held()).toBe(2);
+  });
+});
+
+describe("when KV fails", () => {
+  test("the last good deployment serves on", async () => {
+    store(1);
+    await snapshot.load(worker);
+    kv.failing = true;
+    expect(((await snapshot.load(worker)) as Split).record.revision).toBe(1);
+    kv.failing = false;
+    for (const garbage of ["", "{", "null", JSON.stringify({ ...record(9), versions: [] })]) {
+      kv.values.set(`deployment/${worker}`, garbage);
+      await snapshot.load(worker);
+      expect(held()).toBe(1);
+    }
+    expect(console.error).toHaveBeenCalledTimes(5);
+  });
+
+  test("a Worker that was never read is unavailable, not unknown", async () => {
+    kv.failing = true;
+    expect(await snapshot.load(worker)).toBe("unavailable");
+    kv.failing = false;
+    kv.values.set(`deployment/${worker}`, "garbage");
+    expect(await snapshot.load(worker)).toBe("unavailable");
+  });
+});
+
+describe("a Worker that KV does not have", () => {
+  test("is asked for once in a while, not with every request", async () => {
+    for (let i = 0; i < 50; i++) expect(await snapshot.load(worker)).toBe("absent");
+    expect(kv.reads).toBe(1);
+    vi.advanceTimersByTime(LIMITS.absentMs + 1);
+    store(1);
+    expect(await snapshot.load(worker)).not.toBe("absent");
+  });
+
+  test("is forgotten where it was deployed", async () => {
+    store(1);
+    await snapshot.load(worker);
+    kv.values.clear();
+    expect(await snapshot.load(worker)).toBe("absent");
+    expect(held()).toBeUndefined();
+  });
+
+  test("is served at once when it is published, although a request has just found nothing", async () => {
+    expect(await snapshot.load(worker)).toBe("absent");
+    await publishRecord(namespace(), record(1));
+    expect(held()).toBe(1);
+  });
+
+  test("is not taken for absent by a read that a publication overtook", async () => {
+    kv.beforeAnswer = () => publishRecord(namespace(), record(1));
+    expect(((await snapshot.load(worker)) as Split).record.revision).toBe(1);
+    expect(held()).toBe(1);
+  });
+
+  test("does not come back by a read that its deletion overtook", async () => {
+    store(1);
+    kv.beforeAnswer = () => retractRecord(namespace(), worker);
+    expect(await snapshot.load(worker)).toBe("absent");
+    expect(held()).toBeUndefined();
+  });
+
+  test("takes bounded memory, whatever hosts are tried", async () => {
+    for (let i = 0; i < LIMITS.maxAbsent + 100; i++) await snapshot.load(`nobody-${i}`);
+    const reads = kv.reads;
+    await snapshot.load(`nobody-${LIMITS.maxAbsent + 99}`);
+    expect(kv.reads).toBe(reads);
+    await snapshot.load("nobody-0");
+    expect(kv.reads).toBe(reads + 1);
+  });
+});
