@@ -10,6 +10,8 @@ export interface ServerFile {
   readonly pid: number;
   /** The runtime's process: it survives a kill -9 of ours and must not write beside its successor. */
   readonly runtime_pid: number;
+  /** The process that starts uploads. */
+  readonly validator_pid: number;
   readonly traffic: string;
   readonly control: string;
   readonly account_id: string;
@@ -46,7 +48,9 @@ export class DataDir {
         `A server with process id ${left.pid} uses ${this.path} already (${left.control}). Stop it, or name another folder with --data-dir.`,
       );
     }
-    if (commandOf(left.runtime_pid)?.includes("workerd")) await end(left.runtime_pid);
+    const alive = (pid: number) => commandOf(pid)?.includes("workerd") === true;
+    if (alive(left.validator_pid)) process.kill(left.validator_pid, "SIGKILL");
+    if (alive(left.runtime_pid)) await end(left.runtime_pid);
     this.removeServer();
   }
 

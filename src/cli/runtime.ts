@@ -2,15 +2,14 @@
  * The workerd process that serves: Miniflare with a direct socket for each side, which keeps its storage and gives
  * workerd's own speed. Miniflare's entry port stays unused on loopback.
  */
-import { AsyncLocalStorage } from "node:async_hooks";
 import type { ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
-import { subscribe } from "node:diagnostics_channel";
 import { join } from "node:path";
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, Response } from "miniflare";
 import { loadBundle } from "./bundle.ts";
 import type { ServeConfig } from "./config.ts";
 import type { Logger } from "./logger.ts";
+import { watchSpawns, whenSpawned } from "./spawns.ts";
 import type { Validator } from "./validator.ts";
 
 /** Compatibility date of Sluice's own Workers: the runtime's own date. Versions have theirs. */
@@ -26,13 +25,11 @@ export interface RuntimeEvents {
 }
 
 export class Runtime {
-  readonly #miniflare: Miniflare;
+  #miniflare: Miniflare | undefined;
   #process: ChildProcess | undefined;
   #draining = false;
 
-  private constructor(miniflare: Miniflare) {
-    this.#miniflare = miniflare;
-  }
+  private constructor() {}
 
   /** Resolves once both listeners serve. */
   static async start(
@@ -43,8 +40,6 @@ export class Runtime {
     logger: Logger,
     events: RuntimeEvents,
   ): Promise<Runtime> {
-    // Miniflare does not show its process. What it spawns from inside this context, restarts included, is it.
-    const context = new AsyncLocalStorage<"serving" | "validating">();
     const { modules, build } = await loadBundle("sluice");
     const options = convertV4MiniflareOptions({
       host: "127.0.0.1",
@@ -60,10 +55,8 @@ export class Runtime {
       durableObjects: { REGISTRY: { className: "WorkerRegistry", useSQLite: true } },
       workerLoaders: { LOADER: {} },
       serviceBindings: {
-        VALIDATOR: (request: { arrayBuffer(): Promise<ArrayBuffer> }) =>
-          context.run("validating", async () =>
-            Response.json(await validator.inspect(await request.arrayBuffer())),
-          ),
+        VALIDATOR: async (request: { arrayBuffer(): Promise<ArrayBuffer> }) =>
+          Response.json(await validator.inspect(await request.arrayBuffer())),
       },
       bindings: {
         SLUICE_DOMAIN: config.domain,
@@ -80,22 +73,13 @@ export class Runtime {
       ],
     });
 
-    let runtime: Runtime | undefined;
-    let first: ChildProcess | undefined;
-    subscribe("child_process", (message) => {
-      if (context.getStore() !== "serving") return;
-      const child = (message as { process: ChildProcess }).process;
-      if (runtime === undefined) first = child;
-      else runtime.#adopt(child, events);
-    });
-    return context.run("serving", async () => {
-      const miniflare = new Miniflare(options);
-      await miniflare.ready;
-      runtime = new Runtime(miniflare);
-      if (first === undefined) throw new Error("the runtime's process was not seen");
-      runtime.#adopt(first, events);
-      return runtime;
-    });
+    const runtime = new Runtime();
+    runtime.#miniflare = watchSpawns(
+      (child) => runtime.#adopt(child, events),
+      () => new Miniflare(options),
+    );
+    await runtime.#miniflare.ready;
+    return runtime;
   }
 
   /** Stops listening, lets requests finish, then ends the process: `drained` follows, after `DRAIN_MS` at the latest. */
@@ -105,18 +89,13 @@ export class Runtime {
     setTimeout(() => this.#process?.kill("SIGKILL"), DRAIN_MS);
   }
 
-  async dispose(): Promise<void> {
-    await this.#miniflare.dispose();
-  }
-
   #adopt(child: ChildProcess, events: RuntimeEvents): void {
     this.#process = child;
     // Before Miniflare's own listener, so that a drained process is not taken for one that crashed.
     child.prependListener("exit", () => {
       if (this.#draining) events.drained();
     });
-    if (child.pid !== undefined) events.started(child.pid);
-    else child.once("spawn", () => events.started(child.pid as number));
+    whenSpawned(child, events.started);
   }
 }
 

@@ -21,16 +21,19 @@ export async function serve(config: ServeConfig): Promise<void> {
   const control = originOf(config.host, config.controlPort);
   const traffic = `http://${config.domain}:${config.trafficPort}`;
 
-  const validator = new Validator(COMPATIBILITY_DATE);
+  const pids = { pid: process.pid, runtime_pid: 0, validator_pid: 0 };
+  const started = (which: "runtime_pid" | "validator_pid") => (pid: number) => {
+    pids[which] = pid;
+    data.writeServer({
+      ...pids,
+      traffic: originOf(config.host, config.trafficPort),
+      control,
+      account_id: config.accountId,
+    });
+  };
+  const validator = new Validator(COMPATIBILITY_DATE, started("validator_pid"));
   const runtime = await Runtime.start(config, token, data.path, validator, logger, {
-    started: (pid) =>
-      data.writeServer({
-        pid: process.pid,
-        runtime_pid: pid,
-        traffic: originOf(config.host, config.trafficPort),
-        control,
-        account_id: config.accountId,
-      }),
+    started: started("runtime_pid"),
     drained: () => {
       data.removeServer();
       logger.log("info", "stopped");

@@ -6,15 +6,19 @@ import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
 import { LIMITS } from "../limits.ts";
 import type { ValidatorReply } from "../versions/types.ts";
 import { type Bundle, loadBundle } from "./bundle.ts";
+import { watchSpawns, whenSpawned } from "./spawns.ts";
 
 export class Validator {
   readonly #compatibilityDate: string;
+  readonly #started: (pid: number) => void;
   #bundle: Promise<Bundle> | undefined;
   #process: Miniflare | undefined;
   #queue: Promise<unknown> = Promise.resolve();
 
-  constructor(compatibilityDate: string) {
+  /** @param started told of each process that is started */
+  constructor(compatibilityDate: string, started: (pid: number) => void) {
     this.#compatibilityDate = compatibilityDate;
+    this.#started = started;
   }
 
   /** Starts the process ahead of the first upload. */
@@ -72,18 +76,20 @@ export class Validator {
   async #start(): Promise<Miniflare> {
     this.#bundle ??= loadBundle("validator");
     const { modules } = await this.#bundle;
-    this.#process ??= new Miniflare(
-      convertV4MiniflareOptions({
-        host: "127.0.0.1",
-        port: 0,
-        cf: false,
-        log: new Log(LogLevel.NONE),
-        handleStructuredLogs: () => {},
-        name: "validator",
-        modules,
-        compatibilityDate: this.#compatibilityDate,
-        workerLoaders: { LOADER: {} },
-      }),
+    const options = convertV4MiniflareOptions({
+      host: "127.0.0.1",
+      port: 0,
+      cf: false,
+      log: new Log(LogLevel.NONE),
+      handleStructuredLogs: () => {},
+      name: "validator",
+      modules,
+      compatibilityDate: this.#compatibilityDate,
+      workerLoaders: { LOADER: {} },
+    });
+    this.#process ??= watchSpawns(
+      (child) => whenSpawned(child, this.#started),
+      () => new Miniflare(options),
     );
     return this.#process;
   }

@@ -79,6 +79,38 @@ workers.get("/subdomain", account.getSubdomain);
 workers.get("/durable_objects/namespaces", account.listNothing);
 v4.get("/accounts/:account/storage/kv/namespaces", account.listNothing);
 
+// What wrangler asks for before it uploads something that this release does not run: refused by name, not as unknown.
+const absent: readonly (readonly [feature: string, advice: string, ...paths: string[]])[] = [
+  [
+    "static assets",
+    "remove `assets` from the configuration; this release serves code only",
+    "/workers/scripts/:worker/assets-upload-session",
+    "/workers/assets/*",
+  ],
+  [
+    "custom domains",
+    "remove them from the configuration",
+    "/workers/scripts/:worker/domains/*",
+    "/workers/domains/*",
+  ],
+  [
+    "wrangler tail",
+    "read the server's log instead",
+    "/workers/scripts/:worker/tails",
+    "/workers/scripts/:worker/tails/*",
+  ],
+  ["KV namespaces", "remove `kv_namespaces` from the configuration", "/storage/kv/*"],
+  ["R2 buckets", "remove `r2_buckets` from the configuration", "/r2/*"],
+  ["D1 databases", "remove `d1_databases` from the configuration", "/d1/*"],
+  ["queues", "remove `queues` from the configuration", "/queues", "/queues/*"],
+  ["workflows", "remove `workflows` from the configuration", "/workflows", "/workflows/*"],
+];
+for (const [feature, advice, ...paths] of absent) {
+  for (const path of paths) {
+    v4.all(`/accounts/:account${path}`, () => failure({ reason: "unsupported", feature, advice }));
+  }
+}
+
 api.notFound((c) => failure({ reason: "no-route", method: c.req.method, path: c.req.path }));
 api.onError((error, c) => {
   log("error", "control-fault", {

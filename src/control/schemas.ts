@@ -7,7 +7,10 @@ import { err, ok, type Result } from "../result.ts";
 const annotations = z
   .looseObject({
     "workers/message": z.string().nullish(),
-    "workers/tag": z.string().max(LIMITS.maxTagLength).nullish(),
+    "workers/tag": z
+      .string()
+      .max(LIMITS.maxTagLength, { error: `a tag has at most ${LIMITS.maxTagLength} characters` })
+      .nullish(),
     "workers/alias": z.string().nullish(),
   })
   .nullish();

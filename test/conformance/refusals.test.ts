@@ -1,0 +1,215 @@
+/** What Sluice does not run: refused by name, with what to do about it, and without a trace. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { answering, call, createDeployment, deploy, uploadForm, uploadVersion } from "../support/client.ts";
+import { disposeServer, type Server, startServer } from "../support/server.ts";
+import {
+  activeSplit,
+  answer,
+  deploymentsOf,
+  expectNotServed,
+  fail,
+  idAfter,
+  leavesAlone,
+  type ProjectOptions,
+  succeed,
+  textOf,
+  useProject,
+  versionsOf,
+} from "./project.ts";
+
+let server: Server;
+beforeAll(async () => {
+  server = await startServer();
+});
+afterAll(() => disposeServer(server));
+
+interface Refusal {
+  readonly what: string;
+  readonly options: ProjectOptions;
+  readonly args?: readonly string[];
+  /** What wrangler must print: the feature, and what to do. */
+  readonly says: readonly (string | RegExp)[];
+}
+
+const SERVICE_WORKER = `addEventListener("fetch", (event) => event.respondWith(new Response("old")));`;
+const CERTIFICATE = "99f5fef1-6cc1-46b8-bd79-44a0d5082b8d";
+
+const REFUSALS: readonly Refusal[] = [
+  {
+    what: "service-worker syntax",
+    options: { code: SERVICE_WORKER },
+    says: ["does not support service-worker syntax", "export default { fetch(request, env, ctx)", "10021"],
+  },
+  {
+    what: "smart placement",
+    options: { config: { placement: { mode: "smart" } } },
+    says: ["does not support smart placement", "remove `placement` from the configuration", "10021"],
+  },
+  {
+    what: "an mTLS certificate binding",
+    options: { config: { mtls_certificates: [{ binding: "CERT", certificate_id: CERTIFICATE }] } },
+    says: ['binding "CERT" of type mtls_certificate', "remove `mtls_certificates`", "10021"],
+  },
+  {
+    what: "a KV binding",
+    options: { config: { kv_namespaces: [{ binding: "CACHE", id: "abc" }] } },
+    says: ['binding "CACHE" of type kv_namespace', "remove the binding", "10021"],
+  },
+  {
+    what: "a preview alias",
+    options: {},
+    args: ["--preview-alias", "feature-x"],
+    says: ["does not support preview aliases", "upload without `--preview-alias`", "10021"],
+  },
+  {
+    what: "code that throws while it starts (its message and its line in the source are shown)",
+    options: {
+      config: { main: "src/index.ts" },
+      files: {
+        "src/index.ts":
+          'interface A { a: 1 }\nexport default { fetch: (): Response => new Response() };\nthrow new Error("no database");\n',
+      },
+    },
+    says: ["Uncaught Error: no database", /src\/index\.ts:3:7/, "10021"],
+  },
+  {
+    what: "a module that the runtime does not have",
+    options: { code: 'import { serve } from "cloudflare:nothing";\nexport default { fetch: serve };\n' },
+    says: ["cloudflare:nothing", "10021"],
+  },
+  {
+    what: "a required secret that was never set, which the upload wants to inherit",
+    options: { config: { secrets: { required: ["API_KEY", "OTHER"] } } },
+    says: [
+      "The following required secrets have not been set: API_KEY, OTHER",
+      "wrangler versions secret put <NAME>",
+    ],
+  },
+  // Wrangler asks another part of the API about these before it uploads anything.
+  {
+    what: "static assets",
+    options: { config: { assets: { directory: "public" } }, files: { "public/index.html": "hello" } },
+    says: ["does not support static assets", "remove `assets` from the configuration"],
+  },
+  {
+    what: "an R2 binding",
+    options: { config: { r2_buckets: [{ binding: "BUCKET", bucket_name: "bucket" }] } },
+    says: [/does not support .*R2/i, /remove/],
+  },
+  {
+    what: "a queue binding",
+    options: { config: { queues: { producers: [{ binding: "QUEUE", queue: "jobs" }] } } },
+    says: [/does not support .*queue/i, /remove/],
+  },
+  {
+    what: "a KV binding without an id, for which wrangler would make a namespace",
+    options: { config: { kv_namespaces: [{ binding: "CACHE" }] } },
+    says: [/does not support .*KV/i, /remove/],
+  },
+];
+
+describe("versions upload is refused and leaves versions, deployments and traffic as they were, for", () => {
+  const worker = "steady";
+  beforeAll(() => seedSplit(worker));
+
+  test.each(REFUSALS.map((refusal) => [refusal.what, refusal] as const))("%s", async (_, refusal) => {
+    const { options, args = [], says } = refusal;
+    const project = await useProject(server, worker, options);
+
+    const output = await leavesAlone(server, worker, () => fail(project, "versions", "upload", ...args));
+
+    for (const said of says) expect(output).toMatch(said);
+  });
+});
+
+describe("deploy is refused too", () => {
+  test("for a new Worker, of which nothing is left behind, and goes through once the cause is gone", async () => {
+    const project = await useProject(server, "reborn", { code: SERVICE_WORKER });
+
+    expect(await fail(project, "deploy")).toContain("does not support service-worker syntax");
+    await expectNotServed(server, "reborn");
+    expect((await server.api("GET", "/workers/services/reborn")).status).toBe(404);
+
+    await project.write("src/index.js", answer("modern"));
+    const id = idAfter("Current Version ID", await succeed(project, "deploy"));
+    expect(await textOf(server, "reborn")).toBe("modern");
+    expect(await versionsOf(server, "reborn")).toMatchObject([{ id, number: 1 }]);
+  });
+
+  test("for a Worker that serves, which goes on serving what it served", async () => {
+    await seedSplit("serving");
+    const project = await useProject(server, "serving", {
+      code: `${answer("new")}throw new Error("broken");`,
+    });
+    const output = await leavesAlone(server, "serving", () => fail(project, "deploy"));
+    expect(output).toContain("Uncaught Error: broken");
+    expect(output).toContain("[code: 10021]");
+  });
+});
+
+describe("triggers deploy is refused and leaves versions, deployments and traffic as they were, for", () => {
+  test.each([
+    ["cron triggers", { triggers: { crons: ["*/5 * * * *"] } }],
+    ["routes", { routes: ["example.com/*"] }],
+    ["custom domains", { routes: [{ pattern: "shop.example.com", custom_domain: true }] }],
+  ])("%s", async (feature, config) => {
+    const worker = `triggers-${feature.replace(" ", "-")}`;
+    await seedSplit(worker);
+    const project = await useProject(server, worker, { config: { ...config, workers_dev: true } });
+    const output = await leavesAlone(server, worker, () => fail(project, "triggers", "deploy"));
+    expect(output).toContain(`Sluice does not support ${feature}: remove them from the configuration.`);
+    expect(output).toContain("[code: 10021]");
+  });
+});
+
+test("a cron trigger fails deploy only after the code is live, which is wrangler's order, and the code stays live", async () => {
+  await deploy(server, "cron-deploy", answering("one"));
+  const project = await useProject(server, "cron-deploy", {
+    code: answer("two"),
+    config: { triggers: { crons: ["*/5 * * * *"] } },
+  });
+
+  const output = await fail(project, "deploy");
+
+  expect(output).toContain("Sluice does not support cron triggers: remove them from the configuration.");
+  expect(output).toContain("Successful trigger changes were not rolled back.");
+  const [latest] = await versionsOf(server, "cron-deploy");
+  expect(await activeSplit(server, "cron-deploy")).toEqual([[latest.id, 100]]);
+  expect(await textOf(server, "cron-deploy")).toBe("two");
+});
+
+test("an inherited binding that is missing is answered with 10057 once per name, and nothing is stored", async () => {
+  await deploy(server, "heir", answering("heir"));
+  const bindings = ["FIRST", "SECOND"].map((name) => ({ type: "inherit", name }));
+  const upload = uploadForm({ ...answering("new"), metadata: { bindings } });
+
+  const reply = await leavesAlone(server, "heir", () =>
+    call(server, "POST", "/workers/scripts/heir/versions?bindings_inherit=strict", upload),
+  );
+
+  expect(reply.status).toBe(400);
+  expect(reply.errors).toEqual([
+    { code: 10057, message: expect.stringMatching(/^inherit binding 'FIRST' is invalid/) },
+    { code: 10057, message: expect.stringMatching(/^inherit binding 'SECOND' is invalid/) },
+  ]);
+});
+
+test("after all these refusals the same Worker takes the next good upload", async () => {
+  const stable = await deploy(server, "patient", answering("one"));
+  const project = await useProject(server, "patient", { code: SERVICE_WORKER });
+  await fail(project, "versions", "upload");
+  await project.write("src/index.js", answer("two"));
+  const id = idAfter("Worker Version ID", await succeed(project, "versions", "upload"));
+  expect((await versionsOf(server, "patient")).map((version) => version.id)).toEqual([id, stable]);
+  expect(await deploymentsOf(server, "patient")).toHaveLength(1);
+});
+
+/** Two versions that give the same answer, at 90/10. */
+async function seedSplit(worker: string): Promise<void> {
+  const a = await deploy(server, worker, answering("steady"));
+  const b = await uploadVersion(server, worker, answering("steady"));
+  await createDeployment(server, worker, [
+    [a, 90],
+    [b, 10],
+  ]);
+}
