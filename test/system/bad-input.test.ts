@@ -554,6 +554,16 @@ describe("an upload that does not start is refused with what stopped it, and lea
     );
   });
 
+  test.each([
+    ["a text", `export const version = "1.0"; ${GOOD}`],
+    ["a number", `export const limit = 7; ${GOOD}`],
+    ["a number by default", "export default 7;"],
+    ["a text by default", 'export default "a page";'],
+    ["null by default", "export default null;"],
+  ])("because it exports %s, which the runtime does not take", async (_, content) => {
+    await expectUploadRefused(main(content), { code: 10021, says: [/export|entry|version|limit/i] });
+  });
+
   // Each takes as long as the deadline for the start of an upload.
   test.each([
     ["loops for ever", "for (;;) {}"],
@@ -844,11 +854,28 @@ describe("an address of the API that is not there is refused:", () => {
     `${ACCOUNT}/workers`,
     `${ACCOUNT}/workers/scripts/target/nothing`,
     `${ACCOUNT}/workers/scripts/target/versions/1/2`,
-    `${ACCOUNT}/storage/kv/namespaces/1`,
-    `${ACCOUNT}/d1/database`,
+    `${ACCOUNT}/pages/projects`,
   ])("GET %s", async (path) => {
     expectRefusal(await raw("GET", path), { status: 404, code: 7003, says: [`GET ${path}`] });
   });
+
+  test.each([
+    ["POST", "storage/kv/namespaces", /KV namespaces/],
+    ["PUT", "storage/kv/namespaces/1/values/key", /KV namespaces/],
+    ["GET", "r2/buckets/one", /R2 buckets/],
+    ["POST", "d1/database", /D1 databases/],
+    ["GET", "queues", /queues/],
+    ["GET", "workflows/one", /workflows/],
+    ["POST", "workers/scripts/target/assets-upload-session", /static assets/],
+    ["POST", "workers/scripts/target/tails", /wrangler tail/],
+    ["PUT", "workers/scripts/target/domains/records", /custom domains/],
+  ])(
+    "%s of %s, which belongs to something that this release does not have, by its name",
+    async (method, path, says) => {
+      const reply = await changingNothing(() => raw(method, `${ACCOUNT}/${path}`));
+      expectRefusal(reply, { code: 10021, says: [/does not support/, says, /remove|instead/] });
+    },
+  );
 
   test.each([
     ["DELETE", "workers/scripts/target"],

@@ -68,7 +68,12 @@ export function send(raw: RawRequest): Promise<RawAnswer> {
     port: raw.port,
     method: raw.method ?? "GET",
     path: raw.path ?? "/",
-    headers: { ...raw.headers, ...(raw.host === undefined ? {} : { Host: raw.host }) },
+    headers: {
+      ...raw.headers,
+      ...(raw.host === undefined ? {} : { Host: raw.host }),
+      // Node sends no length by itself where the method seldom has a body.
+      ...(Buffer.isBuffer(raw.body) ? { "Content-Length": String(raw.body.length) } : {}),
+    },
     agent: false,
   });
   outgoing.on("response", (response) => {
@@ -146,9 +151,9 @@ export async function sendCarefully(
   socket.on("error", () => {});
   socket.on("close", () => reject(new Error(`no answer; received: ${received}`)));
 
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  const head = `${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nExpect: 100-continue\r\n`;
-  socket.write(`${head}${lines.join("")}\r\n`);
+  const sent = { Host: `127.0.0.1:${port}`, Expect: "100-continue", ...headers };
+  const lines = Object.entries(sent).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.write(`${method} ${path} HTTP/1.1\r\n${lines.join("")}\r\n`);
   await Promise.race([answer, goOn, sleep(CONTINUE_WAIT_MS)]);
 
   const chunked = headers["Transfer-Encoding"] === "chunked";
@@ -276,4 +281,14 @@ export function isAlive(pid: number): boolean {
 /** Ends processes that a killed server left behind, so that a failed test leaves none. */
 export function sweep(pids: Iterable<number>): void {
   for (const pid of pids) if (isAlive(pid)) process.kill(pid, "SIGKILL");
+}
+
+/** What the server has logged of one kind. */
+export function logged(server: Server, event: string): Readonly<Record<string, unknown>>[] {
+  // The last line may be on its way still.
+  const lines = server.output.split("\n").slice(0, -1);
+  return lines
+    .filter((line) => line.startsWith("{"))
+    .map((line) => JSON.parse(line))
+    .filter((entry) => entry.event === event);
 }
