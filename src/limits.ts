@@ -11,6 +11,8 @@ export const LIMITS = {
   maxVersionBytes: 24 * MiB,
   /** Bindings of one version, as JSON. workerd refuses a loaded Worker whose serialized `env` exceeds 1 MiB. */
   maxEnvBytes: 1 * MiB - 1024,
+  /** Nesting of a JSON variable: deeper ones exhaust the stack of whoever walks them. */
+  maxJsonDepth: 500,
   /** Modules of one version: bounds the work of the codec and the module table. */
   maxModules: 2_000,
   /** Message of a version or deployment, in UTF-8 bytes; longer ones are cut, as Cloudflare does. */

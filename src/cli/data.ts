@@ -1,6 +1,6 @@
 /** The data folder: its lock, its token, and where the running server can be reached. */
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { execFileSync } from "node:child_process";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -32,26 +32,84 @@ export class DataDir {
     this.path = resolve(path);
   }
 
-  /** Creates the folder, readable for its owner only. Says whether it was empty. */
-  create(): { readonly fresh: boolean } {
-    const fresh = !existsSync(this.path) || readdirSync(this.path).length === 0;
-    mkdirSync(this.path, { recursive: true, mode: 0o700 });
+  /** Where the runtime keeps its databases and files. */
+  get storage(): string {
+    return join(this.path, "storage");
+  }
+
+  /** Creates the folder, readable for its owner only, and makes it ours. Says whether nothing was ever stored in it. */
+  async open(): Promise<{ readonly fresh: boolean }> {
+    const fresh = !existsSync(this.storage);
+    try {
+      mkdirSync(this.path, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw new UsageError(`${this.path} cannot be the data folder: ${(error as Error).message}`);
+    }
+    this.#lock();
+    await this.#endOrphans();
     return { fresh };
   }
 
-  /** Makes sure that nothing else writes here: refuses beside a living server, ends what a dead one left behind. */
-  async takeOver(): Promise<void> {
+  /**
+   * Takes the folder for this process, or refuses where a living server has it. The lock is a file with the owner's
+   * process id, made in one step; one whose owner is dead is moved away first.
+   */
+  #lock(): void {
+    const own = `${this.#lockFile}.${process.pid}`;
+    for (;;) {
+      writeFileSync(own, String(process.pid), { mode: 0o600 });
+      try {
+        linkSync(own, this.#lockFile);
+        return;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      } finally {
+        rmSync(own, { force: true });
+      }
+      const owner = this.#lockOwner();
+      if (owner !== undefined && owner !== process.pid && commandOf(owner)?.includes("sluice")) {
+        throw new UsageError(
+          `A server with process id ${owner} uses ${this.path} already. Stop it, or name another folder with --data-dir.`,
+        );
+      }
+      this.#moveAway(owner, own);
+    }
+  }
+
+  /** Removes the lock of `owner`, unless somebody else has replaced it meanwhile. */
+  #moveAway(owner: number | undefined, aside: string): void {
+    try {
+      renameSync(this.#lockFile, aside);
+      if (Number(readFileSync(aside, "utf8")) !== owner) linkSync(aside, this.#lockFile);
+    } catch {
+      // Somebody else was faster; the next round sees whose it is.
+    } finally {
+      rmSync(aside, { force: true });
+    }
+  }
+
+  #lockOwner(): number | undefined {
+    try {
+      return Number(readFileSync(this.#lockFile, "utf8"));
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Ends what a server that was killed left running: it must not write beside its successor. */
+  async #endOrphans(): Promise<void> {
     const left = this.readServer();
     if (left === undefined) return;
-    if (left.pid !== process.pid && commandOf(left.pid)?.includes("sluice")) {
-      throw new UsageError(
-        `A server with process id ${left.pid} uses ${this.path} already (${left.control}). Stop it, or name another folder with --data-dir.`,
-      );
-    }
     const alive = (pid: number) => commandOf(pid)?.includes("workerd") === true;
     if (alive(left.validator_pid)) process.kill(left.validator_pid, "SIGKILL");
     if (alive(left.runtime_pid)) await end(left.runtime_pid);
     this.removeServer();
+  }
+
+  /** Gives the folder up. */
+  close(): void {
+    this.removeServer();
+    rmSync(this.#lockFile, { force: true });
   }
 
   /** The token kept here, made on the first call. */
@@ -86,6 +144,10 @@ export class DataDir {
 
   get #tokenFile(): string {
     return join(this.path, "token");
+  }
+
+  get #lockFile(): string {
+    return join(this.path, "lock");
   }
 
   get #serverFile(): string {

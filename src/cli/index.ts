@@ -4,7 +4,6 @@ import { findTarget } from "./api.ts";
 import { addServeOptions, dataDirOption, type ServeConfig } from "./config.ts";
 import { UsageError } from "./data.ts";
 import { explain } from "./explain.ts";
-import { serve } from "./serve.ts";
 import { exportLine, runWrangler, wranglerEnv } from "./wrangler.ts";
 
 const program = new Command("sluice").description(
@@ -12,7 +11,11 @@ const program = new Command("sluice").description(
 );
 
 addServeOptions(program.command("serve").description("serve traffic and the API, with state on disk")).action(
-  (options: ServeConfig) => serve(options),
+  async (options: ServeConfig) => {
+    // Only this command needs the runtime; the others start faster without it.
+    const { serve } = await import("./serve.ts");
+    await serve(options);
+  },
 );
 
 program

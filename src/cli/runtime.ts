@@ -4,7 +4,6 @@
  */
 import type { ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
-import { join } from "node:path";
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, Response } from "miniflare";
 import { loadBundle } from "./bundle.ts";
 import type { ServeConfig } from "./config.ts";
@@ -47,7 +46,7 @@ export class Runtime {
       cf: false,
       log: new RuntimeLog(logger),
       handleStructuredLogs: ({ level, message }) => logger.fromRuntime(level, message),
-      resourcePersistencePath: join(storage, "storage"),
+      resourcePersistencePath: storage,
       name: "sluice",
       modules,
       compatibilityDate: COMPATIBILITY_DATE,

@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { originOf, type ServeConfig } from "./config.ts";
 import { DataDir, UsageError } from "./data.ts";
 import { deployDemo } from "./demo.ts";
-import { createLogger } from "./logger.ts";
+import { createLogger, type Logger } from "./logger.ts";
 import { COMPATIBILITY_DATE, Runtime } from "./runtime.ts";
 import { Validator } from "./validator.ts";
 
@@ -11,8 +11,27 @@ export async function serve(config: ServeConfig): Promise<void> {
   const pretty = process.stdout.isTTY === true;
   const logger = createLogger(config.log, pretty);
   const data = new DataDir(config.dataDir);
-  const { fresh } = data.create();
-  await data.takeOver();
+  if (config.trafficPort === config.controlPort) {
+    throw new UsageError(
+      `--traffic-port and --control-port are both ${config.trafficPort}; each side needs a port of its own.`,
+    );
+  }
+  const { fresh } = await data.open();
+  try {
+    await start(config, data, fresh, logger, pretty);
+  } catch (error) {
+    data.close();
+    throw error;
+  }
+}
+
+async function start(
+  config: ServeConfig,
+  data: DataDir,
+  fresh: boolean,
+  logger: Logger,
+  pretty: boolean,
+): Promise<void> {
   await requireFree(config.host, config.trafficPort, "--traffic-port");
   await requireFree(config.host, config.controlPort, "--control-port");
 
@@ -32,10 +51,10 @@ export async function serve(config: ServeConfig): Promise<void> {
     });
   };
   const validator = new Validator(COMPATIBILITY_DATE, started("validator_pid"));
-  const runtime = await Runtime.start(config, token, data.path, validator, logger, {
+  const runtime = await Runtime.start(config, token, data.storage, validator, logger, {
     started: started("runtime_pid"),
     drained: () => {
-      data.removeServer();
+      data.close();
       logger.log("info", "stopped");
       process.exit(0);
     },
@@ -59,9 +78,11 @@ export async function serve(config: ServeConfig): Promise<void> {
     data_dir: data.path,
     wrangler: 'eval "$(npx sluice env)"',
   });
-  if (pretty)
+  if (pretty) {
     greet({ traffic, control, config, shownToken: isNew ? token : undefined, demo: fresh && config.demo });
-  else if (isNew) logger.log("info", "token-created", { token });
+  } else if (isNew) {
+    logger.log("info", "token-created", { token });
+  }
   await validator.warm();
 }
 

@@ -2,6 +2,7 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { Hono } from "hono";
 import type { Env } from "../env.ts";
+import { LIMITS } from "../limits.ts";
 import { log } from "../log.ts";
 import { WORKER_NAME } from "../router/hosts.ts";
 import type { Author } from "../versions/types.ts";
@@ -123,7 +124,26 @@ api.onError((error, c) => {
 
 /** The control side's entrypoint: a listener of its own locally, a hostname of its own on Cloudflare. */
 export class Control extends WorkerEntrypoint<Env> {
-  override fetch(request: Request): Response | Promise<Response> {
-    return api.fetch(request, this.env, this.ctx);
+  override async fetch(request: Request): Promise<Response> {
+    const response = await api.fetch(request, this.env, this.ctx);
+    await discardBody(request);
+    return response;
+  }
+}
+
+/**
+ * Reads what a refusal left unread: closing a connection that the client still writes to makes many clients lose the
+ * answer. Up to the size of the largest upload; whoever sends more gets the closed connection.
+ */
+async function discardBody(request: Request): Promise<void> {
+  if (request.body === null || request.bodyUsed) return;
+  let size = 0;
+  try {
+    for await (const chunk of request.body as ReadableStream<Uint8Array>) {
+      size += chunk.byteLength;
+      if (size > LIMITS.maxUploadBytes) return;
+    }
+  } catch {
+    // The client is gone, and with it whom the answer was for.
   }
 }

@@ -4,6 +4,24 @@ import type { SluiceError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import { err, ok, type Result } from "../result.ts";
 
+/** A name that `env` can have: an object's `__proto__` is not a property like others. */
+const bindingName = z
+  .string()
+  .min(1, { error: "a binding needs a name" })
+  .refine((name) => name !== "__proto__", { error: "__proto__ cannot be the name of a binding" });
+
+/** Whether a JSON value is there and can be walked without exhausting the stack. */
+function isReasonable(json: unknown): boolean {
+  let level = [json];
+  for (let depth = 0; depth <= LIMITS.maxJsonDepth; depth++) {
+    level = level.flatMap((value) =>
+      typeof value === "object" && value !== null ? Object.values(value) : [],
+    );
+    if (level.length === 0) return json !== undefined;
+  }
+  return false;
+}
+
 const annotations = z
   .looseObject({
     "workers/message": z.string().nullish(),
@@ -29,7 +47,7 @@ export const uploadMetadata = z.looseObject({
   body_part: z.string().optional(),
   compatibility_date: date.optional(),
   compatibility_flags: z.array(z.string()).nullish(),
-  bindings: z.array(z.looseObject({ type: z.string().min(1), name: z.string().min(1) })).nullish(),
+  bindings: z.array(z.looseObject({ type: z.string().min(1), name: bindingName })).nullish(),
   keep_bindings: z.array(z.string()).nullish(),
   annotations,
   logpush: z.boolean().nullish(),
@@ -43,7 +61,13 @@ export const plainTextBinding = z.object({
   name: z.string(),
   text: z.string(),
 });
-export const jsonBinding = z.object({ type: z.literal("json"), name: z.string(), json: z.json() });
+export const jsonBinding = z.object({
+  type: z.literal("json"),
+  name: z.string(),
+  json: z
+    .unknown()
+    .refine(isReasonable, { error: `json must be there, nested at most ${LIMITS.maxJsonDepth} deep` }),
+});
 export const secretBinding = z.object({ type: z.literal("secret_text"), name: z.string(), text: z.string() });
 export const versionMetadataBinding = z.object({ type: z.literal("version_metadata"), name: z.string() });
 export const inheritBinding = z.object({
@@ -60,7 +84,7 @@ export const knownBinding = z.discriminatedUnion("type", [
   inheritBinding,
 ]);
 
-const secretName = z.string().min(1, "a secret needs a name");
+const secretName = bindingName;
 
 export const secretBody = z.looseObject({
   name: secretName,
@@ -118,6 +142,10 @@ export function check<T>(value: unknown, schema: z.ZodType<T>): Result<T, Sluice
 function explain(error: z.ZodError): string {
   return error.issues
     .slice(0, 5)
-    .map(({ path, message }) => (path.length === 0 ? message : `${path.map(String).join(".")}: ${message}`))
+    .map((issue) => {
+      const message =
+        issue.code === "invalid_key" ? (issue.issues[0]?.message ?? issue.message) : issue.message;
+      return issue.path.length === 0 ? message : `${issue.path.map(String).join(".")}: ${message}`;
+    })
     .join("; ");
 }

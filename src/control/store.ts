@@ -2,6 +2,7 @@
 import type { Env } from "../env.ts";
 import type { SluiceError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
+import { log } from "../log.ts";
 import { err, ok, type Result } from "../result.ts";
 import { changeSecrets, resolveBindings, type SecretChanges } from "../versions/bindings.ts";
 import { decodeBlob, encodeBlob, type VersionBlob } from "../versions/blob.ts";
@@ -60,7 +61,14 @@ export async function storeWithSecrets(
   if (!sized.ok) return sized;
   const buffer = await readVersion(to.env.SLUICE_KV, latest.id);
   if (buffer === null) return err({ reason: "code-unavailable", version: latest.id });
-  const { header, modules } = decodeBlob(buffer);
+  let stored: VersionBlob;
+  try {
+    stored = decodeBlob(buffer);
+  } catch (error) {
+    log("error", "version-corrupt", { worker: to.worker, version: latest.id, why: String(error) });
+    return err({ reason: "code-unavailable", version: latest.id });
+  }
+  const { header, modules } = stored;
   const blob: VersionBlob = {
     header: { ...header, ...newHeader(to.worker, how.tag), bindings: bindings.value },
     modules,

@@ -23,17 +23,19 @@ export interface Draft {
   readonly settings: Partial<Settings>;
 }
 
-const MODULE_TYPES: Readonly<Record<string, Module["type"]>> = {
-  "application/javascript+module": "js",
-  "text/javascript+module": "js",
-  "application/javascript": "cjs",
-  "text/javascript": "cjs",
-  "application/wasm": "wasm",
-  "text/plain": "text",
-  "application/octet-stream": "data",
-  "application/json": "json",
-  "application/source-map": "sourcemap",
-};
+const MODULE_TYPES: ReadonlyMap<string, Module["type"]> = new Map(
+  Object.entries({
+    "application/javascript+module": "js",
+    "text/javascript+module": "js",
+    "application/javascript": "cjs",
+    "text/javascript": "cjs",
+    "application/wasm": "wasm",
+    "text/plain": "text",
+    "application/octet-stream": "data",
+    "application/json": "json",
+    "application/source-map": "sourcemap",
+  } as const),
+);
 
 export async function readUpload(request: Request): Promise<Result<Draft, SluiceError>> {
   const form = await readForm(request);
@@ -214,12 +216,12 @@ async function readModules(form: FormData): Promise<Result<readonly Module[], Sl
       );
     }
     const mime = value.type.split(";", 1)[0]?.trim().toLowerCase() ?? "";
-    const type = MODULE_TYPES[mime];
+    const type = MODULE_TYPES.get(mime);
     if (type === undefined) {
       return err({
         reason: "unsupported",
         feature: `the module "${part}" of type "${value.type}"`,
-        advice: `use one of ${Object.keys(MODULE_TYPES).join(", ")}`,
+        advice: `use one of ${[...MODULE_TYPES.keys()].join(", ")}`,
       });
     }
     modules.set(name, { name, type, bytes: new Uint8Array(await value.arrayBuffer()) });

@@ -8,16 +8,18 @@ import type { Binding, UploadedBinding } from "./types.ts";
 export const BINDING_TYPES = ["plain_text", "json", "secret_text", "version_metadata", "inherit"] as const;
 
 /** What to do about the types that people are most likely to try. */
-const ADVICE: Readonly<Record<string, string>> = {
-  mtls_certificate:
-    "versions run without client certificates: remove `mtls_certificates`, and let a proxy in front of the origin present the certificate",
-  secret_key: "store the key as text with `wrangler secret put` and import it in the Worker",
-};
+const ADVICE: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    mtls_certificate:
+      "versions run without client certificates: remove `mtls_certificates`, and let a proxy in front of the origin present the certificate",
+    secret_key: "store the key as text with `wrangler secret put` and import it in the Worker",
+  }),
+);
 
 /** How to refuse a binding of a type that this release does not run. */
 export function unsupportedBinding(type: string, name: string): SluiceError {
   const advice =
-    ADVICE[type] ??
+    ADVICE.get(type) ??
     `remove the binding; this release runs ${BINDING_TYPES.join(", ")}, and a service on the network can be reached with fetch()`;
   return { reason: "unsupported", feature: `binding "${name}" of type ${type}`, advice };
 }

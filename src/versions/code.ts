@@ -5,7 +5,20 @@ import type { Module, ModuleType } from "./types.ts";
 
 /** Names that uploads may not use for their modules. */
 export const RESERVED_MODULE_PREFIX = "__sluice";
-const WRAPPER_MODULE = "__sluice_main.js";
+export const WRAPPER_MODULE = "__sluice_main.js";
+
+/**
+ * The runtime has no cache for loaded Workers, and `caches` throws there. A version sees one that never holds anything,
+ * as on workers.dev.
+ */
+const CACHES_MODULE = "__sluice_caches.js";
+const CACHES = `const empty = {
+  match: async () => undefined,
+  put: async (request, response) => void (await response.body?.cancel()),
+  delete: async () => false,
+};
+Object.defineProperty(globalThis, "caches", { value: { default: empty, open: async () => empty }, configurable: true, writable: true });
+`;
 
 /** Entrypoint that every running version has beside its own: answering proves that the version starts. */
 export const READY_ENTRYPOINT = "__sluice__";
@@ -51,7 +64,11 @@ export default { fetch: () => Response.json(report) };
 }
 
 function wrap(blob: VersionBlob, wrapper: string): WorkerLoaderWorkerCode {
-  const modules: Record<string, WorkerLoaderModule> = { [WRAPPER_MODULE]: { js: wrapper } };
+  const modules: Record<string, WorkerLoaderModule> = {
+    // Its first import is evaluated before the user's modules.
+    [WRAPPER_MODULE]: { js: `import "./${CACHES_MODULE}";\n${wrapper}` },
+    [CACHES_MODULE]: { js: CACHES },
+  };
   for (const module of blob.modules) {
     if (module.type !== "sourcemap") modules[module.name] = toLoaderModule(module.type, module);
   }

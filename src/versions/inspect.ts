@@ -1,21 +1,33 @@
-/** Starts an upload once, in an anonymous isolate, and says what it exports or why it does not start. */
-import { inspectingCode } from "./code.ts";
-import { decodeBlob } from "./blob.ts";
-import type { InspectionOutcome } from "./types.ts";
+/** Starts an upload in anonymous isolates, and says what it exports or why it does not start. */
+import { decodeBlob, type VersionBlob } from "./blob.ts";
+import { inspectingCode, READY_ENTRYPOINT, servingCode, WRAPPER_MODULE } from "./code.ts";
+import type { Inspection, InspectionOutcome } from "./types.ts";
 
-/** Whoever calls this bounds its time: code that never finishes starting blocks the thread it runs on. */
-export async function inspect(loader: WorkerLoader, blob: ArrayBuffer): Promise<InspectionOutcome> {
+type Found = Omit<Inspection, "startup_time_ms">;
+
+/**
+ * Asks the upload what it exports, then starts it as it will serve: the runtime checks the exports of a main module only,
+ * and so refuses some that importing them would not. Whoever calls this bounds its time: code that never finishes
+ * starting blocks the thread it runs on.
+ */
+export async function inspect(loader: WorkerLoader, stored: ArrayBuffer): Promise<InspectionOutcome> {
+  const { header, modules } = decodeBlob(stored);
   try {
-    const entrypoint = loader.load(inspectingCode(decodeBlob(blob))).getEntrypoint();
-    const response = await entrypoint.fetch("http://version/");
-    return { ok: true, inspection: await response.json() };
+    const inspecting = loader.load(inspectingCode({ header, modules })).getEntrypoint();
+    const inspection = await (await inspecting.fetch("http://version/")).json<Found>();
+    const blob: VersionBlob = { header: { ...header, has_default: inspection.has_default }, modules };
+    await loader.load(servingCode(blob)).getEntrypoint(READY_ENTRYPOINT).fetch("http://version/");
+    return { ok: true, inspection };
   } catch (error) {
-    return { ok: false, message: startupMessage(error) };
+    return { ok: false, message: startupMessage(error, header.main_module) };
   }
 }
 
 /** workerd's message as Cloudflare words it: without the prefix, and with the paths of the upload. */
-function startupMessage(error: unknown): string {
+function startupMessage(error: unknown, mainModule: string): string {
   const message = error instanceof Error ? error.message : String(error);
-  return message.replace(/^Failed to start Worker:\s*/, "").replaceAll("file:///bundle/", "");
+  return message
+    .replace(/^Failed to start Worker:\s*/, "")
+    .replaceAll("file:///bundle/", "")
+    .replaceAll(WRAPPER_MODULE, mainModule);
 }
