@@ -94,20 +94,18 @@ export function redact(binding: Binding): Record<string, unknown> {
 export function toEnv(
   header: Pick<BlobHeader, "bindings" | "version" | "tag" | "created_on">,
 ): Record<string, unknown> {
-  const env: Record<string, unknown> = {};
-  for (const binding of header.bindings) {
-    switch (binding.type) {
-      case "plain_text":
-      case "secret_text":
-        env[binding.name] = binding.text;
-        break;
-      case "json":
-        env[binding.name] = binding.json;
-        break;
-      case "version_metadata":
-        env[binding.name] = { id: header.version, tag: header.tag ?? "", timestamp: header.created_on };
-        break;
-    }
+  const metadata = { id: header.version, tag: header.tag ?? "", timestamp: header.created_on };
+  return Object.fromEntries(header.bindings.map((binding) => [binding.name, valueOf(binding, metadata)]));
+}
+
+function valueOf(binding: Binding, metadata: object): unknown {
+  switch (binding.type) {
+    case "plain_text":
+    case "secret_text":
+      return binding.text;
+    case "json":
+      return binding.json;
+    case "version_metadata":
+      return metadata;
   }
-  return env;
 }

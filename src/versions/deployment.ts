@@ -88,7 +88,9 @@ export function parseDeploymentRecord(text: string): DeploymentRecord | undefine
     typeof record.enabled !== "boolean" ||
     !Array.isArray(record.versions) ||
     !record.versions.every(isShare) ||
-    !checkShares(record.versions).ok
+    !checkShares(record.versions).ok ||
+    // Two of one number: neither would be the candidate.
+    record.versions[0]?.number === record.versions[1]?.number
   ) {
     return undefined;
   }
