@@ -1,70 +1,118 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decide, decideFallback } from "../../src/router/decide.ts";
-import { armOfKey, compileSplit } from "../../src/router/split.ts";
-import { CANDIDATE, recordOf, splitAt, STABLE } from "./keys.ts";
+import { type Arm, armOfKey, type Decision, type Split } from "../../src/router/split.ts";
+import { anyString, CANDIDATE, percentage, STABLE, splitAt, splitOfOne } from "./keys.ts";
 
 const never = () => {
   throw new Error("randomness was asked for");
 };
-const show = ({ version, reason }: { version: { version_id: string }; reason: string }) => [
-  version.version_id,
-  reason,
-];
+/** A key whose characters cannot be read, so that hashing it fails. */
+const unreadable = new Proxy(new String("key"), {
+  get: () => expect.fail("the key was read"),
+}) as unknown as string;
+
+const show = (decision: Decision | undefined) => decision && [decision.version.version_id, decision.reason];
+const stableOf = (split: Split) => split.stable as Arm;
 
 describe("the decision for a request", () => {
   test("follows the override before the key, and the key before chance", () => {
     const split = splitAt(50);
-    expect(show(decide(split, CANDIDATE, "some key", never))).toEqual([CANDIDATE, "override"]);
-    expect(show(decide(split, STABLE, undefined, never))).toEqual([STABLE, "override"]);
+    expect(show(decide(split, CANDIDATE, unreadable, never))).toEqual([CANDIDATE, "override"]);
+    expect(show(decide(split, STABLE, unreadable, never))).toEqual([STABLE, "override"]);
     const byKey = decide(split, undefined, "some key", never);
-    expect(byKey.version).toBe(armOfKey(split, "some key").version);
-    expect(byKey.reason).toBe("key");
+    expect(show(byKey)).toEqual([armOfKey(split, "some key").version.version_id, "key"]);
     expect(decide(split, undefined, undefined, () => 0.3).reason).toBe("random");
   });
 
-  test("honours an override of a version at 0%", () => {
-    expect(show(decide(splitAt(0), CANDIDATE, undefined, never))).toEqual([CANDIDATE, "override"]);
+  test("honours an override of a version at 0%, and of the stable one when the candidate has everybody", () => {
+    expect(show(decide(splitAt(0), CANDIDATE, unreadable, never))).toEqual([CANDIDATE, "override"]);
+    expect(show(decide(splitAt(100), STABLE, unreadable, never))).toEqual([STABLE, "override"]);
+    expect(show(decide(splitOfOne(STABLE), STABLE, unreadable, never))).toEqual([STABLE, "override"]);
   });
 
   test("ignores an override of a version that is not in the deployment", () => {
-    expect(decide(splitAt(50), "somebody else's", "key", never).reason).toBe("key");
-    expect(show(decide(splitAt(0), "somebody else's", undefined, never))).toEqual([STABLE, "single"]);
+    const split = splitAt(50);
+    for (const other of ["", "somebody else's", CANDIDATE.toUpperCase(), `${CANDIDATE} `, "constructor"]) {
+      expect(decide(split, other, "key", never), other).toBe(decide(split, undefined, "key", never));
+      expect(
+        decide(split, other, undefined, () => 0),
+        other,
+      ).toBe(split.candidate.random);
+      expect(show(decide(splitAt(0), other, undefined, never)), other).toEqual([STABLE, "single"]);
+    }
   });
 
   test("neither hashes nor draws where one version serves everybody", () => {
-    const single = compileSplit(recordOf([{ version_id: STABLE, number: 1, percentage: 100 }]));
-    expect(show(decide(single, undefined, "key", never))).toEqual([STABLE, "single"]);
-    expect(show(decide(splitAt(100), undefined, "key", never))).toEqual([CANDIDATE, "single"]);
+    expect(show(decide(splitOfOne(STABLE), undefined, unreadable, never))).toEqual([STABLE, "single"]);
+    expect(show(decide(splitAt(100), undefined, unreadable, never))).toEqual([CANDIDATE, "single"]);
+    expect(show(decide(splitAt(0), undefined, unreadable, never))).toEqual([STABLE, "single"]);
     expect(show(decide(splitAt(0), undefined, undefined, never))).toEqual([STABLE, "single"]);
   });
 
+  test("never draws for a request with a key, and is the same every time", () => {
+    const override = fc.option(fc.oneof(fc.string(), fc.constantFrom(CANDIDATE, STABLE)), { nil: undefined });
+    fc.assert(
+      fc.property(percentage, override, anyString(), (share, version, key) => {
+        const [first, again] = [splitAt(share), splitAt(share)].map((split) =>
+          decide(split, version, key, never),
+        );
+        expect(again).toEqual(first);
+      }),
+    );
+  });
+
   test("draws the candidate for the lower part of [0, 1) and the stable version for the rest", () => {
-    const split = splitAt(10);
-    expect(show(decide(split, undefined, undefined, () => 0))).toEqual([CANDIDATE, "random"]);
-    expect(show(decide(split, undefined, undefined, () => 0.0999999))).toEqual([CANDIDATE, "random"]);
-    expect(show(decide(split, undefined, undefined, () => 0.1000001))).toEqual([STABLE, "random"]);
-    expect(show(decide(split, undefined, undefined, () => 1 - 2 ** -53))).toEqual([STABLE, "random"]);
+    const draw = (share: number, random: number) =>
+      show(decide(splitAt(share), undefined, undefined, () => random));
+    expect(draw(10, 0)).toEqual([CANDIDATE, "random"]);
+    expect(draw(10, 0.0999999)).toEqual([CANDIDATE, "random"]);
+    expect(draw(10, 0.1000001)).toEqual([STABLE, "random"]);
+    for (const share of [0.001, 50, 99.999]) {
+      expect(draw(share, 0), `${share}%`).toEqual([CANDIDATE, "random"]);
+      expect(draw(share, 1 - 2 ** -53), `${share}%`).toEqual([STABLE, "random"]);
+    }
+  });
+
+  test("draws the candidate for exactly its share of evenly spread numbers", () => {
+    const n = 100_000;
+    const split = splitAt(12.345);
+    let seen = 0;
+    for (let i = 0; i < n; i++) {
+      if (decide(split, undefined, undefined, () => (i + 0.5) / n).version === split.candidate.version)
+        seen++;
+    }
+    expect(seen).toBe(12_345);
   });
 });
 
 describe("when the version decided on cannot be loaded", () => {
-  test("the stable version takes over from the candidate", () => {
-    const split = splitAt(50);
-    const fallback = decideFallback(split, split.candidate.key);
-    expect(fallback && show(fallback)).toEqual([STABLE, "fallback"]);
+  const reasons = ["override", "key", "random", "single"] as const;
+
+  test("the stable version takes over from the candidate, whatever the reason and the share", () => {
+    for (const share of [0, 0.001, 50, 100]) {
+      const split = splitAt(share);
+      for (const reason of reasons) {
+        expect(show(decideFallback(split, split.candidate[reason]))).toEqual([STABLE, "fallback"]);
+      }
+    }
   });
 
   test("the candidate takes over from the stable version only if it was given traffic", () => {
-    const live = splitAt(1);
-    const stable = live.stable?.key;
-    expect(stable && decideFallback(live, stable)?.version.version_id).toBe(CANDIDATE);
-    const dark = splitAt(0);
-    const alone = dark.stable?.single;
-    expect(alone && decideFallback(dark, alone)).toBeUndefined();
+    for (const reason of reasons) {
+      for (const share of [0.001, 50, 100]) {
+        const split = splitAt(share);
+        expect(show(decideFallback(split, stableOf(split)[reason]))).toEqual([CANDIDATE, "fallback"]);
+      }
+      const dark = splitAt(0);
+      expect(decideFallback(dark, stableOf(dark)[reason])).toBeUndefined();
+    }
   });
 
   test("nothing takes over from a single version", () => {
-    const single = compileSplit(recordOf([{ version_id: STABLE, number: 1, percentage: 100 }]));
-    expect(decideFallback(single, single.candidate.single)).toBeUndefined();
+    const split = splitOfOne(STABLE);
+    for (const reason of reasons) {
+      expect(decideFallback(split, split.candidate[reason])).toBeUndefined();
+    }
   });
 });

@@ -1,5 +1,6 @@
 /** Populations of request keys, and deployments to split them by. Deterministic: the same in every run. */
 import { createHash } from "node:crypto";
+import fc from "fast-check";
 import { compileSplit, type Split } from "../../src/router/split.ts";
 import type { DeploymentRecord, Share } from "../../src/versions/types.ts";
 
@@ -29,9 +30,38 @@ export function splitAt(percentage: number, candidate = CANDIDATE): Split {
   return compileSplit(recordOf(sharesAt(percentage, candidate)));
 }
 
-export const populations: Readonly<Record<string, (i: number) => string>> = {
-  "sequential ids": (i) => String(i),
-  "IPv4 addresses": (i) => `${10 + (i >>> 18)}.${(i >>> 12) & 63}.${(i >>> 6) & 63}.${i & 63}`,
-  UUIDs: (i) => uuid(String(i)),
-  "e-mails": (i) => `user.${i}@example-${i % 97}.com`,
+/** A deployment of one version, which has all of the traffic. */
+export function splitOfOne(version_id = STABLE, percentage = 100): Split {
+  return compileSplit(recordOf([{ version_id, number: 1, percentage }]));
+}
+
+const numbered = (n: number, keyOf: (i: number) => string) => Array.from({ length: n }, (_, i) => keyOf(i));
+
+/** The first `n` keys of each kind that Workers are likely to be given. */
+export const populations: Readonly<Record<string, (n: number) => string[]>> = {
+  "sequential ids": (n) => numbered(n, String),
+  "IPv4 addresses": (n) =>
+    numbered(n, (i) => `${10 + (i >>> 18)}.${(i >>> 12) & 63}.${(i >>> 6) & 63}.${i & 63}`),
+  UUIDs: (n) => {
+    const hex = createHash("shake256", { outputLength: n * 16 })
+      .update("users")
+      .digest("hex");
+    const uuids = hex.replace(/(.{8})(.{4}).(.{3}).(.{3})(.{12})/g, "$1-$2-4$3-a$4-$5");
+    return numbered(n, (i) => uuids.slice(i * 36, (i + 1) * 36));
+  },
+  "e-mails": (n) => numbered(n, (i) => `user.${i}@example-${i % 97}.com`),
 };
+
+const unitUpTo = (min: number, max: number) =>
+  fc.integer({ min, max }).map((code) => String.fromCharCode(code));
+const anyUnit = fc.oneof(unitUpTo(0, 0x7f), unitUpTo(0xd800, 0xdfff), unitUpTo(0, 0xffff));
+
+/** Any sequence of UTF-16 units: ASCII, surrogates in pairs and alone, and the rest. */
+export const anyString = () => fc.string({ unit: anyUnit, maxLength: 60, size: "max" });
+
+/** A text over and over, cut at any length: long, and yet a failure is soon narrowed down. */
+export const long = (text: fc.Arbitrary<string>, maxLength: number) =>
+  fc.tuple(text, fc.nat(maxLength)).map(([part, length]) => "".padEnd(length, part));
+
+/** A percentage with at most three decimals. */
+export const percentage = fc.integer({ min: 0, max: 100_000 }).map((thousandths) => thousandths / 1000);

@@ -15,16 +15,51 @@ const previous: readonly Binding[] = [
   { type: "secret_text", name: "KEY", text: "hush" },
   { type: "version_metadata", name: "VERSION" },
 ];
+const meta = { version: "id", tag: "v1.2", created_on: "2026-11-22T00:00:00.000Z" };
+/** Bindings of every type, with names of their own. `__proto__` has a test of its own. */
+const bindingName = fc.string({ minLength: 1 }).filter((name) => name !== "__proto__");
+const anyBinding: fc.Arbitrary<Binding> = fc.oneof(
+  fc.record({ type: fc.constant("plain_text" as const), name: bindingName, text: fc.string() }),
+  fc.record({ type: fc.constant("json" as const), name: bindingName, json: fc.jsonValue() }),
+  fc.record({ type: fc.constant("secret_text" as const), name: bindingName, text: fc.string() }),
+  fc.record({ type: fc.constant("version_metadata" as const), name: bindingName }),
+);
+const anyBindings = fc.uniqueArray(anyBinding, { selector: ({ name }) => name, maxLength: 6 });
+const anyKeep = fc.subarray(["plain_text", "json", "secret_text", "version_metadata", "kv_namespace"]);
+
 const names = (bindings: readonly Binding[]) => bindings.map(({ name }) => name);
 
 describe("the bindings of a new version", () => {
   test("keep every secret of the version before, whatever the upload asks to keep", () => {
-    expect(resolveBindings([], [], previous)).toEqual({ ok: true, value: [previous[2]] });
+    for (const keep of [[], ["secret_text"], ["kv_namespace", "secret_key"]]) {
+      expect(resolveBindings([], keep, previous), keep.join()).toEqual({ ok: true, value: [previous[2]] });
+    }
+  });
+
+  test("never lose a secret, never name a binding twice, and keep nothing that was not asked for", () => {
+    fc.assert(
+      fc.property(anyBindings, anyKeep, anyBindings, (uploaded, keep, before) => {
+        const resolved = resolveBindings(uploaded, keep, before);
+        if (!resolved.ok) return false;
+        const got = resolved.value;
+        const isUploaded = (binding: Binding) => uploaded.includes(binding);
+        expect(new Set(names(got)).size).toBe(got.length);
+        expect(uploaded.every((binding) => got.includes(binding))).toBe(true);
+        for (const binding of before) {
+          const replaced = uploaded.some(({ name }) => name === binding.name);
+          const wanted = binding.type === "secret_text" || keep.includes(binding.type);
+          expect(got.includes(binding)).toBe(!replaced && wanted);
+        }
+        return got.every((binding) => isUploaded(binding) || before.includes(binding));
+      }),
+    );
   });
 
   test("keep variables only where the upload asks for their type", () => {
     const kept = resolveBindings([], ["plain_text", "json"], previous);
     expect(kept.ok && names(kept.value)).toEqual(["COLOR", "LIMITS", "KEY"]);
+    const json = resolveBindings([], ["json"], previous);
+    expect(json.ok && names(json.value)).toEqual(["LIMITS", "KEY"]);
   });
 
   test("replace what the version before had by the same name, a secret too", () => {
@@ -50,6 +85,24 @@ describe("the bindings of a new version", () => {
     });
   });
 
+  test("can inherit under a new name, and under the name that another binding had", () => {
+    const swapped = resolveBindings(
+      [
+        { type: "inherit", name: "COLOR", old_name: "KEY" },
+        { type: "inherit", name: "KEY", old_name: "COLOR" },
+      ],
+      ["plain_text"],
+      previous,
+    );
+    expect(swapped).toEqual({
+      ok: true,
+      value: [
+        { type: "secret_text", name: "COLOR", text: "hush" },
+        { type: "plain_text", name: "KEY", text: "red" },
+      ],
+    });
+  });
+
   test("are refused with every name that cannot be inherited", () => {
     const refused = resolveBindings(
       [
@@ -61,6 +114,10 @@ describe("the bindings of a new version", () => {
       previous,
     );
     expect(refused).toEqual({ ok: false, error: { reason: "inherit-missing", names: ["A", "B"] } });
+    const renamed = resolveBindings([{ type: "inherit", name: "KEY", old_name: "GONE" }], [], previous);
+    expect(renamed).toMatchObject({ ok: false, error: { names: ["KEY"] } });
+    const first = resolveBindings([{ type: "inherit", name: "KEY" }], ["secret_text"], []);
+    expect(first).toMatchObject({ ok: false, error: { names: ["KEY"] } });
   });
 });
 
@@ -82,6 +139,17 @@ describe("a change of secrets", () => {
     });
   });
 
+  test("can change nothing, and can empty a secret without deleting it", () => {
+    expect(changeSecrets("shop", previous, {})).toEqual({ ok: true, value: previous });
+    const emptied = changeSecrets("shop", previous, { KEY: "" });
+    expect(emptied.ok && emptied.value).toContainEqual({ type: "secret_text", name: "KEY", text: "" });
+  });
+
+  test("is refused as a whole where one of its secrets cannot be changed", () => {
+    expect(changeSecrets("shop", previous, { MORE: "more", KEY: null, MISSING: null }).ok).toBe(false);
+    expect(changeSecrets("shop", [], { KEY: null }).ok).toBe(false);
+  });
+
   test("cannot delete what is not there or is no secret", () => {
     for (const name of ["MISSING", "COLOR"]) {
       expect(changeSecrets("shop", previous, { [name]: null })).toEqual({
@@ -92,31 +160,73 @@ describe("a change of secrets", () => {
   });
 
   test("cannot take the name of a variable", () => {
-    const refused = changeSecrets("shop", previous, { COLOR: "x" });
-    expect(refused).toMatchObject({
-      ok: false,
-      error: { reason: "upload-invalid", detail: expect.stringContaining("plain_text") },
+    for (const [name, type] of [
+      ["COLOR", "plain_text"],
+      ["LIMITS", "json"],
+      ["VERSION", "version_metadata"],
+    ] as const) {
+      expect(changeSecrets("shop", previous, { [name]: "x" })).toMatchObject({
+        ok: false,
+        error: {
+          reason: "upload-invalid",
+          detail: expect.stringContaining(`"${name}" is a ${type} binding`),
+        },
+      });
+    }
+  });
+});
+
+describe("a binding as the API shows it", () => {
+  test("never has a secret's value in it", () => {
+    fc.assert(
+      fc.property(bindingName, fc.uuid(), fc.string(), (name, value, rest) => {
+        const shown = redact({ type: "secret_text", name, text: `${value}${rest}` });
+        expect(shown).toEqual({ type: "secret_text", name });
+        expect(JSON.stringify(shown)).not.toContain(value);
+      }),
+    );
+  });
+
+  test("is whole where it is no secret", () => {
+    fc.assert(
+      fc.property(anyBinding, (binding) => {
+        fc.pre(binding.type !== "secret_text");
+        expect(redact(binding)).toEqual(binding);
+      }),
+    );
+  });
+});
+
+describe("what the code sees in env", () => {
+  test("is every binding by its name, and nothing else", () => {
+    fc.assert(
+      fc.property(anyBindings, (bindings) => {
+        const env = toEnv({ bindings, ...meta });
+        expect(Object.keys(env).sort()).toEqual(names(bindings).sort());
+        for (const binding of bindings) {
+          if (binding.type === "plain_text" || binding.type === "secret_text") {
+            expect(env[binding.name]).toBe(binding.text);
+          }
+          if (binding.type === "json") expect(env[binding.name]).toBe(binding.json);
+        }
+      }),
+    );
+  });
+
+  test("has a binding of any name, that of the prototype too", () => {
+    const text = toEnv({ bindings: [{ type: "plain_text", name: "__proto__", text: "x" }], ...meta });
+    expect(Object.entries(text)).toEqual([["__proto__", "x"]]);
+    const json = toEnv({ bindings: [{ type: "json", name: "__proto__", json: { admin: true } }], ...meta });
+    expect(json.admin).toBeUndefined();
+  });
+
+  test("tells the version about itself, and has no undefined tag", () => {
+    const bindings = [{ type: "version_metadata", name: "V" }] as const;
+    expect(toEnv({ bindings, ...meta })).toEqual({
+      V: { id: "id", tag: "v1.2", timestamp: "2026-11-22T00:00:00.000Z" },
     });
+    expect(toEnv({ bindings, ...meta, tag: null })).toMatchObject({ V: { tag: "" } });
   });
-});
-
-test("a secret's value is never shown", () => {
-  fc.assert(
-    fc.property(fc.string({ minLength: 1 }), fc.string({ minLength: 12 }), (name, text) => {
-      const shown = redact({ type: "secret_text", name, text });
-      return Object.keys(shown).sort().join() === "name,type" && shown.name === name;
-    }),
-  );
-});
-
-test("version metadata carries the tag", () => {
-  const env = toEnv({
-    bindings: [{ type: "version_metadata", name: "V" }],
-    version: "id",
-    tag: "v1.2",
-    created_on: "2026-11-22T00:00:00.000Z",
-  });
-  expect(env).toEqual({ V: { id: "id", tag: "v1.2", timestamp: "2026-11-22T00:00:00.000Z" } });
 });
 
 test("a refused binding is named, with what to do", () => {

@@ -1,13 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import {
-  checkShares,
-  latestServesAlone,
-  listDeployments,
-  parseDeploymentRecord,
-} from "../../src/versions/deployment.ts";
+import { checkShares, latestServesAlone, listDeployments } from "../../src/versions/deployment.ts";
 import type { Deployment, Version } from "../../src/versions/types.ts";
-import { recordOf, sharesAt } from "../router/keys.ts";
 
 const check = (...percentages: number[]) =>
   checkShares(percentages.map((percentage, i) => ({ version_id: `version-${i}`, percentage })));
@@ -23,6 +17,8 @@ describe("the shares of a deployment", () => {
       [50.001, 50],
       [0.001, 99.999],
       [99.999],
+      [0, 99.999],
+      [100, 0.001],
     ]) {
       expect(check(...shares).ok, shares.join(" + ")).toBe(true);
     }
@@ -34,10 +30,17 @@ describe("the shares of a deployment", () => {
       [[50, 25, 25], /one or two versions, not 3/],
       [[Number.NaN, 100], /not a number/],
       [[Number.POSITIVE_INFINITY], /not a number/],
-      [[-1, 101], /between 0 and 100/],
+      [[Number.NEGATIVE_INFINITY, 100], /version-0 is not a number/],
+      [[-1, 101], /version-0 is -1; it must be between 0 and 100/],
+      [[-0.001, 100], /between 0 and 100/],
+      [[0, 100.001], /version-1 is 100\.001; it must be between 0 and 100/],
       [[101], /between 0 and 100/],
       [[33.3333, 66.6667], /three decimals.*round it to 33\.333/],
+      [[33.3335, 66.6665], /three decimals/],
+      [[0.0001, 99.9999], /three decimals.*round it to 0/],
       [[50, 49.99], /add up to 99\.99;/],
+      [[50, 49.998], /add up to 99\.998;/],
+      [[50, 50.002], /add up to 100\.002;/],
       [[50, 50.01], /add up to 100\.01;/],
       [[99], /add up to 99;/],
       [[0, 0], /add up to 0;/],
@@ -51,26 +54,43 @@ describe("the shares of a deployment", () => {
     }
   });
 
-  test("cannot name a version twice", () => {
-    const twice = checkShares([
-      { version_id: "a", percentage: 50 },
-      { version_id: "a", percentage: 50 },
-    ]);
-    expect(twice).toMatchObject({ ok: false, error: { detail: expect.stringContaining("twice") } });
+  test("cannot name a version twice, whatever its shares", () => {
+    for (const [one, other] of [
+      [50, 50],
+      [100, 0],
+    ] as const) {
+      const twice = checkShares([
+        { version_id: "a", percentage: one },
+        { version_id: "a", percentage: other },
+      ]);
+      expect(twice).toMatchObject({ ok: false, error: { detail: expect.stringContaining("named twice") } });
+    }
   });
 
   test("are accepted with any three decimals, and kept to the thousandth", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 100_000 }), (thousandths) => {
-        const first = thousandths / 1000;
-        const checked = check(first, 100 - first);
-        return (
-          checked.ok &&
-          checked.value.every(
-            ({ percentage }, i) =>
-              Math.round(percentage * 1000) === (i === 0 ? thousandths : 100_000 - thousandths),
-          )
-        );
+        const given = thousandths / 1000;
+        // 100 - given has lost its last bits; what is kept has not.
+        expect(check(given, 100 - given)).toEqual({
+          ok: true,
+          value: [
+            { version_id: "version-0", percentage: given },
+            { version_id: "version-1", percentage: (100_000 - thousandths) / 1000 },
+          ],
+        });
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test("are never accepted with a number that is none, or with a sum that is not 100", () => {
+    fc.assert(
+      fc.property(fc.array(fc.double(), { maxLength: 3 }), (percentages) => {
+        const checked = check(...percentages);
+        if (!checked.ok) return checked.error.reason === "deployment-invalid";
+        const sum = checked.value.reduce((total, { percentage: share }) => total + share, 0);
+        return Math.abs(sum - 100) < 0.0011;
       }),
     );
   });
@@ -109,6 +129,14 @@ describe("the list of deployments", () => {
     expect(listDeployments(done, 10).at(-1)?.id).toBe("deployment-4");
   });
 
+  test("shows no older one than is needed, and none twice", () => {
+    const all = [deployment(9, 50, 50), deployment(8, 100), deployment(7, 100)];
+    expect(listDeployments(all, 2).map(({ id }) => id)).toEqual(["deployment-9", "deployment-8"]);
+    expect(listDeployments(all, 10)).toEqual(all);
+    const zero = [deployment(9, 50, 50), deployment(8, 60, 40), deployment(7, 0, 100), deployment(6, 100)];
+    expect(listDeployments(zero, 1).map(({ id }) => id)).toEqual(["deployment-9", "deployment-7"]);
+  });
+
   test("is whole where there is nothing more", () => {
     expect(listDeployments([], 10)).toEqual([]);
     expect(listDeployments([deployment(1, 50, 50)], 10)).toHaveLength(1);
@@ -121,41 +149,4 @@ test("a secret can be changed in place only while the latest version serves alon
   expect(latestServesAlone(latest, deployment(1, 100, 0))).toBe(false);
   expect(latestServesAlone({ id: "other" } as Version, deployment(1, 100))).toBe(false);
   expect(latestServesAlone(latest, undefined)).toBe(false);
-});
-
-describe("a record from KV", () => {
-  const record = recordOf(sharesAt(10));
-
-  test("is read back as it was written", () => {
-    expect(parseDeploymentRecord(JSON.stringify(record))).toEqual(record);
-  });
-
-  test("is taken for none where anything is missing or of another type", () => {
-    for (const field of Object.keys(record)) {
-      for (const value of [undefined, null, {}, [], -1.5]) {
-        const broken = JSON.stringify({ ...record, [field]: value });
-        expect(parseDeploymentRecord(broken), broken).toBeUndefined();
-      }
-    }
-    const [first, second] = record.versions;
-    for (const versions of [
-      [first],
-      [first, first],
-      [first, second, second],
-      [{ ...first, number: "2" }, second],
-      [null, second],
-    ]) {
-      expect(parseDeploymentRecord(JSON.stringify({ ...record, versions }))).toBeUndefined();
-    }
-  });
-
-  test("is taken for none wherever it was cut off", () => {
-    const text = JSON.stringify(record);
-    for (let end = 0; end < text.length; end++)
-      expect(parseDeploymentRecord(text.slice(0, end))).toBeUndefined();
-  });
-
-  test("never throws, whatever KV has", () => {
-    fc.assert(fc.property(fc.oneof(fc.string(), fc.json()), (text) => void parseDeploymentRecord(text)));
-  });
 });
