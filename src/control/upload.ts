@@ -265,7 +265,7 @@ function checkMain(declared: string | undefined, modules: readonly Module[]): Re
 /** `./a/b.js` → `a/b.js`; undefined for an absolute path, one that leaves the folder, or a reserved name. */
 function normalizeName(name: string): string | undefined {
   const parts = name.split("/").filter((part, i) => !(part === "." || (part === "" && i > 0)));
-  const invalid = parts.some((part) => part === "" || part === "..");
+  const invalid = parts.some((part) => part === "" || part === ".." || part === "__proto__");
   if (invalid || parts.length === 0 || parts[0]?.startsWith(RESERVED_MODULE_PREFIX)) return undefined;
   return parts.join("/");
 }

@@ -56,6 +56,7 @@ export function checkShares(inputs: readonly ShareInput[]): Result<readonly Shar
  */
 export function listDeployments(newestFirst: readonly Deployment[], limit: number): readonly Deployment[] {
   const listed = newestFirst.slice(0, limit);
+  // What wrangler looks for.
   const isStable = (deployment: Deployment) => deployment.versions.some((share) => share.percentage === 100);
   if (listed.slice(1).some(isStable)) return listed;
   const older = newestFirst.slice(limit).find(isStable);
