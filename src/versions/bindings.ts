@@ -95,10 +95,10 @@ export function toEnv(
   header: Pick<BlobHeader, "bindings" | "version" | "tag" | "created_on">,
 ): Record<string, unknown> {
   const metadata = { id: header.version, tag: header.tag ?? "", timestamp: header.created_on };
-  return Object.fromEntries(header.bindings.map((binding) => [binding.name, valueOf(binding, metadata)]));
+  return Object.fromEntries(header.bindings.map((binding) => [binding.name, bindingValue(binding, metadata)]));
 }
 
-function valueOf(binding: Binding, metadata: object): unknown {
+function bindingValue(binding: Binding, metadata: object): unknown {
   switch (binding.type) {
     case "plain_text":
     case "secret_text":
