@@ -1,6 +1,15 @@
 /** The data folder: its lock, its token, and where the running server can be reached. */
 import { randomBytes } from "node:crypto";
-import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { execFileSync } from "node:child_process";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -42,6 +51,8 @@ export class DataDir {
     const fresh = !existsSync(this.storage);
     try {
       mkdirSync(this.path, { recursive: true, mode: 0o700 });
+      // It may have been there: it holds secrets.
+      chmodSync(this.path, 0o700);
     } catch (error) {
       throw new UsageError(`${this.path} cannot be the data folder: ${(error as Error).message}`);
     }

@@ -61,5 +61,5 @@ try {
 } catch (error) {
   if (!(error instanceof UsageError)) throw error;
   console.error(`sluice: ${error.message}`);
-  process.exitCode = 1;
+  process.exit(1);
 }

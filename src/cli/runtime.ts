@@ -27,8 +27,11 @@ export class Runtime {
   #miniflare: Miniflare | undefined;
   #process: ChildProcess | undefined;
   #draining = false;
+  readonly #events: RuntimeEvents;
 
-  private constructor() {}
+  private constructor(events: RuntimeEvents) {
+    this.#events = events;
+  }
 
   /** Resolves once both listeners serve. */
   static async start(
@@ -72,9 +75,9 @@ export class Runtime {
       ],
     });
 
-    const runtime = new Runtime();
+    const runtime = new Runtime(events);
     runtime.#miniflare = watchSpawns(
-      (child) => runtime.#adopt(child, events),
+      (child) => runtime.#adopt(child),
       () => new Miniflare(options),
     );
     await runtime.#miniflare.ready;
@@ -84,17 +87,23 @@ export class Runtime {
   /** Stops listening, lets requests finish, then ends the process: `drained` follows, after `DRAIN_MS` at the latest. */
   drain(): void {
     this.#draining = true;
-    this.#process?.kill("SIGTERM");
+    const child = this.#process;
+    // It may have died and not come back: then there is nothing to wait for.
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) {
+      this.#events.drained();
+      return;
+    }
+    child.kill("SIGTERM");
     setTimeout(() => this.#process?.kill("SIGKILL"), DRAIN_MS);
   }
 
-  #adopt(child: ChildProcess, events: RuntimeEvents): void {
+  #adopt(child: ChildProcess): void {
     this.#process = child;
     // Before Miniflare's own listener, so that a drained process is not taken for one that crashed.
     child.prependListener("exit", () => {
-      if (this.#draining) events.drained();
+      if (this.#draining) this.#events.drained();
     });
-    whenSpawned(child, events.started);
+    whenSpawned(child, this.#events.started);
   }
 }
 

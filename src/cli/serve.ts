@@ -1,5 +1,6 @@
 /** `sluice serve`: both listeners, with state on disk. */
 import { createServer } from "node:net";
+import type { Target } from "./api.ts";
 import { originOf, type ServeConfig } from "./config.ts";
 import { DataDir, UsageError } from "./data.ts";
 import { deployDemo } from "./demo.ts";
@@ -60,7 +61,7 @@ async function start(
     },
   });
 
-  for (const signal of ["SIGTERM", "SIGINT"]) {
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) {
     // Miniflare's own listeners would end the process before its requests are done.
     process.removeAllListeners(signal);
     process.once(signal, () => {
@@ -70,7 +71,8 @@ async function start(
     });
   }
 
-  if (fresh && config.demo) await deployDemo({ control, accountId: config.accountId, token });
+  const demo =
+    fresh && config.demo && (await tryDemo({ control, accountId: config.accountId, token }, logger));
   logger.log("info", "ready", {
     traffic,
     control,
@@ -79,11 +81,22 @@ async function start(
     wrangler: 'eval "$(npx sluice env)"',
   });
   if (pretty) {
-    greet({ traffic, control, config, shownToken: isNew ? token : undefined, demo: fresh && config.demo });
+    greet({ traffic, control, config, shownToken: isNew ? token : undefined, demo });
   } else if (isNew) {
     logger.log("info", "token-created", { token });
   }
   await validator.warm();
+}
+
+/** The example is a convenience: where it cannot be deployed, the server serves all the same. */
+async function tryDemo(target: Target, logger: Logger): Promise<boolean> {
+  try {
+    await deployDemo(target);
+    return true;
+  } catch (error) {
+    logger.log("warn", "demo-failed", { why: String(error) });
+    return false;
+  }
 }
 
 /** Fails with the flag to change where something listens already. */

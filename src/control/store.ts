@@ -37,7 +37,14 @@ export async function storeDraft(
   const bindings = resolveBindings(draft.bindings, draft.keep_bindings, latest?.bindings ?? []);
   if (!bindings.ok) return bindings;
   const blob: VersionBlob = {
-    header: { ...newHeader(to.worker, draft.tag), ...draft, bindings: bindings.value, has_default: false },
+    header: {
+      ...newHeader(to.worker, draft.tag),
+      main_module: draft.main_module,
+      compatibility_date: draft.compatibility_date,
+      compatibility_flags: draft.compatibility_flags,
+      bindings: bindings.value,
+      has_default: false,
+    },
     modules: draft.modules,
   };
   const sized = checkEnvSize(bindings.value);
@@ -73,7 +80,10 @@ export async function storeWithSecrets(
     header: { ...header, ...newHeader(to.worker, how.tag), bindings: bindings.value },
     modules,
   };
-  return record(to, blob, latest.inspection, latest, how, {});
+  // Code may read a secret while it starts, so the copy is a version that has to prove itself like any other.
+  const inspection = await validate(to.env, encodeBlob(blob));
+  if (!inspection.ok) return inspection;
+  return record(to, blob, inspection.value, latest, how, {});
 }
 
 /**

@@ -95,7 +95,9 @@ export function toEnv(
   header: Pick<BlobHeader, "bindings" | "version" | "tag" | "created_on">,
 ): Record<string, unknown> {
   const metadata = { id: header.version, tag: header.tag ?? "", timestamp: header.created_on };
-  return Object.fromEntries(header.bindings.map((binding) => [binding.name, bindingValue(binding, metadata)]));
+  return Object.fromEntries(
+    header.bindings.map((binding) => [binding.name, bindingValue(binding, metadata)]),
+  );
 }
 
 function bindingValue(binding: Binding, metadata: object): unknown {

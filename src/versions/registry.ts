@@ -192,8 +192,13 @@ export class WorkerRegistry extends DurableObject<{ SLUICE_KV: KVNamespace }> {
   override async alarm(): Promise<void> {
     await this.#publish();
     for (const key of this.#db.garbage(Date.now())) {
-      await this.env.SLUICE_KV.delete(key);
-      this.#db.keep(key);
+      try {
+        await this.env.SLUICE_KV.delete(key);
+        this.#db.keep(key);
+      } catch (error) {
+        log("error", "delete-failed", { key, why: String(error) });
+        this.#db.discard(key, Date.now() + LIMITS.orphanAgeMs);
+      }
     }
     await this.#schedule();
   }
@@ -248,6 +253,8 @@ export class WorkerRegistry extends DurableObject<{ SLUICE_KV: KVNamespace }> {
     const worker = this.#db.name();
     const record = this.#record();
     try {
+      // Nothing is published before it is on disk: a commit that fails must not reach the router.
+      await this.ctx.storage.sync();
       if (record !== undefined) await publishRecord(this.env.SLUICE_KV, record);
       else await retractRecord(this.env.SLUICE_KV, worker);
       this.#db.setPublished(current);

@@ -1,4 +1,5 @@
 /** What belongs to a Worker and not to a version: metadata, settings, the workers.dev switch, deletion, triggers. */
+import { z } from "zod";
 import type { SluiceError } from "../../errors.ts";
 import type { Result } from "../../result.ts";
 import type { WorkerState } from "../../versions/sql.ts";
@@ -95,13 +96,9 @@ export function refuseTriggers(feature: string) {
   return async (c: ControlContext): Promise<Response> => {
     const overview = await overviewOf(c);
     if (!overview.ok) return failure(overview.error);
-    let triggers: unknown;
-    try {
-      triggers = await c.req.json();
-    } catch {
-      return failure({ reason: "body-invalid", detail: "it is not JSON" });
-    }
-    if (Array.isArray(triggers) && triggers.length === 0) return success([]);
+    const triggers = await readBody(c, z.array(z.unknown()));
+    if (!triggers.ok) return failure(triggers.error);
+    if (triggers.value.length === 0) return success([]);
     return failure({ reason: "unsupported", feature, advice: "remove them from the configuration" });
   };
 }
