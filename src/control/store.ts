@@ -8,7 +8,7 @@ import { changeSecrets, resolveBindings, type SecretChanges } from "../versions/
 import { decodeBlob, encodeBlob, type VersionBlob } from "../versions/blob.ts";
 import type { Actor, RecordVersion, WorkerRegistry } from "../versions/registry.ts";
 import { readVersion, writeVersion } from "../versions/replica.ts";
-import type { Binding, Inspection, Version } from "../versions/types.ts";
+import type { Binding, Version } from "../versions/types.ts";
 import { sha256Hex } from "./auth.ts";
 import type { Draft } from "./upload.ts";
 import { validate } from "./validate.ts";
@@ -47,12 +47,7 @@ export async function storeDraft(
     },
     modules: draft.modules,
   };
-  const sized = checkEnvSize(bindings.value);
-  if (!sized.ok) return sized;
-  const inspection = await validate(to.env, encodeBlob(blob));
-  if (!inspection.ok) return inspection;
-  const recorded = { ...how, message: draft.message, tag: draft.tag };
-  return record(to, blob, inspection.value, latest, recorded, draft.settings);
+  return record(to, blob, latest, { ...how, message: draft.message, tag: draft.tag }, draft.settings);
 }
 
 /** Records a copy of `latest` with other secrets. */
@@ -64,8 +59,6 @@ export async function storeWithSecrets(
 ): Promise<Result<Version, SluiceError>> {
   const bindings = changeSecrets(to.worker, latest.bindings, changes);
   if (!bindings.ok) return bindings;
-  const sized = checkEnvSize(bindings.value);
-  if (!sized.ok) return sized;
   const buffer = await readVersion(to.env.SLUICE_KV, latest.id);
   if (buffer === null) return err({ reason: "code-unavailable", version: latest.id });
   let stored: VersionBlob;
@@ -80,26 +73,28 @@ export async function storeWithSecrets(
     header: { ...header, ...newHeader(to.worker, how.tag), bindings: bindings.value },
     modules,
   };
-  // Code may read a secret while it starts, so the copy is a version that has to prove itself like any other.
-  const inspection = await validate(to.env, encodeBlob(blob));
-  if (!inspection.ok) return inspection;
-  return record(to, blob, inspection.value, latest, how, {});
+  return record(to, blob, latest, how, {});
 }
 
 /**
- * Writes the code, then the record. Should this die in between, the registry knows the key and deletes the code;
+ * Has the version started once, writes the code, then the record. A copy with other secrets has to start too: code may
+ * read them while it does. Should this die in between, the registry knows the key and deletes the code;
  * should another upload have been recorded meanwhile, this one is refused.
  */
 async function record(
   { env, registry, worker, actor }: Destination,
   blob: VersionBlob,
-  inspection: Inspection,
   latest: Version | undefined,
   how: Recorded,
   settings: RecordVersion["settings"],
 ): Promise<Result<Version, SluiceError>> {
   const { header, modules } = blob;
-  const encoded = encodeBlob({ header: { ...header, has_default: inspection.has_default }, modules });
+  const sized = checkEnvSize(header.bindings);
+  if (!sized.ok) return sized;
+  const inspection = await validate(env, encodeBlob(blob));
+  if (!inspection.ok) return inspection;
+  const { has_default } = inspection.value;
+  const encoded = encodeBlob({ header: { ...header, has_default }, modules });
   await registry.announce(header.version);
   await writeVersion(env.SLUICE_KV, header.version, encoded);
   const recorded = await registry.recordVersion(worker, {
@@ -114,7 +109,7 @@ async function record(
       compatibility_date: header.compatibility_date,
       compatibility_flags: header.compatibility_flags,
       bindings: header.bindings,
-      inspection,
+      inspection: inspection.value,
       etag: await etagOf(blob),
       size_bytes: encoded.byteLength,
     },
