@@ -619,7 +619,7 @@ describe("a deployment that is not valid is refused and changes nothing:", () =>
   });
 
   test("with a percentage that is written NaN", async () => {
-    const body = JSON.stringify(split(50, 50)).replace("50", "NaN");
+    const body = JSON.stringify(split(50, 50)).replace('"percentage":50', '"percentage":NaN');
     expectRefusal(await create(body), { says: [/JSON/] });
   });
 
