@@ -35,6 +35,10 @@ export const LIMITS = {
   absentMs: 1_000,
   /** Unknown Workers remembered at once; bounds the memory that random hostnames can take. */
   maxAbsent: 10_000,
+  /** Hosts of existing Workers remembered at once, spellings and ports included; then all are looked up anew. */
+  maxHosts: 100_000,
+  /** Longest host remembered: a DNS name and a port. */
+  maxHostLength: 260,
   /** First and longest pause before a version that failed to load is tried again. */
   loadRetryMs: 1_000,
   maxLoadRetryMs: 30_000,

@@ -2,7 +2,8 @@
 import { type Arm, armAt, armOfKey, type Decision, HASH_SPACE, type Split } from "./split.ts";
 
 /**
- * Override, then key, then random; a version that serves everybody needs neither of the last two.
+ * Override, then key, then random; a version that serves everybody needs neither of the last two, and where there is
+ * no other version, no request can ask for one.
  *
  * @param override version id that the request asks for; ignored unless it is in the deployment (0% included)
  * @param key the request key, non-empty; undefined where the request has none
@@ -14,6 +15,7 @@ export function decide(
   key: string | undefined,
   random: () => number,
 ): Decision {
+  if (split.stable === undefined) return split.candidate.single;
   if (override !== undefined) {
     const chosen = armOfVersion(split, override);
     if (chosen !== undefined) return chosen.override;

@@ -19,3 +19,10 @@ export function workersUnder(domain: string): (host: string) => string | undefin
     return WORKER_NAME.test(worker) ? worker : undefined;
   };
 }
+
+/** The authority of a request's URL, as it was written: cheaper than parsing it. */
+export function hostOf(url: string): string {
+  const start = url.charCodeAt(5) === 0x2f ? "http://".length : "https://".length;
+  const end = url.indexOf("/", start);
+  return end === -1 ? url.slice(start) : url.slice(start, end);
+}

@@ -1,14 +1,17 @@
 /**
  * The path of a request: host → Worker → active deployment → override, key or random → version → source → response.
- * Everything a request needs was compiled before it came, unless it is the first one.
+ * Everything a request needs was compiled before it came, unless it is the first one: nothing is awaited before the
+ * version has the request, and the request is passed on as it came.
  */
-import { type Context, Hono } from "hono";
+import { Hono } from "hono";
 import type { VersionSource } from "../versions/sources/index.ts";
 import { decide } from "./decide.ts";
 import { dispatch } from "./dispatch.ts";
+import { hostOf } from "./hosts.ts";
+import { OneRoute } from "./one-route.ts";
 import { readKey, readOverride } from "./signals.ts";
 import { Snapshot } from "./snapshot.ts";
-import type { Split } from "./split.ts";
+import type { Decision, Split } from "./split.ts";
 
 export { moduleSource } from "../versions/sources/module.ts";
 
@@ -22,32 +25,35 @@ export interface RouterOptions {
   readonly addressHeader?: string;
 }
 
+interface Router extends RouterOptions {
+  readonly snapshot: Snapshot;
+}
+
 /** A Hono app that serves every path of every host. `options` is called once per isolate, with the first request. */
 export function createRouter<Env extends object>(options: (env: Env) => RouterOptions) {
-  let ready: (RouterOptions & { snapshot: Snapshot }) | undefined;
+  let router: Router | undefined;
 
-  const app = new Hono<{ Bindings: Env }>();
-  app.all("*", (c: Context<{ Bindings: Env }>) => {
-    if (ready === undefined) {
-      const made = options(c.env);
-      ready = { ...made, snapshot: new Snapshot(made.deployments) };
-    }
-    const { workerOf, snapshot } = ready;
-    const host = hostOf(c.req.raw.url);
-    const worker = workerOf(host);
-    if (worker === undefined) return notFound(host);
-
+  // Neither the path nor the method matters here, so Hono need not look at them.
+  const app = new Hono<{ Bindings: Env }>({ router: new OneRoute(), getPath: () => "/" });
+  app.all("*", (c) => {
+    router ??= open(options(c.env));
+    const request = c.req.raw;
     const ctx = c.executionCtx as ExecutionContext;
-    const split = snapshot.get(worker, ctx);
+    const host = hostOf(request.url);
+    const split = router.snapshot.get(host, ctx);
     return split === undefined
-      ? serveFirst(ready, worker, host, c.req.raw, c.env, ctx)
-      : serve(ready, split, host, c.req.raw, c.env, ctx);
+      ? serveFirst(router, host, request, c.env, ctx)
+      : serve(router, split, host, request, c.env, ctx);
   });
   return app;
 }
 
+function open(options: RouterOptions): Router {
+  return { ...options, snapshot: new Snapshot(options.deployments, options.workerOf) };
+}
+
 function serve(
-  { source, addressHeader }: RouterOptions,
+  router: Router,
   split: Split,
   host: string,
   request: Request,
@@ -55,21 +61,27 @@ function serve(
   ctx: ExecutionContext,
 ): Promise<Response> | Response {
   if (!split.record.enabled) return notFound(host);
-  const override = readOverride(request.headers, split.record.worker);
-  const key = readKey(request.headers, addressHeader ?? "");
-  const decision = decide(split, override, key, Math.random);
-  return dispatch(source, split, decision, request, env, ctx);
+  const decision = decideFor(split, request, router.addressHeader ?? "");
+  return dispatch(router.source, split, decision, request, env, ctx);
+}
+
+/** Reads of the request only what can matter to this split. */
+function decideFor(split: Split, request: Request, addressHeader: string): Decision {
+  if (split.stable === undefined) return split.candidate.single;
+  const { headers } = request;
+  const override = readOverride(headers, split.record.worker);
+  const key = split.everybody === undefined ? readKey(headers, addressHeader) : undefined;
+  return decide(split, override, key, Math.random);
 }
 
 async function serveFirst(
-  router: RouterOptions & { snapshot: Snapshot },
-  worker: string,
+  router: Router,
   host: string,
   request: Request,
   env: unknown,
   ctx: ExecutionContext,
 ): Promise<Response> {
-  const found = await router.snapshot.load(worker);
+  const found = await router.snapshot.load(host);
   if (found === "absent") return notFound(host);
   if (found === "unavailable") {
     return new Response("The active deployment cannot be read at the moment.\n", {
@@ -85,15 +97,4 @@ function notFound(host: string): Response {
     status: 404,
     headers: { "Content-Type": "text/plain; charset=utf-8" },
   });
-}
-
-/** The authority of an absolute URL, lower-case: cheaper than parsing it. */
-function hostOf(url: string): string {
-  const start = url.indexOf("//") + 2;
-  let end = start;
-  for (; end < url.length; end++) {
-    const code = url.charCodeAt(end);
-    if (code === 0x2f || code === 0x3f || code === 0x23) break;
-  }
-  return url.slice(start, end).toLowerCase();
 }

@@ -15,7 +15,9 @@ import type { DeploymentRecord } from "../versions/types.ts";
 import { compileSplit, type Split } from "./split.ts";
 
 interface Entry {
-  readonly split: Split;
+  readonly worker: string;
+  /** Undefined once the Worker is gone: hosts may still lead here. */
+  split: Split | undefined;
   /** When a request should have it read again, in ms since the epoch. */
   refreshAt: number;
 }
@@ -25,35 +27,50 @@ export type Lookup = Split | "absent" | "unavailable";
 
 export class Snapshot {
   readonly #kv: KVNamespace;
+  readonly #workerOf: (host: string) => string | undefined;
   readonly #entries = new Map<string, Entry>();
+  /** The hosts under which Workers were asked for, as they were written. */
+  readonly #hosts = new Map<string, Entry>();
   /** Workers that KV did not have, and until when that is believed. Insertion order is age. */
   readonly #absentUntil = new Map<string, number>();
   /** Changes of any Worker that were published in this process. */
   #published = 0;
 
-  constructor(kv: KVNamespace) {
+  /** @param workerOf the Worker of a lower-case host; undefined for none */
+  constructor(kv: KVNamespace, workerOf: (host: string) => string | undefined) {
     this.#kv = kv;
+    this.#workerOf = workerOf;
     onReplicated((worker, record) => {
       this.#published++;
-      if (record === null) this.#entries.delete(worker);
+      if (record === null) this.#forget(worker);
       else this.#adopt(worker, record);
     });
   }
 
-  /** The deployment held for a Worker, without I/O. Where it is due for a read, that goes on behind the request. */
-  get(worker: string, ctx: Pick<ExecutionContext, "waitUntil">): Split | undefined {
-    const entry = this.#entries.get(worker);
+  /** The deployment held for a host, without I/O. Where it is due for a read, that goes on behind the request. */
+  get(host: string, ctx: Pick<ExecutionContext, "waitUntil">): Split | undefined {
+    const entry = this.#hosts.get(host);
     if (entry === undefined) return undefined;
     const now = Date.now();
-    if (now >= entry.refreshAt) {
+    if (now >= entry.refreshAt && entry.split !== undefined) {
       entry.refreshAt = now + LIMITS.snapshotRefreshMs;
-      ctx.waitUntil(this.load(worker));
+      ctx.waitUntil(this.refresh(entry.worker));
     }
     return entry.split;
   }
 
-  /** Asks KV. Never rejects. */
-  async load(worker: string): Promise<Lookup> {
+  /** The deployment for a host that `get` does not know, from memory or from KV. Never rejects. */
+  async load(host: string): Promise<Lookup> {
+    const worker = this.#workerOf(host.toLowerCase());
+    if (worker === undefined) return "absent";
+    const found = this.#entries.get(worker)?.split ?? (await this.refresh(worker));
+    const entry = this.#entries.get(worker);
+    if (entry !== undefined) this.#remember(host, entry);
+    return found;
+  }
+
+  /** Asks KV for a Worker's deployment. Never rejects. */
+  async refresh(worker: string): Promise<Lookup> {
     if ((this.#absentUntil.get(worker) ?? 0) > Date.now()) return "absent";
     let text: string | null;
     let published: number;
@@ -67,7 +84,7 @@ export class Snapshot {
       }
     } while (published !== this.#published);
     if (text === null) {
-      this.#entries.delete(worker);
+      this.#forget(worker);
       this.#rememberAbsent(worker);
       return "absent";
     }
@@ -80,19 +97,33 @@ export class Snapshot {
     this.#absentUntil.delete(worker);
     const refreshAt = Date.now() + LIMITS.snapshotRefreshMs;
     const held = this.#entries.get(worker);
-    if (held !== undefined && held.split.record.revision >= record.revision) {
+    if (held?.split !== undefined && held.split.record.revision >= record.revision) {
       held.refreshAt = refreshAt;
       return held.split;
     }
     const split = compileSplit(record);
-    this.#entries.set(worker, { split, refreshAt });
+    if (held === undefined) this.#entries.set(worker, { worker, split, refreshAt });
+    else Object.assign(held, { split, refreshAt });
     return split;
   }
 
-  #keep(worker: string, why: string): Lookup {
+  #forget(worker: string): void {
     const held = this.#entries.get(worker);
-    log("error", "deployment-unreadable", { worker, why, serving: held?.split.record.deployment_id ?? null });
-    return held?.split ?? "unavailable";
+    if (held !== undefined) held.split = undefined;
+    this.#entries.delete(worker);
+  }
+
+  #keep(worker: string, why: string): Lookup {
+    const held = this.#entries.get(worker)?.split;
+    log("error", "deployment-unreadable", { worker, why, serving: held?.record.deployment_id ?? null });
+    return held ?? "unavailable";
+  }
+
+  #remember(host: string, entry: Entry): void {
+    if (host.length > LIMITS.maxHostLength) return;
+    if (this.#hosts.size >= LIMITS.maxHosts) this.#hosts.clear();
+    // The host is a slice of its request's URL and would keep that in memory: a string of its own does not.
+    this.#hosts.set(host.split("").join(""), entry);
   }
 
   #rememberAbsent(worker: string): void {

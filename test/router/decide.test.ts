@@ -28,7 +28,12 @@ describe("the decision for a request", () => {
   test("honours an override of a version at 0%, and of the stable one when the candidate has everybody", () => {
     expect(show(decide(splitAt(0), CANDIDATE, unreadable, never))).toEqual([CANDIDATE, "override"]);
     expect(show(decide(splitAt(100), STABLE, unreadable, never))).toEqual([STABLE, "override"]);
-    expect(show(decide(splitOfOne(STABLE), STABLE, unreadable, never))).toEqual([STABLE, "override"]);
+  });
+
+  test("has no override where one version is all there is, whatever a request names", () => {
+    for (const named of [STABLE, CANDIDATE, ""]) {
+      expect(show(decide(splitOfOne(STABLE), named, unreadable, never))).toEqual([STABLE, "single"]);
+    }
   });
 
   test("ignores an override of a version that is not in the deployment", () => {

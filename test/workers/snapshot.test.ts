@@ -57,7 +57,7 @@ beforeEach(() => {
   vi.spyOn(console, "error").mockImplementation(() => {});
   worker = `worker-${count++}`;
   kv = new FakeKV();
-  snapshot = new Snapshot(namespace());
+  snapshot = new Snapshot(namespace(), (host) => (host.startsWith("nowhere") ? undefined : host));
   background = [];
 });
 
@@ -90,7 +90,7 @@ describe("the router's view of a deployment", () => {
     store(5);
     await snapshot.load(worker);
     store(4);
-    await snapshot.load(worker);
+    await snapshot.refresh(worker);
     expect(held()).toBe(5);
   });
 
@@ -112,16 +112,49 @@ describe("the router's view of a deployment", () => {
   });
 });
 
+describe("a host", () => {
+  test("leads to its Worker in every spelling, with one read of KV", async () => {
+    store(1);
+    for (const host of [worker, worker.toUpperCase(), worker]) {
+      expect(((await snapshot.load(host)) as Split).record.revision).toBe(1);
+      expect(snapshot.get(host, ctx)?.record.revision).toBe(1);
+    }
+    expect(kv.reads).toBe(1);
+  });
+
+  test("of no Worker asks for nothing", async () => {
+    expect(await snapshot.load("nowhere.example")).toBe("absent");
+    expect(kv.reads).toBe(0);
+  });
+
+  test("is served, but not remembered, where it is longer than a name can be", async () => {
+    const long = `${worker}${"x".repeat(LIMITS.maxHostLength)}`;
+    kv.values.set(`deployment/${long}`, JSON.stringify({ ...record(1), worker: long }));
+    expect(await snapshot.load(long)).not.toBe("absent");
+    expect(snapshot.get(long, ctx)).toBeUndefined();
+  });
+
+  test("takes bounded memory, whatever spellings are tried, and is served all the same", async () => {
+    store(1);
+    const one = new Snapshot(namespace(), () => worker);
+    for (let i = 0; i < LIMITS.maxHosts; i++) await one.load(`${worker}:${i}`);
+    expect(one.get(`${worker}:0`, ctx)).toBeDefined();
+    await one.load(`${worker}:one-more`);
+    expect(one.get(`${worker}:0`, ctx)).toBeUndefined();
+    expect(await one.load(`${worker}:0`)).not.toBe("absent");
+  });
+});
+
 describe("when KV fails", () => {
   test("the last good deployment serves on", async () => {
     store(1);
     await snapshot.load(worker);
     kv.failing = true;
-    expect(((await snapshot.load(worker)) as Split).record.revision).toBe(1);
+    expect(((await snapshot.refresh(worker)) as Split).record.revision).toBe(1);
     kv.failing = false;
     for (const garbage of ["", "{", "null", JSON.stringify({ ...record(9), versions: [] })]) {
       kv.values.set(`deployment/${worker}`, garbage);
-      await snapshot.load(worker);
+      await snapshot.refresh(worker);
       expect(held()).toBe(1);
     }
     expect(console.error).toHaveBeenCalledTimes(5);
@@ -149,14 +182,27 @@ describe("a Worker that KV does not have", () => {
     store(1);
     await snapshot.load(worker);
     kv.values.clear();
-    expect(await snapshot.load(worker)).toBe("absent");
+    expect(await snapshot.refresh(worker)).toBe("absent");
     expect(held()).toBeUndefined();
   });
 
   test("is served at once when it is published, although a request has just found nothing", async () => {
     expect(await snapshot.load(worker)).toBe("absent");
     await publishRecord(namespace(), record(1));
+    expect(((await snapshot.load(worker)) as Split).record.revision).toBe(1);
     expect(held()).toBe(1);
+    expect(kv.reads).toBe(1);
+  });
+
+  test("is served again, on the hosts that led to it before, when it was deleted and made anew", async () => {
+    store(1);
+    await snapshot.load(worker);
+    await retractRecord(namespace(), worker);
+    expect(held()).toBeUndefined();
+    await publishRecord(namespace(), record(3));
+    expect(((await snapshot.load(worker)) as Split).record.revision).toBe(3);
+    await publishRecord(namespace(), record(4));
+    expect(held()).toBe(4);
   });
 
   test("is not taken for absent by a read that a publication overtook", async () => {

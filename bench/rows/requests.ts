@@ -1,0 +1,86 @@
+/** What the router costs a request: isolated versions against a one-line passthrough, bundled ones against nothing. */
+import { keysOf } from "../input.ts";
+import { duels, middle, pairedRatio, type Result, type Sample, workerdPids } from "../load.ts";
+import { atLeast, atMost, report, type Row } from "../table.ts";
+import { bundleBench, publish, startWorkers } from "../workerd.ts";
+
+const NAMES = ["direct", "hono", "modules", "passthrough", "passthrough-one", "loader", "isolates"] as const;
+type Name = (typeof NAMES)[number];
+
+const BINDINGS: Partial<Record<Name, object>> = {
+  passthrough: { serviceBindings: { A: "direct", B: "twin" } },
+  "passthrough-one": { serviceBindings: { A: "direct" } },
+  loader: { workerLoaders: { LOADER: {} } },
+  modules: { kvNamespaces: { KV: "bench" } },
+  isolates: { kvNamespaces: { KV: "bench" }, workerLoaders: { LOADER: {} } },
+};
+
+export async function measure(): Promise<Row[]> {
+  const bundles = await Promise.all(NAMES.map(async (name) => ({ name, ...(await bundleBench(name)) })));
+  const twin = { name: "twin", modules: bundles[0]?.modules };
+  const mf = startWorkers([
+    twin,
+    ...bundles.map(({ name, modules }) => ({ name, modules, ...BINDINGS[name] })),
+  ]);
+  await publish(mf, "isolates");
+  const pids = workerdPids();
+  const contenders = {} as Record<Name, { url: string; pids: number[] }>;
+  for (const name of NAMES) contenders[name] = { url: (await mf.unsafeGetDirectURL(name)).href, pids };
+  for (const name of NAMES) {
+    await checkAnswers(name, contenders[name].url, name === "isolates" || name === "modules" ? [1, 2] : [1]);
+  }
+  console.log("\nRequests, in turns of the two that are compared:");
+  const results = await duels(contenders, [
+    { ours: "isolates", theirs: "passthrough" },
+    { ours: "modules", theirs: "direct" },
+    { ours: "hono", theirs: "direct" },
+    { ours: "loader", theirs: "passthrough" },
+    { ours: "passthrough", theirs: "passthrough-one" },
+  ]);
+  await mf.dispose();
+  const [isolates, modules, hono, loader, second] = results as [Result, Result, Result, Result, Result];
+  return [
+    ...versus("isolates", "passthrough", isolates),
+    ...versus("modules", "direct", modules),
+    cost("CPU per request of Hono alone", "direct", hono),
+    cost("CPU per request of Worker Loader alone", "passthrough", loader),
+    cost("CPU per request of a second Worker behind a passthrough", "passthrough to one", second),
+  ];
+}
+
+function versus(name: string, reference: string, { ours, theirs }: Result): Row[] {
+  const ratio = (field: keyof Sample) => pairedRatio(ours, theirs, field);
+  const show = (field: keyof Sample, digits: number) =>
+    [middle(ours, field).toFixed(digits), `${reference}: ${middle(theirs, field).toFixed(digits)}`] as const;
+  return [
+    atLeast(
+      `requests per second, ${name}`,
+      ...show("requestsPerSecond", 0),
+      ratio("requestsPerSecond"),
+      0.95,
+    ),
+    atMost(`CPU per request in µs, ${name}`, ...show("cpuMicroseconds", 1), ratio("cpuMicroseconds"), 1.05),
+    atMost(`p50 in ms, ${name}`, ...show("p50", 2), ratio("p50"), 1.05),
+    atMost(`p99 in ms, ${name}`, ...show("p99", 2), ratio("p99"), 1.2),
+  ];
+}
+
+function cost(what: string, reference: string, { ours, theirs }: Result): Row {
+  return report(
+    what,
+    `${middle(ours, "cpuMicroseconds").toFixed(1)} µs`,
+    `${reference}: ${middle(theirs, "cpuMicroseconds").toFixed(1)} µs`,
+    pairedRatio(ours, theirs, "cpuMicroseconds"),
+  );
+}
+
+/** A contender that answers wrongly is no contender. */
+export async function checkAnswers(name: string, url: string, numbers: readonly number[]): Promise<void> {
+  const seen = new Set<string>();
+  for (const key of keysOf(36).slice(0, 64)) {
+    const response = await fetch(url, { headers: { "Cloudflare-Workers-Version-Key": key } });
+    seen.add(`${response.status} ${(await response.text()).trim()}`);
+  }
+  const wanted = numbers.map((number) => `200 Hello from version ${number}`).join();
+  if ([...seen].sort().join() !== wanted) throw new Error(`${name} answers ${[...seen]}, not ${wanted}`);
+}

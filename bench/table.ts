@@ -1,0 +1,49 @@
+/** What a measurement leaves: one row of the table, with what it stands against and what was wanted. */
+
+export interface Row {
+  readonly what: string;
+  readonly value: string;
+  readonly against: string;
+  /** What the target is about; undefined for a figure that is only reported. */
+  readonly ratio: number | undefined;
+  readonly target: string;
+  readonly met: boolean | undefined;
+}
+
+/** A row with an upper bound. */
+export function atMost(what: string, value: string, against: string, ratio: number, bound: number): Row {
+  return { what, value, against, ratio, target: `≤ ${bound.toFixed(2)}`, met: ratio <= bound };
+}
+
+/** A row with a lower bound. */
+export function atLeast(what: string, value: string, against: string, ratio: number, bound: number): Row {
+  return { what, value, against, ratio, target: `≥ ${bound.toFixed(2)}`, met: ratio >= bound };
+}
+
+/** A figure without a target of its own. */
+export function report(what: string, value: string, against = "–", ratio?: number): Row {
+  return { what, value, against, ratio, target: "–", met: undefined };
+}
+
+export function median(values: readonly number[]): number {
+  return percentile(values, 50);
+}
+
+/** Nearest-rank percentile, the mean of the two middle values for an even count at 50. */
+export function percentile(values: readonly number[], p: number): number {
+  if (values.length === 0) return Number.NaN;
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (rank: number) => sorted[Math.min(Math.max(rank, 1), sorted.length) - 1] as number;
+  if (p === 50 && sorted.length % 2 === 0) return (at(sorted.length / 2) + at(sorted.length / 2 + 1)) / 2;
+  return at(Math.ceil((p / 100) * sorted.length));
+}
+
+export function printTable(table: readonly Row[]): void {
+  console.log("\n| what | value | against | ratio | target | |\n| --- | --- | --- | --- | --- | --- |");
+  for (const { what, value, against, ratio, target, met } of table) {
+    const verdict = met === undefined ? "" : met ? "met" : "MISSED";
+    console.log(
+      `| ${what} | ${value} | ${against} | ${ratio === undefined ? "" : ratio.toFixed(2)} | ${target} | ${verdict} |`,
+    );
+  }
+}

@@ -1,0 +1,60 @@
+/** workerd for contenders: what each measurement shares in starting it. */
+import { join } from "node:path";
+import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
+import { bundleWorker } from "../src/cli/bundle.ts";
+import { encodeBlob } from "../src/versions/blob.ts";
+import { deploymentKey, versionKey } from "../src/versions/keys.ts";
+import { DEPLOYMENT } from "./input.ts";
+
+export const COMPATIBILITY_DATE = "2026-11-17";
+
+type Options = Record<string, unknown>;
+
+/** A contender of bench/workers/, bundled. */
+export function bundleBench(name: string) {
+  return bundleWorker(join(import.meta.dirname, "workers", `${name}.ts`));
+}
+
+export function startWorkerd(worker: Options): Miniflare {
+  return new Miniflare(convertV4MiniflareOptions({ ...shared, ...base, ...worker } as never));
+}
+
+/** Workers that share one process, each with a socket of its own. */
+export function startWorkers(workers: readonly (Options & { readonly name: string })[]): Miniflare {
+  const each = workers.map((worker) => ({
+    ...base,
+    unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
+    ...worker,
+  }));
+  return new Miniflare(convertV4MiniflareOptions({ ...shared, workers: each } as never));
+}
+
+/** Puts the deployment of input.ts, and versions that say their number, where the routers of `worker` read them. */
+export async function publish(mf: Miniflare, worker: string): Promise<void> {
+  const kv = await mf.getKVNamespace("KV", worker);
+  await kv.put(deploymentKey("bench"), JSON.stringify(DEPLOYMENT));
+  for (const { version_id, number } of DEPLOYMENT.versions) {
+    const code = `export default { fetch: () => new Response("Hello from version ${number}\\n") };`;
+    await kv.put(versionKey(version_id), toBlob(version_id, code).buffer as never);
+  }
+}
+
+const shared = { host: "127.0.0.1", port: 0, cf: false, log: new Log(LogLevel.NONE) };
+const base = { compatibilityDate: COMPATIBILITY_DATE };
+
+function toBlob(version: string, code: string) {
+  return encodeBlob({
+    header: {
+      worker: "bench",
+      version,
+      created_on: new Date(0).toISOString(),
+      tag: null,
+      main_module: "index.js",
+      compatibility_date: COMPATIBILITY_DATE,
+      compatibility_flags: [],
+      bindings: [],
+      has_default: true,
+    },
+    modules: [{ name: "index.js", type: "js", bytes: new TextEncoder().encode(code) }],
+  });
+}
