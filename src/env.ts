@@ -26,6 +26,13 @@ export interface Env {
   readonly SLUICE_ADDRESS_HEADER: string;
   /** Hostname that selects the control side where both share one listener (Cloudflare); empty for none. */
   readonly SLUICE_CONTROL_HOST: string;
+  /**
+   * Set where `sluice serve` runs the Worker: names of the bindings to the processes that serve traffic in this
+   * one's stead; none where this process serves it itself. Absent elsewhere, where the platform keeps the isolates.
+   */
+  readonly SLUICE_FOLLOWERS?: readonly string[];
+  /** What those processes show to read this one's KV; absent where there are none. */
+  readonly SLUICE_REPLICA_TOKEN?: string;
   /** Identifies this build of Sluice's own code. */
   readonly SLUICE_BUILD: string;
 }

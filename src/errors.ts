@@ -22,4 +22,5 @@ export type SluiceError =
   | { readonly reason: "latest-not-deployed"; readonly worker: string }
   | { readonly reason: "changed-meanwhile"; readonly worker: string }
   | { readonly reason: "code-unavailable"; readonly version: string }
+  | { readonly reason: "version-unloadable"; readonly worker: string; readonly why: string }
   | { readonly reason: "validator-unavailable"; readonly detail: string };

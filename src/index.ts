@@ -5,15 +5,16 @@
 import type { Env } from "./env.ts";
 import { workersUnder } from "./router/hosts.ts";
 import { createRouter } from "./router/index.ts";
-import { IsolateSource } from "./versions/sources/isolate.ts";
+import { isolateSource } from "./versions/sources/isolate.ts";
 import { Control } from "./control/index.ts";
 
 export { Control };
+export { Follower, Replica } from "./versions/follower.ts";
 export { WorkerRegistry } from "./versions/registry.ts";
 
 const router = createRouter<Env>((env) => ({
   deployments: env.SLUICE_KV,
-  source: new IsolateSource(env.LOADER, env.SLUICE_KV, env.SLUICE_BUILD),
+  source: isolateSource(env),
   workerOf: workersUnder(env.SLUICE_DOMAIN),
   addressHeader: env.SLUICE_ADDRESS_HEADER,
 }));

@@ -39,6 +39,14 @@ export const LIMITS = {
   maxHosts: 100_000,
   /** Longest host remembered: a DNS name and a port. */
   maxHostLength: 260,
+  /** How long a deployment waits for its versions to load, in every process, before it is refused. */
+  prepareMs: 10_000,
+  /** How long a request waits for another one that is loading the same version, before it loads it itself. */
+  loadWaitMs: 2_000,
+  /** Time between a version's leaving its deployment and its being unloaded: one that comes back is still warm. */
+  drainMs: 5_000,
+  /** How long a publication waits for one traffic process to acknowledge it. One that is slower reads KV by itself. */
+  acknowledgeMs: 2_000,
   /** First and longest pause before a version that failed to load is tried again. */
   loadRetryMs: 1_000,
   maxLoadRetryMs: 30_000,

@@ -15,7 +15,11 @@ export interface ServeConfig {
   readonly addressHeader: string;
   readonly log: (typeof LOG_LEVELS)[number];
   readonly demo: boolean;
+  /** Processes that serve traffic; one means that the control side's process does. */
+  readonly processes: number;
 }
+
+const MAX_PROCESSES = 64;
 
 export function addServeOptions(command: Command): Command {
   return command
@@ -71,6 +75,18 @@ export function addServeOptions(command: Command): Command {
     )
     .addOption(
       new Option("--log <level>", "least level to log").env("SLUICE_LOG").choices(LOG_LEVELS).default("info"),
+    )
+    .addOption(
+      new Option("--processes <n>", "processes that serve traffic; one per core is the most that helps")
+        .env("SLUICE_PROCESSES")
+        .default(1)
+        .argParser((value) => {
+          const processes = Number(value);
+          if (!Number.isInteger(processes) || processes < 1 || processes > MAX_PROCESSES) {
+            throw new InvalidArgumentError(`use a number from 1 to ${MAX_PROCESSES}`);
+          }
+          return processes;
+        }),
     )
     .option("--no-demo", "do not deploy the example Worker on the first start");
 }

@@ -9,18 +9,40 @@ import { loadBundle } from "./bundle.ts";
 import type { ServeConfig } from "./config.ts";
 import type { Logger } from "./logger.ts";
 import { watchSpawns, whenSpawned } from "./spawns.ts";
+import type { Followers } from "./traffic.ts";
 import type { Validator } from "./validator.ts";
 
 /** Compatibility date of Sluice's own Workers: the runtime's own date. Versions have theirs. */
 export const COMPATIBILITY_DATE = "2026-11-17";
 /** Time that requests get to finish after SIGTERM, in ms. */
-const DRAIN_MS = 30_000;
+export const DRAIN_MS = 30_000;
+
+/** The bindings that every process that serves traffic needs. */
+export function trafficBindings(config: ServeConfig, build: string): Record<string, string> {
+  return {
+    SLUICE_DOMAIN: config.domain,
+    SLUICE_ADDRESS_HEADER: config.addressHeader,
+    SLUICE_CONTROL_HOST: "",
+    SLUICE_BUILD: build,
+  };
+}
 
 export interface RuntimeEvents {
   /** The process runs, for the first time or after a crash. */
   readonly started: (pid: number) => void;
   /** The process ended because `drain` asked it to. */
   readonly drained: () => void;
+}
+
+export interface RuntimeOptions {
+  readonly config: ServeConfig;
+  readonly token: string;
+  /** Folder of the databases and files. */
+  readonly storage: string;
+  readonly validator: Validator;
+  readonly logger: Logger;
+  /** The processes that serve traffic in this one's stead, and the loopback port at which they read its KV. */
+  readonly following: { readonly followers: Followers; readonly replicaPort: number } | undefined;
 }
 
 export class Runtime {
@@ -33,13 +55,11 @@ export class Runtime {
     this.#events = events;
   }
 
-  /** Resolves once both listeners serve. */
+  /**
+   * Resolves once its listeners serve: both sides', or the control side's and the replica's where others serve traffic.
+   */
   static async start(
-    config: ServeConfig,
-    token: string,
-    storage: string,
-    validator: Validator,
-    logger: Logger,
+    { config, token, storage, validator, logger, following }: RuntimeOptions,
     events: RuntimeEvents,
   ): Promise<Runtime> {
     const { modules, build } = await loadBundle("sluice");
@@ -57,21 +77,28 @@ export class Runtime {
       durableObjects: { REGISTRY: { className: "WorkerRegistry", useSQLite: true } },
       workerLoaders: { LOADER: {} },
       serviceBindings: {
+        ...Object.fromEntries(
+          Object.entries(following?.followers.addresses ?? {}).map(([name, address]) => [
+            name,
+            { external: { address, http: {} } },
+          ]),
+        ),
         VALIDATOR: async (request: { arrayBuffer(): Promise<ArrayBuffer> }) =>
           Response.json(await validator.inspect(await request.arrayBuffer())),
       },
       bindings: {
-        SLUICE_DOMAIN: config.domain,
+        ...trafficBindings(config, build),
         SLUICE_TRAFFIC_ORIGIN: `http://${config.domain}:${config.trafficPort}`,
         SLUICE_ACCOUNT_ID: config.accountId,
         SLUICE_TOKEN_SHA256: createHash("sha256").update(token).digest("hex"),
-        SLUICE_ADDRESS_HEADER: config.addressHeader,
-        SLUICE_CONTROL_HOST: "",
-        SLUICE_BUILD: build,
+        SLUICE_FOLLOWERS: Object.keys(following?.followers.addresses ?? {}),
+        ...(following === undefined ? {} : { SLUICE_REPLICA_TOKEN: following.followers.token }),
       },
       unsafeDirectSockets: [
-        { host: config.host, port: config.trafficPort },
         { host: config.host, port: config.controlPort, entrypoint: "Control" },
+        following === undefined
+          ? { host: config.host, port: config.trafficPort }
+          : { host: "127.0.0.1", port: following.replicaPort, entrypoint: "Replica" },
       ],
     });
 

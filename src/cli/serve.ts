@@ -1,11 +1,12 @@
 /** `sluice serve`: both listeners, with state on disk. */
-import { createServer } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import type { Target } from "./api.ts";
 import { originOf, type ServeConfig } from "./config.ts";
 import { DataDir, UsageError } from "./data.ts";
 import { deployDemo } from "./demo.ts";
 import { createLogger, type Logger } from "./logger.ts";
 import { COMPATIBILITY_DATE, Runtime } from "./runtime.ts";
+import { Traffic } from "./traffic.ts";
 import { Validator } from "./validator.ts";
 
 export async function serve(config: ServeConfig): Promise<void> {
@@ -41,9 +42,9 @@ async function start(
   const control = originOf(config.host, config.controlPort);
   const traffic = `http://${config.domain}:${config.trafficPort}`;
 
-  const pids = { pid: process.pid, runtime_pid: 0, validator_pid: 0 };
-  const started = (which: "runtime_pid" | "validator_pid") => (pid: number) => {
-    pids[which] = pid;
+  const pids = { pid: process.pid, runtime_pid: 0, validator_pid: 0, traffic_pids: [] as readonly number[] };
+  const started = (change: Partial<typeof pids>) => {
+    Object.assign(pids, change);
     data.writeServer({
       ...pids,
       traffic: originOf(config.host, config.trafficPort),
@@ -51,15 +52,34 @@ async function start(
       account_id: config.accountId,
     });
   };
-  const validator = new Validator(COMPATIBILITY_DATE, started("validator_pid"));
-  const runtime = await Runtime.start(config, token, data.storage, validator, logger, {
-    started: started("runtime_pid"),
-    drained: () => {
-      data.close();
-      logger.log("info", "stopped");
-      process.exit(0);
+  const validator = new Validator(COMPATIBILITY_DATE, (pid) => started({ validator_pid: pid }));
+  const processes =
+    config.processes === 1
+      ? undefined
+      : new Traffic(config, logger, {
+          started: (traffic_pids) => started({ traffic_pids }),
+          drained: () => runtime.drain(),
+        });
+  const replicaPort = processes === undefined ? 0 : await freeLoopbackPort();
+  const runtime = await Runtime.start(
+    {
+      config,
+      token,
+      storage: data.storage,
+      validator,
+      logger,
+      following: processes && { followers: processes.followers, replicaPort },
     },
-  });
+    {
+      started: (pid) => started({ runtime_pid: pid }),
+      drained: () => {
+        data.close();
+        logger.log("info", "stopped");
+        process.exit(0);
+      },
+    },
+  );
+  await processes?.start(`127.0.0.1:${replicaPort}`);
 
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) {
     // Miniflare's own listeners would end the process before its requests are done.
@@ -67,7 +87,7 @@ async function start(
     process.once(signal, () => {
       logger.log("info", "draining", { signal });
       process.once(signal, () => process.exit(1));
-      runtime.drain();
+      (processes ?? runtime).drain();
     });
   }
 
@@ -108,6 +128,17 @@ function requireFree(host: string, port: number, flag: string): Promise<void> {
       reject(new UsageError(`Cannot listen on ${host}:${port}: ${why}. Choose another port with ${flag}.`));
     });
     probe.listen(port, host, () => probe.close(() => resolve()));
+  });
+}
+
+function freeLoopbackPort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const { port } = probe.address() as AddressInfo;
+      probe.close(() => resolve(port));
+    });
   });
 }
 

@@ -78,6 +78,12 @@ export function toWire(error: SluiceError): WireError {
       );
     case "code-unavailable":
       return one(503, 10013, `The code of version ${error.version} cannot be read at the moment. Try again.`);
+    case "version-unloadable":
+      return one(
+        503,
+        10013,
+        `Nothing was changed, since what would serve "${error.worker}" cannot be loaded: ${error.why}. Try again, or deploy another version.`,
+      );
     case "validator-unavailable":
       return one(
         503,

@@ -5,6 +5,7 @@ import type { Env } from "../env.ts";
 import { LIMITS } from "../limits.ts";
 import { log } from "../log.ts";
 import { WORKER_NAME } from "../router/hosts.ts";
+import { fleetOf } from "../versions/fleet.ts";
 import type { Author } from "../versions/types.ts";
 import { authenticate } from "./auth.ts";
 import { failure, internalError } from "./envelope.ts";
@@ -16,7 +17,10 @@ import * as versions from "./resources/versions.ts";
 
 const api = new Hono<{ Bindings: Env; Variables: { author: Author } }>();
 
-api.get("/healthz", (c) => c.json({ status: "ok" }));
+api.get("/healthz", async (c) => {
+  const ready = await fleetOf(c.env, c.executionCtx).ready();
+  return ready ? c.json({ status: "ok" }) : c.json({ status: "a traffic process does not answer" }, 503);
+});
 
 const v4 = api.basePath("/client/v4");
 

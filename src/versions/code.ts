@@ -20,8 +20,23 @@ const CACHES = `const empty = {
 Object.defineProperty(globalThis, "caches", { value: { default: empty, open: async () => empty }, configurable: true, writable: true });
 `;
 
-/** Entrypoint that every running version has beside its own: answering proves that the version starts. */
+/**
+ * Entrypoint that every running version has beside its own. An answer proves that the version starts. Asked for
+ * `UNLOAD_URL` it ends its isolate: the caller gets an error, requests under way finish, and the memory returns. Not in
+ * the same turn in which it was called, since the runtime logs that as a fault of its own.
+ */
 export const READY_ENTRYPOINT = "__sluice__";
+export const READY_URL = "http://version/ready";
+export const UNLOAD_URL = "http://version/unload";
+const ENTRYPOINT = `export const ${READY_ENTRYPOINT} = {
+  async fetch(request) {
+    if (request.url !== "${UNLOAD_URL}") return new Response(null, { status: 204 });
+    const { abortIsolate } = await import("cloudflare:workers");
+    await new Promise((resolve) => setTimeout(resolve));
+    abortIsolate("unloaded");
+  },
+};
+`;
 
 /** The version to serve requests with: the user's exports, and the entrypoint of ours. */
 export function servingCode(blob: VersionBlob): WorkerLoaderWorkerCode {
@@ -30,8 +45,7 @@ export function servingCode(blob: VersionBlob): WorkerLoaderWorkerCode {
     blob,
     `export * from ${main};
 ${blob.header.has_default ? `export { default } from ${main};` : ""}
-export const ${READY_ENTRYPOINT} = { fetch: () => new Response(null, { status: 204 }) };
-`,
+${ENTRYPOINT}`,
   );
 }
 

@@ -1,6 +1,6 @@
 /** Starts an upload in anonymous isolates, and says what it exports or why it does not start. */
 import { decodeBlob, type VersionBlob } from "./blob.ts";
-import { inspectingCode, READY_ENTRYPOINT, servingCode, WRAPPER_MODULE } from "./code.ts";
+import { inspectingCode, READY_ENTRYPOINT, READY_URL, servingCode, WRAPPER_MODULE } from "./code.ts";
 import type { Inspection, InspectionOutcome } from "./types.ts";
 
 type Found = Omit<Inspection, "startup_time_ms">;
@@ -14,9 +14,9 @@ export async function inspect(loader: WorkerLoader, stored: ArrayBuffer): Promis
   const { header, modules } = decodeBlob(stored);
   try {
     const inspecting = loader.load(inspectingCode({ header, modules })).getEntrypoint();
-    const inspection = await (await inspecting.fetch("http://version/")).json<Found>();
+    const inspection = await (await inspecting.fetch(READY_URL)).json<Found>();
     const blob: VersionBlob = { header: { ...header, has_default: inspection.has_default }, modules };
-    await loader.load(servingCode(blob)).getEntrypoint(READY_ENTRYPOINT).fetch("http://version/");
+    await loader.load(servingCode(blob)).getEntrypoint(READY_ENTRYPOINT).fetch(READY_URL);
     return { ok: true, inspection };
   } catch (error) {
     return { ok: false, message: startupMessage(error, header.main_module) };

@@ -6,15 +6,17 @@
  * and before any answer is given from this record, so the API never shows what the router does not follow.
  */
 import { DurableObject } from "cloudflare:workers";
+import type { Env } from "../env.ts";
 import type { SluiceError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import { log } from "../log.ts";
 import { err, ok, type Result } from "../result.ts";
 import { checkShares, listDeployments, type ShareInput } from "./deployment.ts";
+import { type Fleet, fleetOf } from "./fleet.ts";
 import { versionKey } from "./keys.ts";
 import { publishRecord, retractRecord } from "./replica.ts";
 import { type Statements, statements, type WorkerState } from "./sql.ts";
-import type { Author, Deployment, DeploymentRecord, Settings, Version } from "./types.ts";
+import type { Author, Deployment, DeploymentRecord, Settings, Share, Version } from "./types.ts";
 
 /** Who acts, and with what. */
 export interface Actor {
@@ -51,13 +53,15 @@ export interface WorkerOverview {
   readonly active: Deployment | undefined;
 }
 
-export class WorkerRegistry extends DurableObject<{ SLUICE_KV: KVNamespace }> {
+export class WorkerRegistry extends DurableObject<Env> {
   readonly #db: Statements;
+  readonly #fleet: Fleet;
   #publishing: Promise<void> = Promise.resolve();
 
-  constructor(ctx: DurableObjectState, env: { SLUICE_KV: KVNamespace }) {
+  constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#db = statements(ctx.storage.sql);
+    this.#fleet = fleetOf(env, ctx);
   }
 
   /** The Worker, its latest version and its active deployment; undefined where there is no such Worker. */
@@ -100,15 +104,18 @@ export class WorkerRegistry extends DurableObject<{ SLUICE_KV: KVNamespace }> {
     await this.#schedule();
   }
 
-  recordVersion(worker: string, input: RecordVersion): Promise<Result<Version, SluiceError>> {
+  /** A version that is deployed with this is loaded first, and refused where that fails. */
+  async recordVersion(worker: string, input: RecordVersion): Promise<Result<Version, SluiceError>> {
+    const early = this.#checkVersion(worker, input);
+    if (!early.ok) return early;
+    if (input.deploy !== null) {
+      const prepared = await this.#prepare(worker, [input.version.id]);
+      if (!prepared.ok) return prepared;
+    }
     return this.#commit((): Result<Version, SluiceError> => {
-      const latest = this.#db.latestVersion();
-      if ((latest?.id ?? null) !== input.basedOn) return err({ reason: "changed-meanwhile", worker });
-      if (input.replaces !== null && this.#db.activeDeployment()?.id !== input.replaces) {
-        return err({ reason: "changed-meanwhile", worker });
-      }
-      if (latest === undefined && input.deploy === null) return err({ reason: "worker-not-found", worker });
-      if (latest === undefined) {
+      const checked = this.#checkVersion(worker, input);
+      if (!checked.ok) return checked;
+      if (this.#db.worker() === undefined) {
         this.#db.createWorker(worker, crypto.randomUUID().replaceAll("-", ""), new Date().toISOString());
       }
       const version: Version = {
@@ -132,27 +139,56 @@ export class WorkerRegistry extends DurableObject<{ SLUICE_KV: KVNamespace }> {
     });
   }
 
-  /** Refuses what is not valid and changes nothing then. */
+  #checkVersion(worker: string, input: RecordVersion): Result<null, SluiceError> {
+    const latest = this.#db.latestVersion();
+    if ((latest?.id ?? null) !== input.basedOn) return err({ reason: "changed-meanwhile", worker });
+    if (input.replaces !== null && this.#db.activeDeployment()?.id !== input.replaces) {
+      return err({ reason: "changed-meanwhile", worker });
+    }
+    if (latest === undefined && input.deploy === null) return err({ reason: "worker-not-found", worker });
+    return ok(null);
+  }
+
+  /** Refuses what is not valid or cannot be loaded, and changes nothing then. */
   async recordDeployment(worker: string, input: RecordDeployment): Promise<Result<Deployment, SluiceError>> {
     const shares = checkShares(input.shares);
     if (!shares.ok) return shares;
+    const early = this.#findShares(worker, shares.value);
+    if (!early.ok) return early;
+    const prepared = await this.#prepare(
+      worker,
+      early.value.map(({ version_id }) => version_id),
+    );
+    if (!prepared.ok) return prepared;
     return this.#commit((): Result<Deployment, SluiceError> => {
-      if (this.#db.worker() === undefined) return err({ reason: "worker-not-found", worker });
-      const versions = [];
-      for (const { version_id, percentage } of shares.value) {
-        const version = this.#db.version(version_id);
-        if (version === undefined) return err({ reason: "version-not-found", worker, version: version_id });
-        versions.push({ version_id, number: version.number, percentage });
-      }
+      const versions = this.#findShares(worker, shares.value);
+      if (!versions.ok) return versions;
       return ok(
         this.#insertDeployment({
           ...input.actor,
           triggered_by: "deployment",
           message: input.message,
-          versions,
+          versions: versions.value,
         }),
       );
     });
+  }
+
+  #findShares(worker: string, shares: readonly ShareInput[]): Result<Share[], SluiceError> {
+    if (this.#db.worker() === undefined) return err({ reason: "worker-not-found", worker });
+    const found: Share[] = [];
+    for (const { version_id, percentage } of shares) {
+      const version = this.#db.version(version_id);
+      if (version === undefined) return err({ reason: "version-not-found", worker, version: version_id });
+      found.push({ version_id, number: version.number, percentage });
+    }
+    return ok(found);
+  }
+
+  /** Traffic moves only to versions that are loaded wherever it is served. */
+  async #prepare(worker: string, versions: readonly string[]): Promise<Result<null, SluiceError>> {
+    const why = await this.#fleet.prepare(worker, versions);
+    return why === undefined ? ok(null) : err({ reason: "version-unloadable", worker, why });
   }
 
   setEnabled(worker: string, enabled: boolean): Promise<Result<WorkerState, SluiceError>> {
@@ -255,8 +291,12 @@ export class WorkerRegistry extends DurableObject<{ SLUICE_KV: KVNamespace }> {
     try {
       // Nothing is published before it is on disk: a commit that fails must not reach the router.
       await this.ctx.storage.sync();
-      if (record !== undefined) await publishRecord(this.env.SLUICE_KV, record);
-      else await retractRecord(this.env.SLUICE_KV, worker);
+      try {
+        if (record !== undefined) await publishRecord(this.env.SLUICE_KV, record);
+        else await retractRecord(this.env.SLUICE_KV, worker);
+      } finally {
+        await this.#fleet.publish(worker, record ?? null);
+      }
       this.#db.setPublished(current);
     } catch (error) {
       log("error", "publish-failed", { worker, revision: current, why: String(error) });

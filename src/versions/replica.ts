@@ -50,6 +50,7 @@ export function writeVersion(kv: KVNamespace, id: string, blob: Uint8Array): Pro
   return kv.put(versionKey(id), blob);
 }
 
-function notify(worker: string, record: DeploymentRecord | null): void {
+/** Tells the caches of this isolate. */
+export function notify(worker: string, record: DeploymentRecord | null): void {
   for (const listener of listeners) listener(worker, record);
 }

@@ -121,3 +121,13 @@ export interface Settings {
   readonly logpush: boolean;
   readonly observability: Readonly<Record<string, unknown>> | null;
 }
+
+/** What the control process tells a process that serves traffic in its stead. */
+export type FollowerMessage =
+  | { readonly type: "prepare"; readonly worker: string; readonly versions: readonly string[] }
+  | { readonly type: "publish"; readonly worker: string; readonly record: DeploymentRecord | null };
+
+/** What that answers: why versions cannot be prepared, null for no reason. */
+export interface FollowerReply {
+  readonly why: string | null;
+}

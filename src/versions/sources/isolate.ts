@@ -2,23 +2,32 @@
  * Uploaded versions, each in an isolate of its own, through Worker Loader.
  *
  * What this relies on, as measured on workerd: a name whose code could not be read or did not start repeats that error
- * for the life of the process, so the code is read before the loader is asked and every new try takes a new name; an
- * isolate is never evicted, so a name that has loaded stays loaded. Elsewhere (Cloudflare) an isolate may be dropped
- * and its code asked for again: `reload` answers that.
+ * for the life of the process, so the code is read before the loader is asked and every load takes a new name; an
+ * isolate is never evicted, so a name that has loaded stays loaded until it is unloaded here. Elsewhere (Cloudflare) an
+ * isolate may be dropped and its code asked for again: `reload` answers that.
  */
 import { LIMITS } from "../../limits.ts";
 import { log } from "../../log.ts";
 import { decodeBlob } from "../blob.ts";
-import { READY_ENTRYPOINT, servingCode } from "../code.ts";
+import { READY_ENTRYPOINT, READY_URL, servingCode, UNLOAD_URL } from "../code.ts";
 import { readVersion } from "../replica.ts";
 import { type VersionHandler, type VersionSource, VersionUnavailable } from "./index.ts";
 
 interface Failure {
-  /** Number of the next try; part of its loader name. */
-  readonly attempt: number;
-  /** Until when nothing is tried, in ms since the epoch. */
+  readonly worker: string;
+  /** How often it was tried. */
+  readonly attempts: number;
+  /** Until when no request tries again, in ms since the epoch. */
   readonly until: number;
   readonly why: string;
+}
+
+/** An isolate that the loader has. */
+interface Loaded {
+  readonly worker: string;
+  readonly version: string;
+  /** When it may be unloaded, in ms since the epoch; undefined while its deployment has it. */
+  dueAt: number | undefined;
 }
 
 export class IsolateSource implements VersionSource {
@@ -26,7 +35,14 @@ export class IsolateSource implements VersionSource {
   readonly #kv: KVNamespace;
   readonly #build: string;
   readonly #handlers = new Map<string, VersionHandler>();
+  /** By loader name. */
+  readonly #loaded = new Map<string, Loaded>();
+  /** The versions that each Worker's deployment has, where one was published in this process. */
+  readonly #kept = new Map<string, ReadonlySet<string>>();
   readonly #failures = new Map<string, Failure>();
+  /** When the load of a version that is not ready yet began. */
+  readonly #loading = new Map<string, number>();
+  #loads = 0;
 
   /** @param build id of the parent's own code: what a loaded version captured belongs to the parent that loaded it */
   constructor(loader: WorkerLoader, kv: KVNamespace, build: string) {
@@ -40,30 +56,109 @@ export class IsolateSource implements VersionSource {
   }
 
   async load(worker: string, version: string): Promise<VersionHandler> {
+    // A promise of another request cannot be awaited in this one, but its result can be waited for.
+    while (Date.now() - (this.#loading.get(version) ?? 0) < LIMITS.loadWaitMs) await pause(5);
+    const handler = this.ready(version);
+    if (handler !== undefined) return handler;
     const failure = this.#failures.get(version);
-    if (failure !== undefined && failure.until > Date.now())
+    if (failure !== undefined && failure.until > Date.now()) {
       throw new VersionUnavailable(version, failure.why);
-    const attempt = failure?.attempt ?? 0;
+    }
+    return this.#load(worker, version);
+  }
+
+  /**
+   * Loads versions before traffic moves to them, whatever was tried before.
+   *
+   * @returns why one of them cannot serve; undefined where all of them can
+   */
+  async prepare(worker: string, versions: readonly string[]): Promise<string | undefined> {
+    const loads = versions.filter((version) => this.ready(version) === undefined);
+    if (loads.length === 0) return undefined;
+    const all = Promise.all(loads.map((version) => this.#load(worker, version)));
+    try {
+      await Promise.race([
+        all,
+        pause(LIMITS.prepareMs).then(() => Promise.reject(new Error("it takes too long to start"))),
+      ]);
+      return undefined;
+    } catch (error) {
+      all.catch(() => {});
+      return messageOf(error);
+    }
+  }
+
+  /**
+   * To be called when a Worker's deployment has changed: versions that it no longer has are due to be unloaded.
+   *
+   * @param versions of the new deployment; none where the Worker is gone
+   */
+  retain(worker: string, versions: readonly string[]): void {
+    const kept = new Set(versions);
+    if (kept.size > 0) this.#kept.set(worker, kept);
+    else this.#kept.delete(worker);
+    for (const loaded of this.#loaded.values()) {
+      if (loaded.worker !== worker) continue;
+      loaded.dueAt = kept.has(loaded.version) ? undefined : (loaded.dueAt ?? Date.now() + LIMITS.drainMs);
+    }
+    for (const [version, failure] of this.#failures) {
+      if (failure.worker === worker && !kept.has(version)) this.#failures.delete(version);
+    }
+  }
+
+  /** Waits for the drain and unloads what is due by then. Requests under way in it finish. Never rejects. */
+  async drain(): Promise<void> {
+    await pause(LIMITS.drainMs + 1);
+    for (const [name, { worker, version, dueAt }] of this.#loaded) {
+      if (dueAt === undefined || dueAt > Date.now()) continue;
+      this.#handlers.delete(version);
+      this.#loaded.delete(name);
+      const gone = () => Promise.reject(new Error("it was not loaded"));
+      try {
+        await this.#loader.get(name, gone).getEntrypoint(READY_ENTRYPOINT).fetch(UNLOAD_URL);
+      } catch {
+        // The isolate that would have answered has ended.
+      }
+      log("info", "version-unloaded", { worker, version });
+    }
+  }
+
+  async #load(worker: string, version: string): Promise<VersionHandler> {
+    this.#loading.set(version, Date.now());
+    const name = `${this.#build}/${worker}/${version}#${this.#loads++}`;
     try {
       const code = await this.#read(version);
-      const name = `${this.#build}/${worker}/${version}#${attempt}`;
       await this.#loader
         .get(name, () => code)
         .getEntrypoint(READY_ENTRYPOINT)
-        .fetch("http://version/");
-      const reload = () => this.#read(version);
+        .fetch(READY_URL);
+      const reload = () => {
+        // A request that had chosen the version before it was unloaded.
+        this.#track(name, worker, version, Date.now() + LIMITS.drainMs);
+        return this.#read(version);
+      };
       const handler: VersionHandler = (request) =>
         this.#loader.get(name, reload).getEntrypoint().fetch(request);
+      const kept = this.#kept.get(worker);
+      const leaving = kept !== undefined && !kept.has(version);
+      this.#track(name, worker, version, leaving ? Date.now() + LIMITS.drainMs : undefined);
       this.#handlers.set(version, handler);
       this.#failures.delete(version);
       return handler;
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      const pause = Math.min(LIMITS.loadRetryMs * 2 ** attempt, LIMITS.maxLoadRetryMs);
-      this.#failures.set(version, { attempt: attempt + 1, until: Date.now() + pause, why });
-      log("error", "version-unavailable", { worker, version, attempt, why });
+      const why = messageOf(error);
+      const attempts = (this.#failures.get(version)?.attempts ?? 0) + 1;
+      const delay = Math.min(LIMITS.loadRetryMs * 2 ** (attempts - 1), LIMITS.maxLoadRetryMs);
+      this.#failures.set(version, { worker, attempts, until: Date.now() + delay, why });
+      log("error", "version-unavailable", { worker, version, attempts, why });
       throw new VersionUnavailable(version, why);
+    } finally {
+      this.#loading.delete(version);
     }
+  }
+
+  #track(name: string, worker: string, version: string, dueAt: number | undefined): void {
+    this.#loaded.set(name, { worker, version, dueAt });
   }
 
   async #read(version: string): Promise<WorkerLoaderWorkerCode> {
@@ -71,4 +166,24 @@ export class IsolateSource implements VersionSource {
     if (blob === null) throw new Error("its code is not in KV");
     return servingCode(decodeBlob(blob));
   }
+}
+
+let shared: IsolateSource | undefined;
+
+/** The source of this isolate: the router's, the registry's and the follower's are one. */
+export function isolateSource(env: {
+  readonly LOADER: WorkerLoader;
+  readonly SLUICE_KV: KVNamespace;
+  readonly SLUICE_BUILD: string;
+}): IsolateSource {
+  shared ??= new IsolateSource(env.LOADER, env.SLUICE_KV, env.SLUICE_BUILD);
+  return shared;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -1,0 +1,276 @@
+/**
+ * The processes that serve traffic where there are several (`--processes`): plain workerd, each with the same bundle,
+ * all of them accepting from one listening socket. They read the control process's KV over loopback and are told of
+ * every change before the operator has the answer; see src/versions/fleet.ts.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { request } from "node:http";
+import { createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { serializeConfig } from "miniflare";
+import workerd from "workerd";
+import type { FollowerMessage } from "../versions/types.ts";
+import { type Bundle, loadBundle } from "./bundle.ts";
+import type { ServeConfig } from "./config.ts";
+import { UsageError } from "./data.ts";
+import type { Logger } from "./logger.ts";
+import { COMPATIBILITY_DATE, DRAIN_MS, trafficBindings } from "./runtime.ts";
+
+/** Longest and shortest pause before a process that ended is started again, in ms. */
+const RESTART_MS = { first: 100, longest: 5_000 };
+/** A process that ran this long had no trouble starting, in ms. */
+const STABLE_MS = 10_000;
+/** How long a process may take until it answers, in ms. */
+const START_MS = 20_000;
+
+export interface TrafficEvents {
+  /** The process ids of all of them, after each start. */
+  readonly started: (pids: readonly number[]) => void;
+  readonly drained: () => void;
+}
+
+/** What the control process needs to reach them. */
+export interface Followers {
+  /** Address by the name of its binding. */
+  readonly addresses: Readonly<Record<string, string>>;
+  /** What they show to read its KV. */
+  readonly token: string;
+}
+
+export class Traffic {
+  readonly followers: Followers;
+  readonly #config: ServeConfig;
+  readonly #logger: Logger;
+  readonly #events: TrafficEvents;
+  /** Only its owner can enter it, so nobody else can speak to the sockets in it. */
+  readonly #folder = mkdtempSync(join(tmpdir(), "sluice-"));
+  readonly #processes = new Map<string, ChildProcess>();
+  #workerConfig: Buffer = Buffer.alloc(0);
+  #draining = false;
+
+  constructor(config: ServeConfig, logger: Logger, events: TrafficEvents) {
+    this.#config = config;
+    this.#logger = logger;
+    this.#events = events;
+    const names = Array.from({ length: config.processes }, (_, i) => `FOLLOWER_${i}`);
+    this.followers = {
+      addresses: Object.fromEntries(names.map((name) => [name, `unix:${this.#socketOf(name)}`])),
+      token: randomBytes(24).toString("base64url"),
+    };
+  }
+
+  /**
+   * Resolves once all of them serve.
+   *
+   * @param replica host and port at which the control process gives its KV to read
+   */
+  async start(replica: string): Promise<void> {
+    this.#workerConfig = await configOf(
+      this.#config,
+      await loadBundle("sluice"),
+      replica,
+      this.followers.token,
+    );
+    const names = Object.keys(this.followers.addresses);
+    const server = await listen(this.#config);
+    process.once("exit", () => this.#kill());
+    for (const name of names) this.#spawn(name, server, RESTART_MS.first);
+    // They have it now; nothing is accepted here.
+    server.close();
+    await Promise.all(names.map((name) => this.#answers(name)));
+  }
+
+  /** Stops listening, lets requests finish, then ends the processes: `drained` follows, after `DRAIN_MS` at the latest. */
+  drain(): void {
+    this.#draining = true;
+    for (const child of this.#processes.values()) child.kill("SIGTERM");
+    setTimeout(() => this.#kill(), DRAIN_MS).unref();
+    this.#finishDrain();
+  }
+
+  #kill(): void {
+    for (const child of this.#processes.values()) child.kill("SIGKILL");
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #spawn(name: string, server: Server, pause: number): void {
+    rmSync(this.#socketOf(name), { force: true });
+    const child = spawn(
+      workerd.default,
+      [
+        "serve",
+        "--binary",
+        // Worker Loader needs it.
+        "--experimental",
+        "--socket-fd=traffic=3",
+        `--socket-addr=follower=unix:${this.#socketOf(name)}`,
+        "-",
+      ],
+      { stdio: ["pipe", "pipe", "pipe", descriptorOf(server)], env: { ...process.env, TZ: "UTC" } },
+    );
+    const started = Date.now();
+    child.stdin?.end(this.#workerConfig);
+    for (const stream of [child.stdout, child.stderr]) {
+      if (stream !== null) createInterface(stream).on("line", (line) => this.#logLine(line));
+    }
+    this.#processes.set(name, child);
+    child.once("spawn", () => this.#events.started(this.#pids()));
+    child.once("exit", (code, signal) => {
+      this.#processes.delete(name);
+      if (this.#draining) return this.#finishDrain();
+      this.#logger.log("error", "traffic-process-ended", { process: name, code, signal });
+      const next = Date.now() - started > STABLE_MS ? RESTART_MS.first : pause;
+      void this.#restart(name, next);
+    });
+  }
+
+  async #restart(name: string, pause: number): Promise<void> {
+    await sleep(pause);
+    if (this.#draining) return;
+    const longer = Math.min(pause * 2, RESTART_MS.longest);
+    try {
+      const server = await listen(this.#config);
+      this.#spawn(name, server, longer);
+      server.close();
+    } catch (error) {
+      this.#logger.log("error", "traffic-process-not-started", { process: name, why: String(error) });
+      void this.#restart(name, longer);
+    }
+  }
+
+  #finishDrain(): void {
+    if (this.#processes.size > 0) return;
+    rmSync(this.#folder, { recursive: true, force: true });
+    this.#events.drained();
+  }
+
+  #pids(): number[] {
+    return [...this.#processes.values()].flatMap(({ pid }) => (pid === undefined ? [] : [pid]));
+  }
+
+  #socketOf(name: string): string {
+    return join(this.#folder, name);
+  }
+
+  async #answers(name: string): Promise<void> {
+    const deadline = Date.now() + START_MS;
+    while (!(await ask(this.#socketOf(name)))) {
+      if (Date.now() > deadline) throw new Error(`the traffic process ${name} does not answer`);
+      await sleep(20);
+    }
+  }
+
+  /** workerd prints one JSON object per line; what it prints before it has read its configuration is text. */
+  #logLine(line: string): void {
+    if (line === "") return;
+    try {
+      const { level, message } = JSON.parse(line);
+      this.#logger.fromRuntime(level, message);
+    } catch {
+      this.#logger.fromRuntime("error", line);
+    }
+  }
+}
+
+/** A listening socket for workerd to accept from. Others may listen beside it: a process that is started again does. */
+function listen({ host, trafficPort }: ServeConfig): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      const why =
+        error.code === "ENOTSUP" ? "this system cannot share a port between processes" : error.message;
+      reject(new UsageError(`Cannot listen on ${host}:${trafficPort} with --processes: ${why}.`));
+    });
+    server.listen({ host, port: trafficPort, reusePort: true, backlog: 4096 }, () => resolve(server));
+  });
+}
+
+/** Node has no public name for it. */
+function descriptorOf(server: Server): number {
+  return (server as unknown as { readonly _handle: { readonly fd: number } })._handle.fd;
+}
+
+/** Whether a traffic process answers: it is asked to prepare nothing. */
+function ask(socketPath: string): Promise<boolean> {
+  const message: FollowerMessage = { type: "prepare", worker: "", versions: [] };
+  return new Promise((resolve) => {
+    const outgoing = request(
+      { socketPath, method: "POST", path: "/", headers: { Host: "follower" } },
+      (response) => {
+        response.resume();
+        resolve(response.statusCode === 200);
+      },
+    );
+    outgoing.once("error", () => resolve(false));
+    outgoing.end(JSON.stringify(message));
+  });
+}
+
+/** The configuration of one traffic process, as src/workerd.capnp of workerd describes it. */
+async function configOf(
+  config: ServeConfig,
+  bundle: Bundle,
+  replica: string,
+  token: string,
+): Promise<Buffer> {
+  const { modules, build } = bundle;
+  return serializeConfig({
+    structuredLogging: true,
+    services: [
+      {
+        name: "sluice",
+        worker: {
+          compatibilityDate: COMPATIBILITY_DATE,
+          modules: modules.map(({ type, path, contents }) =>
+            type === "ESModule"
+              ? { name: path, esModule: contents as string }
+              : { name: path, wasm: contents as Uint8Array },
+          ),
+          bindings: [
+            { name: "SLUICE_KV", kvNamespace: { name: "replica" } },
+            { name: "LOADER", workerLoader: { id: "sluice" } },
+            { name: "SLUICE_FOLLOWERS", json: "[]" },
+            ...Object.entries(trafficBindings(config, build)).map(([name, text]) => ({ name, text })),
+          ],
+        },
+      },
+      {
+        name: "replica",
+        external: {
+          address: replica,
+          http: { injectRequestHeaders: [{ name: "Authorization", value: `Bearer ${token}` }] },
+        },
+      },
+      {
+        // Where versions may connect to: as under Miniflare, anywhere.
+        name: "internet",
+        network: {
+          allow: ["public", "private", "240.0.0.0/4"],
+          tlsOptions: { trustBrowserCas: true, trustedCertificates: extraCertificates() },
+        },
+      },
+    ],
+    sockets: [
+      { name: "traffic", http: {}, service: { name: "sluice" } },
+      { name: "follower", http: {}, service: { name: "sluice", entrypoint: "Follower" } },
+    ],
+  });
+}
+
+function extraCertificates(): string[] {
+  const file = process.env.NODE_EXTRA_CA_CERTS;
+  if (file === undefined) return [];
+  try {
+    return (
+      readFileSync(file, "utf8").match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? []
+    );
+  } catch {
+    // Node has warned of it.
+    return [];
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * The processes that serve traffic, as the registry sees them: this one, or those that follow it
+ * (`sluice serve --processes`). A deployment is prepared in all of them before it is recorded, and all of them have it
+ * before the operator has the answer.
+ */
+import type { Env } from "../env.ts";
+import { LIMITS } from "../limits.ts";
+import { log } from "../log.ts";
+import { isolateSource } from "./sources/isolate.ts";
+import type { DeploymentRecord, FollowerMessage, FollowerReply } from "./types.ts";
+
+export interface Fleet {
+  /** Whether every process serves. */
+  ready(): Promise<boolean>;
+  /**
+   * Loads versions wherever they will serve. A process that does not answer is passed over: it is down, and
+   * reads the deployment when it starts.
+   *
+   * @returns why one of them cannot serve; undefined where all of them can
+   */
+  prepare(worker: string, versions: readonly string[]): Promise<string | undefined>;
+  /** Makes the change known; the record is null where the Worker was deleted. Never rejects. */
+  publish(worker: string, record: DeploymentRecord | null): Promise<void>;
+}
+
+export function fleetOf(env: Env, ctx: Pick<ExecutionContext, "waitUntil">): Fleet {
+  if (env.SLUICE_FOLLOWERS === undefined) return platform;
+  const followers = env.SLUICE_FOLLOWERS.map((name) => ({
+    name,
+    process: (env as unknown as Readonly<Record<string, Fetcher>>)[name] as Fetcher,
+  }));
+  return followers.length === 0 ? thisProcess(env, ctx) : otherProcesses(followers);
+}
+
+/** Cloudflare loads and unloads isolates as requests come, and a KV write takes its time to be seen everywhere. */
+const platform: Fleet = {
+  ready: async () => true,
+  prepare: async () => undefined,
+  publish: async () => {},
+};
+
+/** The caches of this process were told when KV was written: see replica.ts. */
+function thisProcess(env: Env, ctx: Pick<ExecutionContext, "waitUntil">): Fleet {
+  const source = isolateSource(env);
+  return {
+    ready: async () => true,
+    prepare: (worker, versions) => source.prepare(worker, versions),
+    publish: async (worker, record) => {
+      source.retain(worker, versionsOf(record));
+      ctx.waitUntil(source.drain());
+    },
+  };
+}
+
+function otherProcesses(followers: readonly { readonly name: string; readonly process: Fetcher }[]): Fleet {
+  const tellAll = (message: FollowerMessage, deadlineMs: number) =>
+    Promise.all(followers.map(({ name, process }) => tell(name, process, message, deadlineMs)));
+  return {
+    ready: async () => {
+      const replies = await tellAll({ type: "prepare", worker: "", versions: [] }, LIMITS.acknowledgeMs);
+      return replies.every((reply) => reply !== undefined);
+    },
+    prepare: async (worker, versions) => {
+      const deadline = LIMITS.prepareMs + LIMITS.acknowledgeMs;
+      const replies = await tellAll({ type: "prepare", worker, versions }, deadline);
+      return replies.find((reply) => typeof reply?.why === "string")?.why ?? undefined;
+    },
+    publish: async (worker, record) => {
+      await tellAll({ type: "publish", worker, record }, LIMITS.acknowledgeMs);
+    },
+  };
+}
+
+async function tell(
+  name: string,
+  process: Fetcher,
+  message: FollowerMessage,
+  deadlineMs: number,
+): Promise<FollowerReply | undefined> {
+  try {
+    const response = await process.fetch("http://follower/", {
+      method: "POST",
+      body: JSON.stringify(message),
+      signal: AbortSignal.timeout(deadlineMs),
+    });
+    return await response.json<FollowerReply>();
+  } catch (error) {
+    log("error", "follower-silent", {
+      follower: name,
+      message: message.type,
+      worker: message.worker,
+      why: String(error),
+    });
+    return undefined;
+  }
+}
+
+/** The versions that a record keeps loaded. */
+export function versionsOf(record: DeploymentRecord | null): string[] {
+  return record === null ? [] : record.versions.map(({ version_id }) => version_id);
+}
