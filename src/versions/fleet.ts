@@ -6,6 +6,7 @@
 import type { Env } from "../env.ts";
 import { LIMITS } from "../limits.ts";
 import { log } from "../log.ts";
+import { notify } from "./replica.ts";
 import { isolateSource } from "./sources/isolate.ts";
 import type { DeploymentRecord, FollowerMessage, FollowerReply } from "./types.ts";
 
@@ -36,16 +37,16 @@ export function fleetOf(env: Env, ctx: Pick<ExecutionContext, "waitUntil">): Fle
 const platform: Fleet = {
   ready: async () => true,
   prepare: async () => undefined,
-  publish: async () => {},
+  publish: async (worker, record) => notify(worker, record),
 };
 
-/** The caches of this process were told when KV was written: see replica.ts. */
 function thisProcess(env: Env, ctx: Pick<ExecutionContext, "waitUntil">): Fleet {
   const source = isolateSource(env);
   return {
     ready: async () => true,
     prepare: (worker, versions) => source.prepare(worker, versions),
     publish: async (worker, record) => {
+      notify(worker, record);
       source.retain(worker, versionsOf(record));
       ctx.waitUntil(source.drain());
     },

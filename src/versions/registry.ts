@@ -14,7 +14,7 @@ import { err, ok, type Result } from "../result.ts";
 import { checkShares, listDeployments, type ShareInput } from "./deployment.ts";
 import { type Fleet, fleetOf } from "./fleet.ts";
 import { versionKey } from "./keys.ts";
-import { publishRecord, retractRecord } from "./replica.ts";
+import { deleteRecord, writeRecord } from "./replica.ts";
 import { type Statements, statements, type WorkerState } from "./sql.ts";
 import type { Author, Deployment, DeploymentRecord, Settings, Share, Version } from "./types.ts";
 
@@ -292,8 +292,8 @@ export class WorkerRegistry extends DurableObject<Env> {
       // Nothing is published before it is on disk: a commit that fails must not reach the router.
       await this.ctx.storage.sync();
       try {
-        if (record !== undefined) await publishRecord(this.env.SLUICE_KV, record);
-        else await retractRecord(this.env.SLUICE_KV, worker);
+        if (record !== undefined) await writeRecord(this.env.SLUICE_KV, record);
+        else await deleteRecord(this.env.SLUICE_KV, worker);
       } finally {
         await this.#fleet.publish(worker, record ?? null);
       }

@@ -6,10 +6,12 @@ import { LIMITS } from "../limits.ts";
 import { deploymentKey, versionKey } from "./keys.ts";
 import type { DeploymentRecord } from "./types.ts";
 
-/** Told of every change that is published: a new record, or null where the Worker was deleted. */
+/** Told of every change that is made known here: a new record, or null where the Worker was deleted. */
 export type ReplicaListener = (worker: string, record: DeploymentRecord | null) => void;
 
 const listeners = new Set<ReplicaListener>();
+/** What was made known before there was anybody to tell. */
+const untold = new Map<string, DeploymentRecord | null>();
 
 /**
  * Registers a cache of this isolate. Every entrypoint and Durable Object of one Worker shares module state within a
@@ -17,23 +19,22 @@ const listeners = new Set<ReplicaListener>();
  */
 export function onReplicated(listener: ReplicaListener): void {
   listeners.add(listener);
+  for (const [worker, record] of untold) listener(worker, record);
+  untold.clear();
 }
 
-/** Rejects where KV cannot be written; the caches of this process follow all the same. */
-export async function publishRecord(kv: KVNamespace, record: DeploymentRecord): Promise<void> {
-  try {
-    await kv.put(deploymentKey(record.worker), JSON.stringify(record));
-  } finally {
-    notify(record.worker, record);
-  }
+/** Tells the caches of this isolate, those made later included. */
+export function notify(worker: string, record: DeploymentRecord | null): void {
+  if (listeners.size === 0) untold.set(worker, record);
+  for (const listener of listeners) listener(worker, record);
 }
 
-export async function retractRecord(kv: KVNamespace, worker: string): Promise<void> {
-  try {
-    await kv.delete(deploymentKey(worker));
-  } finally {
-    notify(worker, null);
-  }
+export function writeRecord(kv: KVNamespace, record: DeploymentRecord): Promise<void> {
+  return kv.put(deploymentKey(record.worker), JSON.stringify(record));
+}
+
+export function deleteRecord(kv: KVNamespace, worker: string): Promise<void> {
+  return kv.delete(deploymentKey(worker));
 }
 
 /** The record's text; null where the Worker has no deployment. Rejects where KV cannot be reached. */
@@ -48,9 +49,4 @@ export function readVersion(kv: KVNamespace, id: string): Promise<ArrayBuffer | 
 
 export function writeVersion(kv: KVNamespace, id: string, blob: Uint8Array): Promise<void> {
   return kv.put(versionKey(id), blob);
-}
-
-/** Tells the caches of this isolate. */
-export function notify(worker: string, record: DeploymentRecord | null): void {
-  for (const listener of listeners) listener(worker, record);
 }

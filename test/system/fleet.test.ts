@@ -305,7 +305,7 @@ describe("several processes", () => {
     await server.killSupervisor();
     for (let i = 0; i < 10; i++) expect(await ask(server, "w")).toBe(id);
     const next = await useServer({ like: server, args: ["--processes", "2"] });
-    expect(traffic_pids.filter(isAlive)).toEqual([]);
+    await waitUntil(() => !traffic_pids.some(isAlive));
     for (let i = 0; i < 10; i++) expect(await ask(next, "w")).toBe(id);
   });
 

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { LIMITS } from "../../src/limits.ts";
 import { Snapshot } from "../../src/router/snapshot.ts";
 import type { Split } from "../../src/router/split.ts";
-import { publishRecord, retractRecord } from "../../src/versions/replica.ts";
+import { notify, writeRecord } from "../../src/versions/replica.ts";
 import type { DeploymentRecord } from "../../src/versions/types.ts";
 
 /** Workers KV as far as it is used, with a switch for its failure and a hand on the moment of its answer. */
@@ -52,6 +52,20 @@ const store = (revision: number) => kv.values.set(`deployment/${worker}`, JSON.s
 const held = () => snapshot.get(worker, ctx)?.record.revision;
 const namespace = () => kv as unknown as KVNamespace;
 
+/** As the registry does it: KV first, then the caches, whatever became of KV. */
+async function publish(revision: number): Promise<void> {
+  try {
+    await writeRecord(namespace(), record(revision));
+  } finally {
+    notify(worker, record(revision));
+  }
+}
+
+async function retract(): Promise<void> {
+  await kv.delete(`deployment/${worker}`);
+  notify(worker, null);
+}
+
 beforeEach(() => {
   vi.useFakeTimers();
   vi.spyOn(console, "error").mockImplementation(() => {});
@@ -97,9 +111,9 @@ describe("the router's view of a deployment", () => {
   test("follows a publication in the same process at once", async () => {
     store(1);
     await snapshot.load(worker);
-    await publishRecord(namespace(), record(2));
+    await publish(2);
     expect(held()).toBe(2);
-    await retractRecord(namespace(), worker);
+    await retract();
     expect(held()).toBeUndefined();
   });
 
@@ -107,10 +121,33 @@ describe("the router's view of a deployment", () => {
     store(1);
     await snapshot.load(worker);
     kv.failing = true;
-    await expect(publishRecord(namespace(), record(2))).rejects.toThrow("KV is down");
+    await expect(publish(2)).rejects.toThrow("KV is down");
     expect(held()).toBe(2);
   });
 });
+
+describe("a deployment that is published before there is a router", () => {
+  test("is what the router begins with, though KV cannot be read", async () => {
+    const { notify: tell, onReplicated } = await importAnew();
+    tell("early", { ...record(2), worker: "early" });
+    tell("gone", { ...record(1), worker: "gone" });
+    tell("gone", null);
+    const told: unknown[] = [];
+    onReplicated((name, change) => told.push([name, change?.revision ?? null]));
+    expect(told).toEqual([
+      ["early", 2],
+      ["gone", null],
+    ]);
+    tell("early", { ...record(3), worker: "early" });
+    expect(told.at(-1)).toEqual(["early", 3]);
+  });
+});
+
+/** A module that nobody has registered with yet. */
+async function importAnew(): Promise<typeof import("../../src/versions/replica.ts")> {
+  vi.resetModules();
+  return import("../../src/versions/replica.ts");
+}
 
 describe("a host", () => {
   test("leads to its Worker in every spelling, with one read of KV", async () => {
@@ -188,7 +225,7 @@ describe("a Worker that KV does not have", () => {
 
   test("is served at once when it is published, although a request has just found nothing", async () => {
     expect(await snapshot.load(worker)).toBe("absent");
-    await publishRecord(namespace(), record(1));
+    await publish(1);
     expect(((await snapshot.load(worker)) as Split).record.revision).toBe(1);
     expect(held()).toBe(1);
     expect(kv.reads).toBe(1);
@@ -197,23 +234,23 @@ describe("a Worker that KV does not have", () => {
   test("is served again, on the hosts that led to it before, when it was deleted and made anew", async () => {
     store(1);
     await snapshot.load(worker);
-    await retractRecord(namespace(), worker);
+    await retract();
     expect(held()).toBeUndefined();
-    await publishRecord(namespace(), record(3));
+    await publish(3);
     expect(((await snapshot.load(worker)) as Split).record.revision).toBe(3);
-    await publishRecord(namespace(), record(4));
+    await publish(4);
     expect(held()).toBe(4);
   });
 
   test("is not taken for absent by a read that a publication overtook", async () => {
-    kv.beforeAnswer = () => publishRecord(namespace(), record(1));
+    kv.beforeAnswer = () => publish(1);
     expect(((await snapshot.load(worker)) as Split).record.revision).toBe(1);
     expect(held()).toBe(1);
   });
 
   test("does not come back by a read that its deletion overtook", async () => {
     store(1);
-    kv.beforeAnswer = () => retractRecord(namespace(), worker);
+    kv.beforeAnswer = () => retract();
     expect(await snapshot.load(worker)).toBe("absent");
     expect(held()).toBeUndefined();
   });
