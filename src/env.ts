@@ -36,3 +36,12 @@ export interface Env {
   /** Identifies this build of Sluice's own code. */
   readonly SLUICE_BUILD: string;
 }
+
+declare global {
+  namespace Cloudflare {
+    /** What `ctx.exports` has. */
+    interface GlobalProps {
+      readonly mainModule: typeof import("./index.ts");
+    }
+  }
+}

@@ -45,6 +45,8 @@ export const LIMITS = {
   loadWaitMs: 2_000,
   /** Time between a version's leaving its deployment and its being unloaded: one that comes back is still warm. */
   drainMs: 5_000,
+  /** Versions that may wait for that at once: about 2 MB each. */
+  maxDraining: 8,
   /** How long a publication waits for one traffic process to acknowledge it. One that is slower reads KV by itself. */
   acknowledgeMs: 2_000,
   /** First and longest pause before a version that failed to load is tried again. */

@@ -52,13 +52,20 @@ async function start(
       account_id: config.accountId,
     });
   };
+  let draining = config.processes === 1 ? 1 : 2;
+  const drained = () => {
+    if (--draining > 0) return;
+    data.close();
+    logger.log("info", "stopped");
+    process.exit(0);
+  };
   const validator = new Validator(COMPATIBILITY_DATE, (pid) => started({ validator_pid: pid }));
   const processes =
     config.processes === 1
       ? undefined
       : new Traffic(config, logger, {
           started: (traffic_pids) => started({ traffic_pids }),
-          drained: () => runtime.drain(),
+          drained: () => drained(),
         });
   const replicaPort = processes === undefined ? 0 : await freeLoopbackPort();
   const runtime = await Runtime.start(
@@ -72,11 +79,7 @@ async function start(
     },
     {
       started: (pid) => started({ runtime_pid: pid }),
-      drained: () => {
-        data.close();
-        logger.log("info", "stopped");
-        process.exit(0);
-      },
+      drained: () => drained(),
     },
   );
   await processes?.start(`127.0.0.1:${replicaPort}`);
@@ -87,7 +90,8 @@ async function start(
     process.once(signal, () => {
       logger.log("info", "draining", { signal });
       process.once(signal, () => process.exit(1));
-      (processes ?? runtime).drain();
+      processes?.drain();
+      runtime.drain();
     });
   }
 

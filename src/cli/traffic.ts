@@ -19,7 +19,7 @@ import { type Bundle, loadBundle } from "./bundle.ts";
 import type { ServeConfig } from "./config.ts";
 import { UsageError } from "./data.ts";
 import type { Logger } from "./logger.ts";
-import { COMPATIBILITY_DATE, DRAIN_MS, trafficBindings } from "./runtime.ts";
+import { COMPATIBILITY_DATE, DRAIN_MS, trafficBindings, V8_FLAGS } from "./runtime.ts";
 
 /** Longest and shortest pause before a process that ended is started again, in ms. */
 const RESTART_MS = { first: 100, longest: 5_000 };
@@ -221,6 +221,7 @@ async function configOf(
   const { modules, build } = bundle;
   return serializeConfig({
     structuredLogging: true,
+    v8Flags: V8_FLAGS,
     services: [
       {
         name: "sluice",

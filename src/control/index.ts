@@ -18,7 +18,7 @@ import * as versions from "./resources/versions.ts";
 const api = new Hono<{ Bindings: Env; Variables: { author: Author } }>();
 
 api.get("/healthz", async (c) => {
-  const ready = await fleetOf(c.env, c.executionCtx).ready();
+  const ready = await fleetOf(c.env, c.executionCtx.exports.Follower).ready();
   return ready ? c.json({ status: "ok" }) : c.json({ status: "a traffic process does not answer" }, 503);
 });
 

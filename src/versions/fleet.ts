@@ -7,8 +7,9 @@ import type { Env } from "../env.ts";
 import { LIMITS } from "../limits.ts";
 import { log } from "../log.ts";
 import { notify } from "./replica.ts";
-import { isolateSource } from "./sources/isolate.ts";
 import type { DeploymentRecord, FollowerMessage, FollowerReply } from "./types.ts";
+
+export const FOLLOWER_URL = "http://follower/";
 
 export interface Fleet {
   /** Whether every process serves. */
@@ -24,13 +25,18 @@ export interface Fleet {
   publish(worker: string, record: DeploymentRecord | null): Promise<void>;
 }
 
-export function fleetOf(env: Env, ctx: Pick<ExecutionContext, "waitUntil">): Fleet {
+/**
+ * @param follower this process's own ear. It is asked rather than called, so that what loads or unloads a version is a
+ *   request of its own: an isolate is kept for as long as the request that got hold of it lasts, and the caller may be
+ *   an object that lives for days
+ */
+export function fleetOf(env: Env, follower: Fetcher): Fleet {
   if (env.SLUICE_FOLLOWERS === undefined) return platform;
-  const followers = env.SLUICE_FOLLOWERS.map((name) => ({
+  const others = env.SLUICE_FOLLOWERS.map((name) => ({
     name,
     process: (env as unknown as Readonly<Record<string, Fetcher>>)[name] as Fetcher,
   }));
-  return followers.length === 0 ? thisProcess(env, ctx) : otherProcesses(followers);
+  return processes(others.length > 0 ? others : [{ name: "this process", process: follower }]);
 }
 
 /** Cloudflare loads and unloads isolates as requests come, and a KV write takes its time to be seen everywhere. */
@@ -40,20 +46,7 @@ const platform: Fleet = {
   publish: async (worker, record) => notify(worker, record),
 };
 
-function thisProcess(env: Env, ctx: Pick<ExecutionContext, "waitUntil">): Fleet {
-  const source = isolateSource(env);
-  return {
-    ready: async () => true,
-    prepare: (worker, versions) => source.prepare(worker, versions),
-    publish: async (worker, record) => {
-      notify(worker, record);
-      source.retain(worker, versionsOf(record));
-      ctx.waitUntil(source.drain());
-    },
-  };
-}
-
-function otherProcesses(followers: readonly { readonly name: string; readonly process: Fetcher }[]): Fleet {
+function processes(followers: readonly { readonly name: string; readonly process: Fetcher }[]): Fleet {
   const tellAll = (message: FollowerMessage, deadlineMs: number) =>
     Promise.all(followers.map(({ name, process }) => tell(name, process, message, deadlineMs)));
   return {
@@ -78,21 +71,26 @@ async function tell(
   message: FollowerMessage,
   deadlineMs: number,
 ): Promise<FollowerReply | undefined> {
+  const deadline = new AbortController();
+  // AbortSignal.timeout would keep the request it was given to until then.
+  const timer = setTimeout(() => deadline.abort(new Error(`no answer within ${deadlineMs} ms`)), deadlineMs);
   try {
-    const response = await process.fetch("http://follower/", {
+    const response = await process.fetch(FOLLOWER_URL, {
       method: "POST",
       body: JSON.stringify(message),
-      signal: AbortSignal.timeout(deadlineMs),
+      signal: deadline.signal,
     });
     return await response.json<FollowerReply>();
   } catch (error) {
     log("error", "follower-silent", {
       follower: name,
       message: message.type,
-      worker: message.worker,
+      worker: "worker" in message ? message.worker : null,
       why: String(error),
     });
     return undefined;
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -4,25 +4,60 @@
  */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../env.ts";
-import { versionsOf } from "./fleet.ts";
+import { LIMITS } from "../limits.ts";
+import { FOLLOWER_URL, versionsOf } from "./fleet.ts";
 import { notify } from "./replica.ts";
-import { isolateSource } from "./sources/isolate.ts";
+import { type IsolateSource, isolateSource } from "./sources/isolate.ts";
 import type { FollowerMessage, FollowerReply } from "./types.ts";
+
+/** When the request that waits for the drain will have swept, in ms since the epoch. */
+let sweptBy = 0;
 
 /** The traffic process's ear: its socket is in a folder that only the server's user can enter. */
 export class Follower extends WorkerEntrypoint<Env> {
   override async fetch(request: Request): Promise<Response> {
     const message = await request.json<FollowerMessage>();
     const source = isolateSource(this.env);
-    const { worker } = message;
-    if (message.type === "prepare") {
-      const why = (await source.prepare(worker, message.versions)) ?? null;
-      return reply({ why });
+    switch (message.type) {
+      case "prepare": {
+        const why = await source.prepare(message.worker, message.versions);
+        return reply({ why: why ?? null });
+      }
+      case "publish":
+        notify(message.worker, message.record);
+        source.retain(message.worker, versionsOf(message.record));
+        this.#unload(source);
+        return reply({ why: null });
+      case "sweep":
+        await source.sweep();
+        return reply({ why: null });
     }
-    notify(worker, message.record);
-    source.retain(worker, versionsOf(message.record));
-    this.ctx.waitUntil(source.drain());
-    return reply({ why: null });
+  }
+
+  /** What is too much now, the rest after the drain. Each time in a request of its own, whose end returns the memory. */
+  #unload(source: IsolateSource): void {
+    if (source.leaving > LIMITS.maxDraining) this.ctx.waitUntil(this.#sweep());
+    if (source.leaving === 0 || Date.now() < sweptBy) return;
+    // Should this request end before it has swept, a later one does.
+    sweptBy = Date.now() + 2 * LIMITS.drainMs;
+    this.ctx.waitUntil(this.#sweepAfterDrain(source));
+  }
+
+  async #sweepAfterDrain(source: IsolateSource): Promise<void> {
+    while (source.leaving > 0) {
+      sweptBy = Date.now() + 2 * LIMITS.drainMs;
+      await new Promise((resolve) => setTimeout(resolve, LIMITS.drainMs + 1));
+      await this.#sweep();
+    }
+    sweptBy = 0;
+  }
+
+  async #sweep(): Promise<void> {
+    const message: FollowerMessage = { type: "sweep" };
+    const init = { method: "POST", body: JSON.stringify(message) };
+    const response = await this.ctx.exports.Follower.fetch(FOLLOWER_URL, init);
+    // Unread, it would keep that request.
+    await response.text();
   }
 }
 

@@ -61,7 +61,7 @@ export class WorkerRegistry extends DurableObject<Env> {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#db = statements(ctx.storage.sql);
-    this.#fleet = fleetOf(env, ctx);
+    this.#fleet = fleetOf(env, ctx.exports.Follower);
   }
 
   /** The Worker, its latest version and its active deployment; undefined where there is no such Worker. */

@@ -125,7 +125,9 @@ export interface Settings {
 /** What the control process tells a process that serves traffic in its stead. */
 export type FollowerMessage =
   | { readonly type: "prepare"; readonly worker: string; readonly versions: readonly string[] }
-  | { readonly type: "publish"; readonly worker: string; readonly record: DeploymentRecord | null };
+  | { readonly type: "publish"; readonly worker: string; readonly record: DeploymentRecord | null }
+  /** Unload what is due. */
+  | { readonly type: "sweep" };
 
 /** What that answers: why versions cannot be prepared, null for no reason. */
 export interface FollowerReply {

@@ -106,13 +106,32 @@ export class IsolateSource implements VersionSource {
     }
   }
 
-  /** Waits for the drain and unloads what is due by then. Requests under way in it finish. Never rejects. */
-  async drain(): Promise<void> {
-    await pause(LIMITS.drainMs + 1);
-    for (const [name, { worker, version, dueAt }] of this.#loaded) {
-      if (dueAt === undefined || dueAt > Date.now()) continue;
+  /** Versions that are loaded and have left their deployments. */
+  get leaving(): number {
+    return this.#leaving().length;
+  }
+
+  #leaving(): [name: string, isolate: Loaded][] {
+    return [...this.#loaded].filter(([, { dueAt }]) => dueAt !== undefined);
+  }
+
+  /**
+   * Unloads what is due, and of what waits for that, what is too much. Requests under way in it finish either way. To be
+   * called in a request that ends soon: until then the memory is not returned. Never rejects.
+   */
+  async sweep(): Promise<void> {
+    const leaving = this.#leaving();
+    const now = Date.now();
+    await this.#unload(
+      leaving.filter(([, { dueAt = now }], at) => dueAt <= now || at < leaving.length - LIMITS.maxDraining),
+    );
+  }
+
+  async #unload(isolates: readonly (readonly [name: string, Loaded])[]): Promise<void> {
+    for (const [name, { worker, version }] of isolates) {
+      // Another sweep may have been faster.
+      if (!this.#loaded.delete(name)) continue;
       this.#handlers.delete(version);
-      this.#loaded.delete(name);
       const gone = () => Promise.reject(new Error("it was not loaded"));
       try {
         await this.#loader.get(name, gone).getEntrypoint(READY_ENTRYPOINT).fetch(UNLOAD_URL);
