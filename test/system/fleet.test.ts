@@ -1,6 +1,6 @@
 /** What a change of the deployment does to traffic, in one process and in several: flips, loading ahead, unloading. */
 import { once } from "node:events";
-import { readFile, rm } from "node:fs/promises";
+import { readdir, readFile, readlink, rm } from "node:fs/promises";
 import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -42,6 +42,23 @@ const serverFile = async (server: Server) =>
     runtime_pid: number;
     traffic_pids: number[];
   };
+
+/** Ports on which a process listens: its sockets by inode (proc(5)). */
+async function portsOf(pid: number): Promise<number[]> {
+  const inodes = new Set<string>();
+  for (const fd of await readdir(`/proc/${pid}/fd`)) {
+    const target = await readlink(`/proc/${pid}/fd/${fd}`).catch(() => "");
+    const inode = /^socket:\[(\d+)\]$/.exec(target)?.[1];
+    if (inode !== undefined) inodes.add(inode);
+  }
+  const table = await readFile(`/proc/${pid}/net/tcp`, "utf8");
+  return table
+    .split("\n")
+    .slice(1)
+    .map((line) => line.trim().split(/\s+/))
+    .filter((fields) => fields[3] === "0A" && inodes.has(fields[9] ?? ""))
+    .map((fields) => Number.parseInt(fields[1]?.split(":")[1] ?? "", 16));
+}
 
 /** The body of one request on a connection of its own, so that any process may get it. */
 async function ask(server: Server, worker: string, key?: string): Promise<string> {
@@ -270,6 +287,24 @@ export default { fetch: () => {
     );
     expect((await createDeployment(server, "w", [[two, 100]])).errors).toEqual([]);
     for (let i = 0; i < 20; i++) expect(await ask(server, "w")).toBe(two);
+  });
+
+  test("show what they read, secrets included, to nobody else on this machine", async () => {
+    const server = await useServer({ args: ["--processes", "2"] });
+    const id = await deploy(server, "w", NAMING_ITSELF);
+    const { runtime_pid } = await serverFile(server);
+    const ports = (await portsOf(runtime_pid)).filter((port) => port !== server.controlPort);
+    expect(ports.length).toBeGreaterThan(0);
+    for (const port of ports) {
+      for (const authorization of [undefined, "Bearer ", "Bearer undefined", "Bearer token-for-the-tests"]) {
+        for (const key of [`version/${id}`, "deployment/w"]) {
+          const headers = authorization === undefined ? {} : { Authorization: authorization };
+          const response = await fetch(`http://127.0.0.1:${port}/${encodeURIComponent(key)}`, { headers });
+          expect(response.status).toBeGreaterThanOrEqual(400);
+          expect(await response.text()).not.toMatch(/schema|SLV1|export default/);
+        }
+      }
+    }
   });
 
   test("finish their requests at SIGTERM, and none of them is left", async () => {
