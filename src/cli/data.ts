@@ -21,8 +21,8 @@ export interface ServerFile {
   readonly runtime_pid: number;
   /** The process that starts uploads. */
   readonly validator_pid: number;
-  /** The processes that serve traffic, where they are apart. */
-  readonly traffic_pids: readonly number[];
+  /** The processes that serve traffic, where they are apart; absent in the file of an older Sluice. */
+  readonly traffic_pids?: readonly number[];
   readonly traffic: string;
   readonly control: string;
   readonly account_id: string;
@@ -115,7 +115,7 @@ export class DataDir {
     if (left === undefined) return;
     const alive = (pid: number) => commandOf(pid)?.includes("workerd") === true;
     if (alive(left.validator_pid)) process.kill(left.validator_pid, "SIGKILL");
-    await Promise.all([left.runtime_pid, ...left.traffic_pids].filter(alive).map(end));
+    await Promise.all([left.runtime_pid, ...(left.traffic_pids ?? [])].filter(alive).map(end));
     this.removeServer();
   }
 

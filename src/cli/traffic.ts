@@ -114,18 +114,25 @@ export class Traffic {
       { stdio: ["pipe", "pipe", "pipe", descriptorOf(server)], env: { ...process.env, TZ: "UTC" } },
     );
     const started = Date.now();
+    // Should it end before it has read this, its exit says so.
+    child.stdin?.on("error", () => {});
     child.stdin?.end(this.#workerConfig);
     for (const stream of [child.stdout, child.stderr]) {
       if (stream !== null) createInterface(stream).on("line", (line) => this.#logLine(line));
     }
     this.#processes.set(name, child);
     child.once("spawn", () => this.#events.started(this.#pids()));
-    child.once("exit", (code, signal) => {
+    const ended = (why: Readonly<Record<string, unknown>>) => {
       this.#processes.delete(name);
       if (this.#draining) return this.#finishDrain();
-      this.#logger.log("error", "traffic-process-ended", { process: name, code, signal });
+      this.#logger.log("error", "traffic-process-ended", { process: name, ...why });
       const next = Date.now() - started > STABLE_MS ? RESTART_MS.first : pause;
       void this.#restart(name, next);
+    };
+    child.once("exit", (code, signal) => ended({ code, signal }));
+    // It could not be started at all: there is no exit then.
+    child.once("error", (error) => {
+      if (child.pid === undefined) ended({ why: error.message });
     });
   }
 

@@ -26,6 +26,7 @@ interface Failure {
 interface Loaded {
   readonly worker: string;
   readonly version: string;
+  readonly handler: VersionHandler;
   /** When it may be unloaded, in ms since the epoch; undefined while its deployment has it. */
   dueAt: number | undefined;
 }
@@ -64,7 +65,9 @@ export class IsolateSource implements VersionSource {
     if (failure !== undefined && failure.until > Date.now()) {
       throw new VersionUnavailable(version, failure.why);
     }
-    return this.#load(worker, version);
+    const kept = this.#kept.get(worker);
+    const stays = kept === undefined || kept.has(version);
+    return this.#load(worker, version, stays ? undefined : Date.now() + LIMITS.drainMs);
   }
 
   /**
@@ -73,9 +76,14 @@ export class IsolateSource implements VersionSource {
    * @returns why one of them cannot serve; undefined where all of them can
    */
   async prepare(worker: string, versions: readonly string[]): Promise<string | undefined> {
+    // Not to be unloaded between this and the publication; where none follows, another Worker's lets it be unloaded.
+    const dueAt = Date.now() + 2 * LIMITS.prepareMs;
+    for (const loaded of this.#loaded.values()) {
+      if (loaded.dueAt !== undefined && versions.includes(loaded.version)) loaded.dueAt = dueAt;
+    }
     const loads = versions.filter((version) => this.ready(version) === undefined);
     if (loads.length === 0) return undefined;
-    const all = Promise.all(loads.map((version) => this.#load(worker, version)));
+    const all = Promise.all(loads.map((version) => this.#load(worker, version, dueAt)));
     try {
       await Promise.race([
         all,
@@ -120,18 +128,17 @@ export class IsolateSource implements VersionSource {
    * called in a request that ends soon: until then the memory is not returned. Never rejects.
    */
   async sweep(): Promise<void> {
-    const leaving = this.#leaving();
+    const leaving = this.#leaving().sort(([, x], [, y]) => (x.dueAt ?? 0) - (y.dueAt ?? 0));
+    const excess = leaving.length - LIMITS.maxDraining;
     const now = Date.now();
-    await this.#unload(
-      leaving.filter(([, { dueAt = now }], at) => dueAt <= now || at < leaving.length - LIMITS.maxDraining),
-    );
+    await this.#unload(leaving.filter(([, { dueAt = 0 }], at) => dueAt <= now || at < excess));
   }
 
   async #unload(isolates: readonly (readonly [name: string, Loaded])[]): Promise<void> {
-    for (const [name, { worker, version }] of isolates) {
+    for (const [name, { worker, version, handler }] of isolates) {
       // Another sweep may have been faster.
       if (!this.#loaded.delete(name)) continue;
-      this.#handlers.delete(version);
+      if (this.#handlers.get(version) === handler) this.#handlers.delete(version);
       const gone = () => Promise.reject(new Error("it was not loaded"));
       try {
         await this.#loader.get(name, gone).getEntrypoint(READY_ENTRYPOINT).fetch(UNLOAD_URL);
@@ -142,7 +149,7 @@ export class IsolateSource implements VersionSource {
     }
   }
 
-  async #load(worker: string, version: string): Promise<VersionHandler> {
+  async #load(worker: string, version: string, dueAt: number | undefined): Promise<VersionHandler> {
     this.#loading.set(version, Date.now());
     const name = `${this.#build}/${worker}/${version}#${this.#loads++}`;
     try {
@@ -151,16 +158,16 @@ export class IsolateSource implements VersionSource {
         .get(name, () => code)
         .getEntrypoint(READY_ENTRYPOINT)
         .fetch(READY_URL);
+      const track = (due: number | undefined) =>
+        this.#loaded.set(name, { worker, version, handler, dueAt: due });
       const reload = () => {
         // A request that had chosen the version before it was unloaded.
-        this.#track(name, worker, version, Date.now() + LIMITS.drainMs);
+        track(Date.now() + LIMITS.drainMs);
         return this.#read(version);
       };
       const handler: VersionHandler = (request) =>
         this.#loader.get(name, reload).getEntrypoint().fetch(request);
-      const kept = this.#kept.get(worker);
-      const leaving = kept !== undefined && !kept.has(version);
-      this.#track(name, worker, version, leaving ? Date.now() + LIMITS.drainMs : undefined);
+      track(dueAt);
       this.#handlers.set(version, handler);
       this.#failures.delete(version);
       return handler;
@@ -174,10 +181,6 @@ export class IsolateSource implements VersionSource {
     } finally {
       this.#loading.delete(version);
     }
-  }
-
-  #track(name: string, worker: string, version: string, dueAt: number | undefined): void {
-    this.#loaded.set(name, { worker, version, dueAt });
   }
 
   async #read(version: string): Promise<WorkerLoaderWorkerCode> {
