@@ -10,19 +10,29 @@ const KEYS_PER_LENGTH = 1024;
 
 /** Distinct ASCII keys of one length. */
 export function keysOf(length: number): string[] {
-  let state = 0x2545f491 ^ length;
-  const next = () => {
-    // xorshift32
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return state >>> 0;
-  };
+  const next = xorshift32(0x2545f491 ^ length);
   return Array.from({ length: KEYS_PER_LENGTH }, () => {
     let key = "";
     while (key.length < length) key += next().toString(16).padStart(8, "0");
     return key.slice(0, length);
   });
+}
+
+/** The same items in an order in which none foretells the next. */
+export function shuffled<T>(items: readonly T[]): T[] {
+  const next = xorshift32(0x2545f491);
+  const order = items.map((item) => ({ item, rank: next() }));
+  return order.sort((x, y) => x.rank - y.rank).map(({ item }) => item);
+}
+
+function xorshift32(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return state >>> 0;
+  };
 }
 
 export const DEPLOYMENT = {
@@ -36,3 +46,11 @@ export const DEPLOYMENT = {
     { version_id: CANDIDATE, number: 2, percentage: 50 },
   ],
 } as const;
+
+/** Of uploads and downloads: 1,600 of them are 100 MB. */
+export const CHUNK_BYTES = 62_500;
+
+/** A server-sent event. All of them have the same length. */
+export function eventOf(number: number): string {
+  return `data: event ${String(number).padStart(8, "0")}\n\n`;
+}

@@ -39,6 +39,8 @@ export interface Contender {
 export interface Duel<Name extends string> {
   readonly ours: Name;
   readonly theirs: Name;
+  /** Rounds, where it is not the usual number. */
+  readonly rounds?: number;
 }
 
 export interface Result {
@@ -67,7 +69,7 @@ export async function duels<Name extends string>(
 
 async function duel<Name extends string>(
   contenders: Readonly<Record<Name, Contender>>,
-  { ours, theirs }: Duel<Name>,
+  { ours, theirs, rounds = ROUNDS }: Duel<Name>,
 ): Promise<Result> {
   const result = { ours: [] as Sample[], theirs: [] as Sample[] };
   const open = (name: Name) => Client.open(contenders[name].url, CONNECTIONS);
@@ -82,7 +84,7 @@ async function duel<Name extends string>(
       await clients.ours.load(1);
       await clients.theirs.load(1);
     }
-    for (let round = 0; round < ROUNDS; round++) {
+    for (let round = 0; round < rounds; round++) {
       // In turns, so that being first is nobody's advantage.
       if (round % 2 === 0) await slice("ours");
       await slice("theirs");
@@ -208,7 +210,7 @@ async function loadAutocannon({ url, pids, host }: Contender, seconds: number): 
 }
 
 /** Puts the servers on the first core and a spinner of the lowest priority on the last, which is the client's. */
-function pin(pids: readonly number[]): { client: number; release(): void } | undefined {
+export function pin(pids: readonly number[]): { client: number; release(): void } | undefined {
   const cores = availableParallelism();
   if (process.platform !== "linux" || cores < 2 || spawnSync("taskset", ["-V"]).error !== undefined)
     return undefined;

@@ -38,6 +38,11 @@ export function percentile(values: readonly number[], p: number): number {
   return at(Math.ceil((p / 100) * sorted.length));
 }
 
+/** The median of the ratios within each round: the contenders of one round met the same machine. */
+export function medianRatio(samples: readonly number[], reference: readonly number[]): number {
+  return median(samples.map((sample, round) => sample / (reference[round] ?? Number.NaN)));
+}
+
 export function printTable(table: readonly Row[]): void {
   console.log("\n| what | value | against | ratio | target | |\n| --- | --- | --- | --- | --- | --- |");
   for (const { what, value, against, ratio, target, met } of table) {

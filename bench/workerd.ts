@@ -19,28 +19,45 @@ export function startWorkerd(worker: Options): Miniflare {
   return new Miniflare(convertV4MiniflareOptions({ ...shared, ...base, ...worker } as never));
 }
 
-/** Workers that share one process, each with a socket of its own. */
-export function startWorkers(workers: readonly (Options & { readonly name: string })[]): Miniflare {
+/**
+ * Workers that share one process, each with a socket of its own.
+ *
+ * @param storage folder in which KV is kept; none for memory
+ */
+export function startWorkers(
+  workers: readonly (Options & { readonly name: string })[],
+  storage?: string,
+): Miniflare {
   const each = workers.map((worker) => ({
     ...base,
     unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
     ...worker,
   }));
-  return new Miniflare(convertV4MiniflareOptions({ ...shared, workers: each } as never));
+  return new Miniflare(
+    convertV4MiniflareOptions({ ...shared, resourcePersistencePath: storage, workers: each } as never),
+  );
 }
 
-/** Puts the deployment of input.ts, and versions that say their number, where the routers of `worker` read them. */
-export async function publish(mf: Miniflare, worker: string): Promise<void> {
+/**
+ * Puts the deployment of input.ts and its versions where the routers of `worker` read them.
+ *
+ * @param codeOf main module of a version by its number; default: one that says it
+ */
+export async function publish(mf: Miniflare, worker: string, codeOf = hello): Promise<void> {
   const kv = await mf.getKVNamespace("KV", worker);
   await kv.put(deploymentKey("bench"), JSON.stringify(DEPLOYMENT));
   for (const { version_id, number } of DEPLOYMENT.versions) {
-    const code = `export default { fetch: () => new Response("Hello from version ${number}\\n") };`;
-    await kv.put(versionKey(version_id), toBlob(version_id, code).buffer as never);
+    await kv.put(versionKey(version_id), toBlob(version_id, codeOf(number)).buffer as never);
   }
 }
 
 const shared = { host: "127.0.0.1", port: 0, cf: false, log: new Log(LogLevel.NONE) };
 const base = { compatibilityDate: COMPATIBILITY_DATE };
+
+/** A version that says its number. */
+export function hello(number: number): string {
+  return `export default { fetch: () => new Response("Hello from version ${number}\\n") };`;
+}
 
 function toBlob(version: string, code: string) {
   return encodeBlob({

@@ -7,6 +7,9 @@ import { bundleBench, publish, startWorkers } from "../workerd.ts";
 const NAMES = ["direct", "hono", "modules", "passthrough", "passthrough-one", "loader", "isolates"] as const;
 type Name = (typeof NAMES)[number];
 
+/** Of the pairs that explain a ratio and have no target. */
+const EXPLAINING_ROUNDS = 40;
+
 const BINDINGS: Partial<Record<Name, object>> = {
   passthrough: { serviceBindings: { A: "direct", B: "twin" } },
   "passthrough-one": { serviceBindings: { A: "direct" } },
@@ -33,9 +36,9 @@ export async function measure(): Promise<Row[]> {
   const results = await duels(contenders, [
     { ours: "isolates", theirs: "passthrough" },
     { ours: "modules", theirs: "direct" },
-    { ours: "hono", theirs: "direct" },
-    { ours: "loader", theirs: "passthrough" },
-    { ours: "passthrough", theirs: "passthrough-one" },
+    { ours: "hono", theirs: "direct", rounds: EXPLAINING_ROUNDS },
+    { ours: "loader", theirs: "passthrough", rounds: EXPLAINING_ROUNDS },
+    { ours: "passthrough", theirs: "passthrough-one", rounds: EXPLAINING_ROUNDS },
   ]);
   await mf.dispose();
   const [isolates, modules, hono, loader, second] = results as [Result, Result, Result, Result, Result];

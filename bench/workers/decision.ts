@@ -1,27 +1,26 @@
-/** Split decisions in workerd, where they run. The clock stands still within a request, so the caller takes the time. */
-import xxhash from "xxhash-wasm";
-import { decide } from "../../src/router/decide.ts";
-import { compileSplit } from "../../src/router/split.ts";
-import { DEPLOYMENT, keysOf } from "../input.ts";
+/** Choices by key in workerd, where they run. The clock stands still within a request, so the caller takes the time. */
+import { KEY_LENGTHS, keysOf } from "../input.ts";
+import { PICKERS } from "./pickers.ts";
 
-const { h32 } = await xxhash();
-const split = compileSplit(DEPLOYMENT);
-
-/** Each returns a number, so that nothing can be optimised away. */
-const contenders: Record<string, (key: string) => number> = {
-  "bare xxh32": (key) => h32(key),
-  decision: (key) => decide(split, undefined, key, Math.random).version.number,
-};
+const received = new Map<number, string[]>(
+  KEY_LENGTHS.map((length) => [length, keysOf(length).map(asReceived)]),
+);
 
 export default {
+  /** Chooses for every key `rounds` times. Answers how many keys get the odd side. */
   fetch(request: Request): Response {
     const { searchParams } = new URL(request.url);
-    const run = contenders[searchParams.get("contender") ?? ""];
-    if (run === undefined) return Response.json(Object.keys(contenders));
-    const keys = keysOf(Number(searchParams.get("length")));
+    const pick = PICKERS[searchParams.get("picker") ?? ""];
+    if (pick === undefined) return new Response("There is no such picker.\n", { status: 404 });
+    const keys = received.get(Number(searchParams.get("length"))) ?? [];
     const rounds = Number(searchParams.get("rounds"));
-    let sink = 0;
-    for (let round = 0; round < rounds; round++) for (const key of keys) sink ^= run(key);
-    return new Response(String(sink));
+    let odd = 0;
+    for (let round = 0; round < rounds; round++) for (const key of keys) odd += pick(key) & 1;
+    return new Response(String(odd / Math.max(rounds, 1)));
   },
 };
+
+/** As a header comes: a string of its own, not a slice of a longer one. */
+function asReceived(key: string): string {
+  return new TextDecoder().decode(new TextEncoder().encode(key));
+}

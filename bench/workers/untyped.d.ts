@@ -1,0 +1,16 @@
+/** What the contenders import without types: Node's modules are typed for the other half of the project only. */
+declare module "node:crypto" {
+  export function createHash(algorithm: "sha1"): {
+    update(text: string): { digest(encoding: "hex"): string };
+  };
+}
+declare module "node:module" {
+  export function createRequire(path: string): unknown;
+}
+declare module "*/growthbook/dist/bundles/esm.min.js" {
+  export { GrowthBookClient } from "@growthbook/growthbook";
+}
+declare module "*/growthbook/dist/esm/util.mjs" {
+  export function hash(seed: string, value: string, version: number): number | null;
+  export function chooseVariation(bucket: number, ranges: readonly (readonly [number, number])[]): number;
+}
