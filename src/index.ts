@@ -3,6 +3,7 @@
  * where `sluice serve` runs it, or a hostname (`SLUICE_CONTROL_HOST`) where both come in at one place.
  */
 import type { Env } from "./env.ts";
+import { LIMITS } from "./limits.ts";
 import { workersUnder } from "./router/hosts.ts";
 import { createRouter } from "./router/index.ts";
 import { isolateSource } from "./versions/sources/isolate.ts";
@@ -17,6 +18,7 @@ const router = createRouter<Env>((env) => ({
   source: isolateSource(env),
   workerOf: workersUnder(env.SLUICE_DOMAIN),
   addressHeader: env.SLUICE_ADDRESS_HEADER,
+  refreshMs: env.SLUICE_FOLLOWERS === undefined ? LIMITS.snapshotRefreshMs : LIMITS.toldRefreshMs,
 }));
 
 export default {

@@ -29,6 +29,8 @@ export const LIMITS = {
   startupDeadlineMs: 5_000,
   /** Age at which a cached deployment is read again from KV, in the background of a request. */
   snapshotRefreshMs: 5_000,
+  /** The same where the process is told of every change: in case it was not. */
+  toldRefreshMs: 30_000,
   /** Time that Workers KV may answer from its own cache; 30 s is the smallest that the platform takes. */
   kvCacheSeconds: 30,
   /** How long "no such Worker" is believed, so that a flood for one unknown host does not reach KV each time. */

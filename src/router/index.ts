@@ -23,6 +23,8 @@ export interface RouterOptions {
   readonly workerOf: (host: string) => string | undefined;
   /** Header with the client's address, set by something that clients cannot bypass. Default: none. */
   readonly addressHeader?: string;
+  /** Age in ms at which a deployment is read again, behind a request. Default: `LIMITS.snapshotRefreshMs`. */
+  readonly refreshMs?: number;
 }
 
 interface Router extends RouterOptions {
@@ -49,7 +51,8 @@ export function createRouter<Env extends object>(options: (env: Env) => RouterOp
 }
 
 function open(options: RouterOptions): Router {
-  return { ...options, snapshot: new Snapshot(options.deployments, options.workerOf) };
+  const { deployments, workerOf, refreshMs } = options;
+  return { ...options, snapshot: new Snapshot(deployments, workerOf, refreshMs) };
 }
 
 function serve(

@@ -4,7 +4,7 @@
  * Guarantee: a Worker that was read once is served from memory until KV says that it is gone. A read that fails or a
  * record that does not parse changes nothing and is logged. A record of an older revision than the one held is
  * ignored, so an eventually consistent read cannot turn a deployment back.
- * Bound: a deployment published elsewhere is followed after at most `LIMITS.snapshotRefreshMs` plus KV's own
+ * Bound: a deployment published elsewhere is followed after at most `refreshMs` plus KV's own
  * propagation; one published in this process at once (`onReplicated`).
  */
 import { LIMITS } from "../limits.ts";
@@ -28,6 +28,7 @@ export type Lookup = Split | "absent" | "unavailable";
 export class Snapshot {
   readonly #kv: KVNamespace;
   readonly #workerOf: (host: string) => string | undefined;
+  readonly #refreshMs: number;
   readonly #entries = new Map<string, Entry>();
   /** The hosts under which Workers were asked for, as they were written. */
   readonly #hosts = new Map<string, Entry>();
@@ -36,10 +37,18 @@ export class Snapshot {
   /** Changes of any Worker that were published in this process. */
   #published = 0;
 
-  /** @param workerOf the Worker of a lower-case host; undefined for none */
-  constructor(kv: KVNamespace, workerOf: (host: string) => string | undefined) {
+  /**
+   * @param workerOf the Worker of a lower-case host; undefined for none
+   * @param refreshMs age at which a deployment is read again
+   */
+  constructor(
+    kv: KVNamespace,
+    workerOf: (host: string) => string | undefined,
+    refreshMs: number = LIMITS.snapshotRefreshMs,
+  ) {
     this.#kv = kv;
     this.#workerOf = workerOf;
+    this.#refreshMs = refreshMs;
     onReplicated((worker, record) => {
       this.#published++;
       if (record === null) this.#forget(worker);
@@ -53,7 +62,7 @@ export class Snapshot {
     if (entry === undefined) return undefined;
     const now = Date.now();
     if (now >= entry.refreshAt && entry.split !== undefined) {
-      entry.refreshAt = now + LIMITS.snapshotRefreshMs;
+      entry.refreshAt = now + this.#refreshMs;
       ctx.waitUntil(this.refresh(entry.worker));
     }
     return entry.split;
@@ -95,7 +104,7 @@ export class Snapshot {
 
   #adopt(worker: string, record: DeploymentRecord): Split {
     this.#absentUntil.delete(worker);
-    const refreshAt = Date.now() + LIMITS.snapshotRefreshMs;
+    const refreshAt = Date.now() + this.#refreshMs;
     const held = this.#entries.get(worker);
     if (held?.split !== undefined && held.split.record.revision >= record.revision) {
       held.refreshAt = refreshAt;

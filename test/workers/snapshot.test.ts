@@ -100,6 +100,20 @@ describe("the router's view of a deployment", () => {
     expect(held()).toBe(2);
   });
 
+  test("is read again as seldom as its router wants", async () => {
+    store(1);
+    const seldom = new Snapshot(namespace(), (host) => host, 10 * LIMITS.snapshotRefreshMs);
+    await seldom.load(worker);
+    for (const [at, reads] of [
+      [9, 0],
+      [10, 1],
+    ] as const) {
+      vi.setSystemTime(Date.now() + (at === 9 ? 9 : 1) * LIMITS.snapshotRefreshMs);
+      seldom.get(worker, ctx);
+      expect(background).toHaveLength(reads);
+    }
+  });
+
   test("never goes back to an older revision", async () => {
     store(5);
     await snapshot.load(worker);
