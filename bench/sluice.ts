@@ -40,24 +40,18 @@ export class Sluice {
       process.execPath,
       [
         join(import.meta.dirname, "../bin/sluice.js"),
-        ...[
-          "serve",
-          "--no-demo",
-          "--log",
-          process.env.BENCH_LOG ?? "warn",
-          "--api-token",
-          TOKEN,
-          "--data-dir",
-          join(folder, "data"),
-        ],
+        ...["serve", "--no-demo", "--log", "warn", "--api-token", TOKEN, "--data-dir", join(folder, "data")],
         ...["--traffic-port", String(traffic), "--control-port", String(control), ...args],
       ],
-      { stdio: ["ignore", process.env.BENCH_LOG ? "inherit" : "ignore", "inherit"] },
+      { stdio: ["ignore", "ignore", "inherit"] },
     );
     const sluice = new Sluice(child, folder, traffic, control);
     const deadline = Date.now() + START_MS;
     while (!(await sluice.#healthy())) {
-      if (child.exitCode !== null || Date.now() > deadline) throw new Error("sluice serve did not start");
+      if (child.exitCode !== null || Date.now() > deadline) {
+        await sluice.stop();
+        throw new Error("sluice serve did not start");
+      }
       await sleep(50);
     }
     return sluice;
@@ -65,9 +59,11 @@ export class Sluice {
 
   async stop(): Promise<void> {
     this.#agent.destroy();
-    const exited = once(this.#child, "exit");
-    this.#child.kill("SIGTERM");
-    await exited;
+    if (this.#child.exitCode === null) {
+      const exited = once(this.#child, "exit");
+      this.#child.kill("SIGTERM");
+      await exited;
+    }
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
@@ -150,7 +146,7 @@ function form(code: string): FormData {
   return body;
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, "127.0.0.1");
   await once(probe, "listening");
   const { port } = probe.address() as { port: number };

@@ -2,9 +2,13 @@
 import { join } from "node:path";
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
 import { bundleWorker } from "../src/cli/bundle.ts";
+import { V8_FLAGS } from "../src/cli/runtime.ts";
 import { encodeBlob } from "../src/versions/blob.ts";
 import { deploymentKey, versionKey } from "../src/versions/keys.ts";
 import { DEPLOYMENT } from "./input.ts";
+
+// As `sluice serve` runs it; for every contender alike.
+process.env.MINIFLARE_WORKERD_V8_FLAGS ??= V8_FLAGS.join(" ");
 
 export const COMPATIBILITY_DATE = "2026-11-17";
 

@@ -1,6 +1,7 @@
 /**
- * The processes that serve traffic where there are several (`--processes`): plain workerd, each with the same bundle,
- * all of them accepting from one listening socket. They read the control process's KV over loopback and are told of
+ * The processes that serve traffic where there are several (`--processes`): plain workerd, each with the same bundle and
+ * a listening socket of its own on the one port, among which the kernel spreads connections. (From a socket shared by
+ * all, whoever wakes first takes a whole burst: in 3 of 10 runs one process had all 32 connections.) They read the control process's KV over loopback and are told of
  * every change before the operator has the answer; see src/versions/fleet.ts.
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -77,11 +78,8 @@ export class Traffic {
       this.followers.token,
     );
     const names = Object.keys(this.followers.addresses);
-    const server = await listen(this.#config);
     process.once("exit", () => this.#kill());
-    for (const name of names) this.#spawn(name, server, RESTART_MS.first);
-    // They have it now; nothing is accepted here.
-    server.close();
+    for (const name of names) await this.#spawn(name, RESTART_MS.first);
     await Promise.all(names.map((name) => this.#answers(name)));
   }
 
@@ -98,7 +96,9 @@ export class Traffic {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  #spawn(name: string, server: Server, pause: number): void {
+  /** @param pause before it is started again, should it end soon, in ms */
+  async #spawn(name: string, pause: number): Promise<void> {
+    const server = await listen(this.#config);
     rmSync(this.#socketOf(name), { force: true });
     const child = spawn(
       workerd.default,
@@ -113,6 +113,8 @@ export class Traffic {
       ],
       { stdio: ["pipe", "pipe", "pipe", descriptorOf(server)], env: { ...process.env, TZ: "UTC" } },
     );
+    // The process has it now; nothing is accepted here.
+    server.close();
     const started = Date.now();
     // Should it end before it has read this, its exit says so.
     child.stdin?.on("error", () => {});
@@ -141,9 +143,7 @@ export class Traffic {
     if (this.#draining) return;
     const longer = Math.min(pause * 2, RESTART_MS.longest);
     try {
-      const server = await listen(this.#config);
-      this.#spawn(name, server, longer);
-      server.close();
+      await this.#spawn(name, longer);
     } catch (error) {
       this.#logger.log("error", "traffic-process-not-started", { process: name, why: String(error) });
       void this.#restart(name, longer);
@@ -184,7 +184,7 @@ export class Traffic {
   }
 }
 
-/** A listening socket for workerd to accept from. Others may listen beside it: a process that is started again does. */
+/** A listening socket for one process to accept from. */
 function listen({ host, trafficPort }: ServeConfig): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer();
