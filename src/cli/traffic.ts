@@ -99,6 +99,10 @@ export class Traffic {
   /** @param pause before it is started again, should it end soon, in ms */
   async #spawn(name: string, pause: number): Promise<void> {
     const server = await listen(this.#config);
+    if (this.#draining) {
+      server.close();
+      return;
+    }
     rmSync(this.#socketOf(name), { force: true });
     const child = spawn(
       workerd.default,

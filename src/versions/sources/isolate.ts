@@ -135,9 +135,12 @@ export class IsolateSource implements VersionSource {
   }
 
   async #unload(isolates: readonly (readonly [name: string, Loaded])[]): Promise<void> {
-    for (const [name, { worker, version, handler }] of isolates) {
-      // Another sweep may have been faster.
-      if (!this.#loaded.delete(name)) continue;
+    const listed = isolates.map(([name, isolate]) => ({ name, isolate, dueAt: isolate.dueAt }));
+    for (const { name, isolate, dueAt } of listed) {
+      // While the one before it was unloaded, its deployment may have come back, or another sweep have been faster.
+      if (this.#loaded.get(name) !== isolate || isolate.dueAt !== dueAt) continue;
+      this.#loaded.delete(name);
+      const { worker, version, handler } = isolate;
       if (this.#handlers.get(version) === handler) this.#handlers.delete(version);
       const gone = () => Promise.reject(new Error("it was not loaded"));
       try {
@@ -161,7 +164,9 @@ export class IsolateSource implements VersionSource {
       const track = (due: number | undefined) =>
         this.#loaded.set(name, { worker, version, handler, dueAt: due });
       const reload = () => {
-        // A request that had chosen the version before it was unloaded.
+        // A request that had chosen the version before it was unloaded, or whose code ended its own isolate: the next
+        // one loads it under another name, whatever becomes of this one.
+        if (this.#handlers.get(version) === handler) this.#handlers.delete(version);
         track(Date.now() + LIMITS.drainMs);
         return this.#read(version);
       };
