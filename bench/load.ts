@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import autocannon from "autocannon";
 import { Client } from "./client.ts";
 import { keysOf } from "./input.ts";
-import { median, percentile } from "./table.ts";
+import { median, medianRatio, percentile } from "./table.ts";
 
 const exec = promisify(execFile);
 
@@ -119,13 +119,14 @@ function print(name: string, samples: readonly Sample[]): void {
   );
 }
 
-/** The median of the ratios within each round: the contenders of one round met the same machine. */
+/** `medianRatio` of one field. */
 export function pairedRatio(
   samples: readonly Sample[],
   reference: readonly Sample[],
   field: keyof Sample,
 ): number {
-  return median(samples.map((sample, round) => sample[field] / (reference[round]?.[field] ?? Number.NaN)));
+  const values = (of: readonly Sample[]) => of.map((sample) => sample[field]);
+  return medianRatio(values(samples), values(reference));
 }
 
 export function middle(samples: readonly Sample[], field: keyof Sample): number {

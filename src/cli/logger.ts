@@ -9,6 +9,9 @@ export interface Logger {
   fromRuntime(level: string, message: string): void;
 }
 
+/** What workerd prints of its own compile cache where V8 has flags (runtime.ts), as it always has here: nobody can act on it. */
+const EXPECTED = "NOSENTRY per-isolate bootstrap compile cache failed its compatibility check";
+
 /** @param pretty text for a terminal instead of JSON */
 export function createLogger(least: Level, pretty: boolean): Logger {
   const rank = (level: Level) => LOG_LEVELS.indexOf(level);
@@ -27,6 +30,7 @@ export function createLogger(least: Level, pretty: boolean): Logger {
   return {
     log,
     fromRuntime(level, message) {
+      if (message.startsWith(EXPECTED)) return;
       const event = parseEvent(message);
       if (event !== undefined) log(event.level, event.event, event.fields);
       else log(toLevel(level), "runtime", { message });

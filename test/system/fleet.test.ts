@@ -1,7 +1,5 @@
 /** What a change of the deployment does to traffic, in one process and in several: flips, loading ahead, unloading. */
-import { once } from "node:events";
 import { readdir, readFile, readlink, rm } from "node:fs/promises";
-import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
@@ -9,6 +7,7 @@ import { answering, call, createDeployment, deploy, uploadVersion } from "../sup
 import { disposeServer, type Server, startServer, useServer, waitUntil } from "../support/server.ts";
 import {
   answersFor,
+  beginPost,
   childrenOf,
   deploymentsOf,
   isAlive,
@@ -128,15 +127,7 @@ describe.each([1, 2])("with --processes %i", (processes) => {
     const left = await deploy(server, "leaving", COUNTING);
     const before = await ask(server, "leaving");
     expect(before).toBe("1");
-    const outgoing = request({
-      host: "127.0.0.1",
-      port: server.trafficPort,
-      method: "POST",
-      headers: { Host: "leaving.localhost" },
-      agent: false,
-    });
-    outgoing.write("begin ");
-    const [response] = (await once(outgoing, "response")) as [IncomingMessage];
+    const { outgoing, response } = await beginPost(server, "leaving", "begin ");
 
     await deploy(server, "leaving", answering("the next one"));
     const unloaded = () => logged(server, "version-unloaded").filter(({ version }) => version === left);

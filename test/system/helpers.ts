@@ -2,7 +2,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
-import { type IncomingHttpHeaders, request } from "node:http";
+import { type ClientRequest, type IncomingHttpHeaders, type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -165,6 +165,26 @@ export async function sendCarefully(
   }
   if (chunked && socket.writable) socket.write("0\r\n\r\n");
   return answer;
+}
+
+/** A POST whose body goes on: its answer has begun after the first piece. */
+export async function beginPost(
+  server: Server,
+  worker: string,
+  first: string,
+): Promise<{ outgoing: ClientRequest; response: IncomingMessage }> {
+  const outgoing = request({
+    host: "127.0.0.1",
+    port: server.trafficPort,
+    method: "POST",
+    headers: { Host: `${worker}.localhost` },
+    agent: false,
+  });
+  // A failed test ends its server, and so this.
+  outgoing.on("error", () => {});
+  outgoing.write(first);
+  const [response] = (await once(outgoing, "response")) as [IncomingMessage];
+  return { outgoing, response };
 }
 
 /** A Worker whose answer is the id of its version, from its own version metadata. */

@@ -28,6 +28,7 @@ import {
 } from "../support/server.ts";
 import {
   answersFor,
+  beginPost,
   childrenOf,
   deploymentsOf,
   inParallel,
@@ -70,17 +71,7 @@ async function openEcho(
   server: Server,
   worker: string,
 ): Promise<{ outgoing: ClientRequest; response: IncomingMessage; received: () => string }> {
-  const outgoing = request({
-    host: "127.0.0.1",
-    port: server.trafficPort,
-    method: "POST",
-    headers: { Host: `${worker}.localhost` },
-    agent: false,
-  });
-  // A failed test ends its server, and so this.
-  outgoing.on("error", () => {});
-  outgoing.write("one ");
-  const [response] = (await once(outgoing, "response")) as [IncomingMessage];
+  const { outgoing, response } = await beginPost(server, worker, "one ");
   let text = "";
   response.on("data", (chunk: Buffer) => {
     text += chunk;
@@ -154,6 +145,12 @@ describe("a start", () => {
     expect(await health.json()).toEqual({ status: "ok" });
     expect((await server.traffic("nobody")).status).toBe(404);
     expect((await fetch(`${server.control}/healthz`, { method: "POST" })).status).toBe(404);
+  });
+
+  test.each(["1", "2"])("warns of nothing, with --processes %s", async (processes) => {
+    const server = await useServer({ args: ["--processes", processes] });
+    await deploy(server, "echo", ECHO);
+    expect(server.output).not.toMatch(/"level":"(warn|error)"/);
   });
 
   test.each(["--traffic-port", "--control-port"])(

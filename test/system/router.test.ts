@@ -19,6 +19,7 @@ import {
 import { disposeServer, type Server, startServer, useServer, waitUntil } from "../support/server.ts";
 import {
   answersFor,
+  beginPost,
   inParallel,
   keys,
   logged,
@@ -419,15 +420,7 @@ describe("a request reaches the Worker as it was sent, and the answer comes back
         },
       };`),
     );
-    const outgoing = request({
-      host: "127.0.0.1",
-      port: server.trafficPort,
-      method: "POST",
-      headers: { Host: "events.localhost" },
-      agent: false,
-    });
-    outgoing.write("1");
-    const [response] = (await once(outgoing, "response")) as [IncomingMessage];
+    const { outgoing, response } = await beginPost(server, "events", "1");
     expect(response.headers["content-type"]).toBe("text/event-stream");
     let received = "";
     response.on("data", (chunk: Buffer) => {
@@ -749,15 +742,7 @@ test("a flip of the split under load fails no request, and the next request foll
   const two = await uploadVersion(server, "flipping", NAMING_ITSELF);
   await deploy(server, "flipping-echo", code("export default { fetch: (r) => new Response(r.body) };"));
   // A request that lasts through all of it.
-  const outgoing = request({
-    host: "127.0.0.1",
-    port: server.trafficPort,
-    method: "POST",
-    headers: { Host: "flipping-echo.localhost" },
-    agent: false,
-  });
-  outgoing.write("begin ");
-  const [lasting] = (await once(outgoing, "response")) as [IncomingMessage];
+  const { outgoing, response: lasting } = await beginPost(server, "flipping-echo", "begin ");
 
   let done = false;
   let served = 0;
