@@ -31,8 +31,6 @@ export interface Env {
    * one's stead; none where this process serves it itself. Absent elsewhere, where the platform keeps the isolates.
    */
   readonly SLUICE_FOLLOWERS?: readonly string[];
-  /** What those processes show to read this one's KV; absent where there are none. */
-  readonly SLUICE_REPLICA_TOKEN?: string;
   /** Identifies this build of Sluice's own code. */
   readonly SLUICE_BUILD: string;
 }

@@ -31,6 +31,10 @@ export const LIMITS = {
   snapshotRefreshMs: 5_000,
   /** The same where the process is told of every change: in case it was not. */
   toldRefreshMs: 30_000,
+  /** Age at which a deployment is no longer served without asking KV first: after an idle hour it may be an hour old. */
+  maxStaleMs: 60_000,
+  /** How long a request waits for that before the last good deployment serves it. */
+  staleWaitMs: 500,
   /** Time that Workers KV may answer from its own cache; 30 s is the smallest that the platform takes. */
   kvCacheSeconds: 30,
   /** How long "no such Worker" is believed, so that a flood for one unknown host does not reach KV each time. */
@@ -47,9 +51,9 @@ export const LIMITS = {
   loadWaitMs: 2_000,
   /** Time between a version's leaving its deployment and its being unloaded: one that comes back is still warm. */
   drainMs: 5_000,
-  /** Versions that may wait for that at once: about 2 MB each. */
+  /** Versions that may wait for that at once, not counting those prepared for a deployment: about 2 MB each. */
   maxDraining: 8,
-  /** How long a publication waits for one traffic process to acknowledge it. One that is slower reads KV by itself. */
+  /** How long a publication waits for one traffic process to acknowledge it. One that is slower is told again. */
   acknowledgeMs: 2_000,
   /** First and longest pause before a version that failed to load is tried again. */
   loadRetryMs: 1_000,

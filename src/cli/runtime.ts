@@ -4,6 +4,7 @@
  */
 import type { ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
+import { rmSync } from "node:fs";
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, Response } from "miniflare";
 import { loadBundle } from "./bundle.ts";
 import type { ServeConfig } from "./config.ts";
@@ -51,8 +52,8 @@ export interface RuntimeOptions {
   readonly storage: string;
   readonly validator: Validator;
   readonly logger: Logger;
-  /** The processes that serve traffic in this one's stead, and the loopback port at which they read its KV. */
-  readonly following: { readonly followers: Followers; readonly replicaPort: number } | undefined;
+  /** The processes that serve traffic in this one's stead. */
+  readonly followers: Followers | undefined;
 }
 
 export class Runtime {
@@ -60,16 +61,19 @@ export class Runtime {
   #process: ChildProcess | undefined;
   #draining = false;
   readonly #events: RuntimeEvents;
+  /** Path of the Unix socket that the process listens on; undefined for none. */
+  readonly #socket: string | undefined;
 
-  private constructor(events: RuntimeEvents) {
+  private constructor(events: RuntimeEvents, socket: string | undefined) {
     this.#events = events;
+    this.#socket = socket;
   }
 
   /**
    * Resolves once its listeners serve: both sides', or the control side's and the replica's where others serve traffic.
    */
   static async start(
-    { config, token, storage, validator, logger, following }: RuntimeOptions,
+    { config, token, storage, validator, logger, followers }: RuntimeOptions,
     events: RuntimeEvents,
   ): Promise<Runtime> {
     // Miniflare has no other way to take them.
@@ -90,7 +94,7 @@ export class Runtime {
       workerLoaders: { LOADER: {} },
       serviceBindings: {
         ...Object.fromEntries(
-          Object.entries(following?.followers.addresses ?? {}).map(([name, address]) => [
+          Object.entries(followers?.addresses ?? {}).map(([name, address]) => [
             name,
             { external: { address, http: {} } },
           ]),
@@ -103,18 +107,17 @@ export class Runtime {
         SLUICE_TRAFFIC_ORIGIN: `http://${config.domain}:${config.trafficPort}`,
         SLUICE_ACCOUNT_ID: config.accountId,
         SLUICE_TOKEN_SHA256: createHash("sha256").update(token).digest("hex"),
-        SLUICE_FOLLOWERS: Object.keys(following?.followers.addresses ?? {}),
-        ...(following === undefined ? {} : { SLUICE_REPLICA_TOKEN: following.followers.token }),
+        SLUICE_FOLLOWERS: Object.keys(followers?.addresses ?? {}),
       },
       unsafeDirectSockets: [
         { host: config.host, port: config.controlPort, entrypoint: "Control" },
-        following === undefined
+        followers === undefined
           ? { host: config.host, port: config.trafficPort }
-          : { host: "127.0.0.1", port: following.replicaPort, entrypoint: "Replica" },
+          : { ...miniflareAddress(followers.replica), entrypoint: "Replica" },
       ],
     });
 
-    const runtime = new Runtime(events);
+    const runtime = new Runtime(events, followers?.replica);
     runtime.#miniflare = watchSpawns(
       (child) => runtime.#adopt(child),
       () => new Miniflare(options),
@@ -138,12 +141,20 @@ export class Runtime {
 
   #adopt(child: ChildProcess): void {
     this.#process = child;
+    // It could not listen where the one before it did. It reads its configuration from this process first.
+    if (this.#socket !== undefined) rmSync(this.#socket, { force: true });
     // Before Miniflare's own listener, so that a drained process is not taken for one that crashed.
     child.prependListener("exit", () => {
       if (this.#draining) this.#events.drained();
     });
     whenSpawned(child, this.#events.started);
   }
+}
+
+/** A Unix socket's path as host and port: Miniflare has no other words for an address, and joins the two with a colon. */
+function miniflareAddress(socket: string): { host: string; port: number } {
+  const [, host, port] = /^(.+):(\d+)$/.exec(`unix:${socket}`) ?? [];
+  return { host: host ?? "", port: Number(port) };
 }
 
 class RuntimeLog extends Log {

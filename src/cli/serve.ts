@@ -1,5 +1,5 @@
 /** `sluice serve`: both listeners, with state on disk. */
-import { type AddressInfo, createServer } from "node:net";
+import { createServer } from "node:net";
 import type { Target } from "./api.ts";
 import { originOf, type ServeConfig } from "./config.ts";
 import { DataDir, UsageError } from "./data.ts";
@@ -52,9 +52,10 @@ async function start(
       account_id: config.accountId,
     });
   };
-  let draining = config.processes === 1 ? 1 : 2;
-  const drained = () => {
-    if (--draining > 0) return;
+  const draining = new Set(config.processes === 1 ? ["runtime"] : ["runtime", "traffic"]);
+  const drained = (which: "runtime" | "traffic") => {
+    draining.delete(which);
+    if (draining.size > 0) return;
     data.close();
     logger.log("info", "stopped");
     process.exit(0);
@@ -65,9 +66,8 @@ async function start(
       ? undefined
       : new Traffic(config, logger, {
           started: (traffic_pids) => started({ traffic_pids }),
-          drained: () => drained(),
+          drained: () => drained("traffic"),
         });
-  const replicaPort = processes === undefined ? 0 : await freeLoopbackPort();
   const runtime = await Runtime.start(
     {
       config,
@@ -75,14 +75,14 @@ async function start(
       storage: data.storage,
       validator,
       logger,
-      following: processes && { followers: processes.followers, replicaPort },
+      followers: processes?.followers,
     },
     {
       started: (pid) => started({ runtime_pid: pid }),
-      drained: () => drained(),
+      drained: () => drained("runtime"),
     },
   );
-  await processes?.start(`127.0.0.1:${replicaPort}`);
+  await processes?.start();
 
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) {
     // Miniflare's own listeners would end the process before its requests are done.
@@ -132,17 +132,6 @@ function requireFree(host: string, port: number, flag: string): Promise<void> {
       reject(new UsageError(`Cannot listen on ${host}:${port}: ${why}. Choose another port with ${flag}.`));
     });
     probe.listen(port, host, () => probe.close(() => resolve()));
-  });
-}
-
-function freeLoopbackPort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const { port } = probe.address() as AddressInfo;
-      probe.close(() => resolve(port));
-    });
   });
 }
 

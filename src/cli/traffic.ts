@@ -1,11 +1,11 @@
 /**
  * The processes that serve traffic where there are several (`--processes`): plain workerd, each with the same bundle and
  * a listening socket of its own on the one port, among which the kernel spreads connections. (From a socket shared by
- * all, whoever wakes first takes a whole burst: in 3 of 10 runs one process had all 32 connections.) They read the control process's KV over loopback and are told of
- * every change before the operator has the answer; see src/versions/fleet.ts.
+ * all, whoever wakes first takes a whole burst: in 3 of 10 runs one process had all 32 connections.) They read the
+ * control process's KV and are told of every change before the operator has the answer; see src/versions/fleet.ts. Both
+ * go over Unix sockets in a folder that only the server's user can enter: nobody else can speak to them or pose as them.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { createServer, type Server } from "node:net";
@@ -39,8 +39,8 @@ export interface TrafficEvents {
 export interface Followers {
   /** Address by the name of its binding. */
   readonly addresses: Readonly<Record<string, string>>;
-  /** What they show to read its KV. */
-  readonly token: string;
+  /** Path of the socket at which they read its KV. */
+  readonly replica: string;
 }
 
 export class Traffic {
@@ -48,7 +48,6 @@ export class Traffic {
   readonly #config: ServeConfig;
   readonly #logger: Logger;
   readonly #events: TrafficEvents;
-  /** Only its owner can enter it, so nobody else can speak to the sockets in it. */
   readonly #folder = mkdtempSync(join(tmpdir(), "sluice-"));
   readonly #processes = new Map<string, ChildProcess>();
   #workerConfig: Buffer = Buffer.alloc(0);
@@ -61,22 +60,13 @@ export class Traffic {
     const names = Array.from({ length: config.processes }, (_, i) => `FOLLOWER_${i}`);
     this.followers = {
       addresses: Object.fromEntries(names.map((name) => [name, `unix:${this.#socketOf(name)}`])),
-      token: randomBytes(24).toString("base64url"),
+      replica: this.#socketOf("replica:0"),
     };
   }
 
-  /**
-   * Resolves once all of them serve.
-   *
-   * @param replica host and port at which the control process gives its KV to read
-   */
-  async start(replica: string): Promise<void> {
-    this.#workerConfig = await configOf(
-      this.#config,
-      await loadBundle("sluice"),
-      replica,
-      this.followers.token,
-    );
+  /** Resolves once all of them serve. */
+  async start(): Promise<void> {
+    this.#workerConfig = await configOf(this.#config, await loadBundle("sluice"), this.followers.replica);
     const names = Object.keys(this.followers.addresses);
     process.once("exit", () => this.#kill());
     for (const name of names) await this.#spawn(name, RESTART_MS.first);
@@ -223,12 +213,7 @@ function ask(socketPath: string): Promise<boolean> {
 }
 
 /** The configuration of one traffic process, as src/workerd.capnp of workerd describes it. */
-async function configOf(
-  config: ServeConfig,
-  bundle: Bundle,
-  replica: string,
-  token: string,
-): Promise<Buffer> {
+async function configOf(config: ServeConfig, bundle: Bundle, replica: string): Promise<Buffer> {
   const { modules, build } = bundle;
   return serializeConfig({
     structuredLogging: true,
@@ -253,10 +238,7 @@ async function configOf(
       },
       {
         name: "replica",
-        external: {
-          address: replica,
-          http: { injectRequestHeaders: [{ name: "Authorization", value: `Bearer ${token}` }] },
-        },
+        external: { address: `unix:${replica}`, http: {} },
       },
       {
         // Where versions may connect to: as under Miniflare, anywhere.

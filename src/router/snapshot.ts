@@ -4,8 +4,9 @@
  * Guarantee: a Worker that was read once is served from memory until KV says that it is gone. A read that fails or a
  * record that does not parse changes nothing and is logged. A record of an older revision than the one held is
  * ignored, so an eventually consistent read cannot turn a deployment back.
- * Bound: a deployment published elsewhere is followed after at most `refreshMs` plus KV's own
- * propagation; one published in this process at once (`onReplicated`).
+ * Bound: a deployment published elsewhere is followed after at most `refreshMs` plus KV's own propagation where requests
+ * keep coming, and by the first request after a pause of `LIMITS.maxStaleMs`; one published in this process at once
+ * (`onReplicated`).
  */
 import { LIMITS } from "../limits.ts";
 import { log } from "../log.ts";
@@ -56,12 +57,16 @@ export class Snapshot {
     });
   }
 
-  /** The deployment held for a host, without I/O. Where it is due for a read, that goes on behind the request. */
+  /**
+   * The deployment held for a host, without I/O. Where it is due for a read, that goes on behind the request; undefined
+   * where it is so old that `load` should be asked.
+   */
   get(host: string, ctx: Pick<ExecutionContext, "waitUntil">): Split | undefined {
     const entry = this.#hosts.get(host);
     if (entry === undefined) return undefined;
     const now = Date.now();
     if (now >= entry.refreshAt && entry.split !== undefined) {
+      if (this.#isStale(entry)) return undefined;
       entry.refreshAt = now + this.#refreshMs;
       ctx.waitUntil(this.refresh(entry.worker));
     }
@@ -72,9 +77,27 @@ export class Snapshot {
   async load(host: string): Promise<Lookup> {
     const worker = this.#workerOf(host.toLowerCase());
     if (worker === undefined) return "absent";
-    const found = this.#entries.get(worker)?.split ?? (await this.refresh(worker));
+    const held = this.#entries.get(worker);
+    const found =
+      held?.split === undefined
+        ? await this.refresh(worker)
+        : this.#isStale(held)
+          ? await this.#refreshInTime(held, held.split)
+          : held.split;
     const entry = this.#entries.get(worker);
     if (entry !== undefined) this.#remember(host, entry);
+    return found;
+  }
+
+  #isStale({ refreshAt }: Entry): boolean {
+    return Date.now() >= refreshAt - this.#refreshMs + LIMITS.maxStaleMs;
+  }
+
+  async #refreshInTime(entry: Entry, split: Split): Promise<Lookup> {
+    const slow = new Promise<Split>((resolve) => setTimeout(resolve, LIMITS.staleWaitMs, split));
+    const found = await Promise.race([this.refresh(entry.worker), slow]);
+    // KV is slow or cannot be read: the next request need not wait for it as well.
+    entry.refreshAt = Math.max(entry.refreshAt, Date.now() + this.#refreshMs);
     return found;
   }
 

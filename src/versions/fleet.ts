@@ -21,8 +21,12 @@ export interface Fleet {
    * @returns why one of them cannot serve; undefined where all of them can
    */
   prepare(worker: string, versions: readonly string[]): Promise<string | undefined>;
-  /** Makes the change known; the record is null where the Worker was deleted. Never rejects. */
-  publish(worker: string, record: DeploymentRecord | null): Promise<void>;
+  /**
+   * Makes the change known; the record is null where the Worker was deleted. Never rejects.
+   *
+   * @returns whether every process has it. One that was silent may serve the deployment before, so it is to be told again
+   */
+  publish(worker: string, record: DeploymentRecord | null): Promise<boolean>;
 }
 
 /**
@@ -43,7 +47,10 @@ export function fleetOf(env: Env, follower: Fetcher): Fleet {
 const platform: Fleet = {
   ready: async () => true,
   prepare: async () => undefined,
-  publish: async (worker, record) => notify(worker, record),
+  publish: async (worker, record) => {
+    notify(worker, record);
+    return true;
+  },
 };
 
 function processes(followers: readonly { readonly name: string; readonly process: Fetcher }[]): Fleet {
@@ -60,7 +67,8 @@ function processes(followers: readonly { readonly name: string; readonly process
       return replies.find((reply) => typeof reply?.why === "string")?.why ?? undefined;
     },
     publish: async (worker, record) => {
-      await tellAll({ type: "publish", worker, record }, LIMITS.acknowledgeMs);
+      const replies = await tellAll({ type: "publish", worker, record }, LIMITS.acknowledgeMs);
+      return replies.every((reply) => reply !== undefined);
     },
   };
 }

@@ -1,6 +1,7 @@
 /**
  * What a traffic process and the control process have to say to each other, where they are two
- * (`sluice serve --processes`). Neither entrypoint is reachable from outside the machine.
+ * (`sluice serve --processes`). The sockets of both are in a folder that only the server's user can enter
+ * (src/cli/traffic.ts), since versions hold secrets.
  */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../env.ts";
@@ -13,7 +14,7 @@ import type { FollowerMessage, FollowerReply } from "./types.ts";
 /** When the request that waits for the drain will have swept, in ms since the epoch. */
 let sweptBy = 0;
 
-/** The traffic process's ear: its socket is in a folder that only the server's user can enter. */
+/** The traffic process's ear. */
 export class Follower extends WorkerEntrypoint<Env> {
   override async fetch(request: Request): Promise<Response> {
     const message = await request.json<FollowerMessage>();
@@ -21,6 +22,8 @@ export class Follower extends WorkerEntrypoint<Env> {
     switch (message.type) {
       case "prepare": {
         const why = await source.prepare(message.worker, message.versions);
+        // Not by this request: it has got hold of what it loaded, and so keeps it.
+        if (source.leaving > 0) await this.#tell({ type: "tidy" });
         return reply({ why: why ?? null });
       }
       case "publish":
@@ -31,12 +34,15 @@ export class Follower extends WorkerEntrypoint<Env> {
       case "sweep":
         await source.sweep();
         return reply({ why: null });
+      case "tidy":
+        this.#unload(source);
+        return reply({ why: null });
     }
   }
 
   /** What is too much now, the rest after the drain. Each time in a request of its own, whose end returns the memory. */
   #unload(source: IsolateSource): void {
-    if (source.leaving > LIMITS.maxDraining) this.ctx.waitUntil(this.#sweep());
+    if (source.crowded) this.ctx.waitUntil(this.#tell({ type: "sweep" }));
     if (source.leaving === 0 || Date.now() < sweptBy) return;
     // Should this request end before it has swept, a later one does.
     sweptBy = Date.now() + 2 * LIMITS.drainMs;
@@ -47,13 +53,13 @@ export class Follower extends WorkerEntrypoint<Env> {
     while (source.leaving > 0) {
       sweptBy = Date.now() + 2 * LIMITS.drainMs;
       await new Promise((resolve) => setTimeout(resolve, LIMITS.drainMs + 1));
-      await this.#sweep();
+      await this.#tell({ type: "sweep" });
     }
     sweptBy = 0;
   }
 
-  async #sweep(): Promise<void> {
-    const message: FollowerMessage = { type: "sweep" };
+  /** In a request of its own. */
+  async #tell(message: FollowerMessage): Promise<void> {
     const init = { method: "POST", body: JSON.stringify(message) };
     const response = await this.ctx.exports.Follower.fetch(FOLLOWER_URL, init);
     // Unread, it would keep that request.
@@ -64,14 +70,11 @@ export class Follower extends WorkerEntrypoint<Env> {
 /** The control process's KV for traffic processes to read, in the protocol of workerd's KV bindings. */
 export class Replica extends WorkerEntrypoint<Env> {
   override async fetch(request: Request): Promise<Response> {
-    const { SLUICE_KV, SLUICE_REPLICA_TOKEN } = this.env;
-    // Loopback is everybody's on this machine, and versions hold secrets.
-    const allowed =
-      SLUICE_REPLICA_TOKEN !== undefined &&
-      request.headers.get("Authorization") === `Bearer ${SLUICE_REPLICA_TOKEN}`;
-    if (!allowed) return new Response(null, { status: 403 });
     if (request.method !== "GET") return new Response(null, { status: 405 });
-    const value = await SLUICE_KV.get(decodeURIComponent(new URL(request.url).pathname.slice(1)), "stream");
+    const value = await this.env.SLUICE_KV.get(
+      decodeURIComponent(new URL(request.url).pathname.slice(1)),
+      "stream",
+    );
     return value === null ? new Response(null, { status: 404 }) : new Response(value);
   }
 }

@@ -282,7 +282,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     return this.#publishing;
   }
 
-  /** Where KV refuses, the alarm tries again; nothing is undone. Never rejects. */
+  /** Where KV refuses or a process does not hear, the alarm tries again; nothing is undone. Never rejects. */
   async #publishNow(): Promise<void> {
     const { current, published } = this.#db.revision();
     if (published >= current) return;
@@ -291,13 +291,14 @@ export class WorkerRegistry extends DurableObject<Env> {
     try {
       // Nothing is published before it is on disk: a commit that fails must not reach the router.
       await this.ctx.storage.sync();
+      let heard = false;
       try {
         if (record !== undefined) await writeRecord(this.env.SLUICE_KV, record);
         else await deleteRecord(this.env.SLUICE_KV, worker);
       } finally {
-        await this.#fleet.publish(worker, record ?? null);
+        heard = await this.#fleet.publish(worker, record ?? null);
       }
-      this.#db.setPublished(current);
+      if (heard) this.#db.setPublished(current);
     } catch (error) {
       log("error", "publish-failed", { worker, revision: current, why: String(error) });
     }

@@ -126,8 +126,10 @@ export interface Settings {
 export type FollowerMessage =
   | { readonly type: "prepare"; readonly worker: string; readonly versions: readonly string[] }
   | { readonly type: "publish"; readonly worker: string; readonly record: DeploymentRecord | null }
-  /** Unload what is due. */
-  | { readonly type: "sweep" };
+  /** Unload what is due, now. */
+  | { readonly type: "sweep" }
+  /** See to it that what will be due is unloaded then. */
+  | { readonly type: "tidy" };
 
 /** What that answers: why versions cannot be prepared, null for no reason. */
 export interface FollowerReply {

@@ -1,5 +1,5 @@
 /** What a change of the deployment does to traffic, in one process and in several: flips, loading ahead, unloading. */
-import { readdir, readFile, readlink, rm } from "node:fs/promises";
+import { readdir, readFile, readlink, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
@@ -164,6 +164,21 @@ describe.each([1, 2])("with --processes %i", (processes) => {
     expect(await ask(server, "deleted")).toMatch(/^404 /);
   });
 
+  test("a version that was loaded for a deployment that was then refused is unloaded", async () => {
+    const stable = await deploy(server, "refused", NAMING_ITSELF);
+    const fine = await uploadVersion(server, "refused", NAMING_ITSELF);
+    const broken = await uploadVersion(server, "refused", NAMING_ITSELF);
+    for (const file of await versionFiles(server, broken)) await rm(file);
+    const reply = await createDeployment(server, "refused", [
+      [fine, 50],
+      [broken, 50],
+    ]);
+    expect([reply.status, reply.errors[0]?.message]).toEqual([503, expect.stringContaining(broken)]);
+    expect(await ask(server, "refused")).toBe(stable);
+    const unloaded = () => logged(server, "version-unloaded").filter(({ version }) => version === fine);
+    await waitUntil(() => unloaded().length === processes);
+  });
+
   test("healthz answers, and a new Worker is served at once although its host was asked for just before", async () => {
     expect((await fetch(`${server.control}/healthz`)).status).toBe(200);
     for (let round = 0; round < 5; round++) {
@@ -255,6 +270,20 @@ describe("several processes", () => {
     for (let i = 0; i < 40; i++) expect(await ask(server, "w")).toBe(one);
   });
 
+  test("one that did not answer is told again, and all that left while it was silent is unloaded in it too", async () => {
+    const server = await useServer({ args: ["--processes", "2"] });
+    const one = await deploy(server, "w", NAMING_ITSELF);
+    const two = await uploadVersion(server, "w", NAMING_ITSELF);
+    const [victim] = (await serverFile(server)).traffic_pids;
+    process.kill(victim as number, "SIGSTOP");
+    onTestFinished(() => void process.kill(victim as number, "SIGCONT"));
+    expect((await createDeployment(server, "w", [[two, 100]])).errors).toEqual([]);
+    process.kill(victim as number, "SIGCONT");
+    const unloaded = () => logged(server, "version-unloaded").filter(({ version }) => version === one);
+    await waitUntil(() => unloaded().length === 2);
+    for (let i = 0; i < 40; i++) expect(await ask(server, "w")).toBe(two);
+  });
+
   test("serve on while the control side is killed, and follow it again when it is back", async () => {
     const server = await useServer({ args: ["--processes", "2"] });
     const one = await deploy(server, "w", NAMING_ITSELF);
@@ -273,7 +302,7 @@ describe("several processes", () => {
   test("show what they read, secrets included, to nobody else on this machine", async () => {
     const server = await useServer({ args: ["--processes", "2"] });
     const id = await deploy(server, "w", NAMING_ITSELF);
-    const { runtime_pid } = await serverFile(server);
+    const { runtime_pid, traffic_pids } = await serverFile(server);
     const ports = (await portsOf(runtime_pid)).filter((port) => port !== server.controlPort);
     expect(ports.length).toBeGreaterThan(0);
     for (const port of ports) {
@@ -286,6 +315,11 @@ describe("several processes", () => {
         }
       }
     }
+    // They read it over a Unix socket, beside their own.
+    const command = await readFile(`/proc/${traffic_pids[0]}/cmdline`, "utf8");
+    const folder = /--socket-addr=follower=unix:([^\0]*)\/FOLLOWER_0/.exec(command)?.[1] as string;
+    expect((await readdir(folder)).sort()).toEqual(["FOLLOWER_0", "FOLLOWER_1", "replica:0"]);
+    expect((await stat(folder)).mode & 0o777).toBe(0o700);
   });
 
   test("finish their requests at SIGTERM, and none of them is left", async () => {

@@ -114,6 +114,40 @@ describe("the router's view of a deployment", () => {
     }
   });
 
+  test("is asked for before it serves again where it was not read for long, by the requests that come then", async () => {
+    store(1);
+    await snapshot.load(worker);
+    store(2);
+    vi.advanceTimersByTime(LIMITS.maxStaleMs - 1);
+    expect(held()).toBe(1);
+    await Promise.all(background);
+    store(3);
+    vi.advanceTimersByTime(LIMITS.maxStaleMs);
+    expect([held(), held()]).toEqual([undefined, undefined]);
+    const found = await Promise.all([snapshot.load(worker), snapshot.load(worker.toUpperCase())]);
+    expect(found.map((split) => (split as Split).record.revision)).toEqual([3, 3]);
+    expect(held()).toBe(3);
+  });
+
+  test("serves all the same after long where KV cannot be read or does not answer, and not every request waits", async () => {
+    store(1);
+    await snapshot.load(worker);
+    kv.failing = true;
+    vi.advanceTimersByTime(LIMITS.maxStaleMs);
+    expect(held()).toBeUndefined();
+    expect(((await snapshot.load(worker)) as Split).record.revision).toBe(1);
+    expect(held()).toBe(1);
+
+    kv.failing = false;
+    kv.beforeAnswer = () => new Promise(() => {});
+    vi.advanceTimersByTime(LIMITS.maxStaleMs);
+    expect(held()).toBeUndefined();
+    const waiting = snapshot.load(worker);
+    await vi.advanceTimersByTimeAsync(LIMITS.staleWaitMs);
+    expect(((await waiting) as Split).record.revision).toBe(1);
+    expect(held()).toBe(1);
+  });
+
   test("never goes back to an older revision", async () => {
     store(5);
     await snapshot.load(worker);

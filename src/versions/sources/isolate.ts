@@ -22,13 +22,16 @@ interface Failure {
   readonly why: string;
 }
 
-/** An isolate that the loader has. */
+/** An isolate that the loader has, or is about to have. */
 interface Loaded {
   readonly worker: string;
   readonly version: string;
-  readonly handler: VersionHandler;
+  /** Undefined until it has answered. */
+  handler: VersionHandler | undefined;
   /** When it may be unloaded, in ms since the epoch; undefined while its deployment has it. */
   dueAt: number | undefined;
+  /** Whether it waits for its deployment, and not for its end. */
+  prepared: boolean;
 }
 
 export class IsolateSource implements VersionSource {
@@ -57,17 +60,21 @@ export class IsolateSource implements VersionSource {
   }
 
   async load(worker: string, version: string): Promise<VersionHandler> {
-    // A promise of another request cannot be awaited in this one, but its result can be waited for.
-    while (Date.now() - (this.#loading.get(version) ?? 0) < LIMITS.loadWaitMs) await pause(5);
+    await this.#othersLoad(version);
     const handler = this.ready(version);
     if (handler !== undefined) return handler;
     const failure = this.#failures.get(version);
     if (failure !== undefined && failure.until > Date.now()) {
       throw new VersionUnavailable(version, failure.why);
     }
-    const kept = this.#kept.get(worker);
-    const stays = kept === undefined || kept.has(version);
-    return this.#load(worker, version, stays ? undefined : Date.now() + LIMITS.drainMs);
+    const isolate = await this.#load(worker, version);
+    this.#release(isolate);
+    return isolate.handler;
+  }
+
+  /** A promise of another request cannot be awaited in this one, but its result can be waited for. */
+  async #othersLoad(version: string): Promise<void> {
+    while (Date.now() - (this.#loading.get(version) ?? 0) < LIMITS.loadWaitMs) await pause(5);
   }
 
   /**
@@ -76,24 +83,41 @@ export class IsolateSource implements VersionSource {
    * @returns why one of them cannot serve; undefined where all of them can
    */
   async prepare(worker: string, versions: readonly string[]): Promise<string | undefined> {
-    // Not to be unloaded between this and the publication; where none follows, another Worker's lets it be unloaded.
-    const dueAt = Date.now() + 2 * LIMITS.prepareMs;
-    for (const loaded of this.#loaded.values()) {
-      if (loaded.dueAt !== undefined && versions.includes(loaded.version)) loaded.dueAt = dueAt;
+    const all = Promise.allSettled(versions.map((version) => this.#prepareOne(worker, version)));
+    const slow = pause(LIMITS.prepareMs).then(() => "it takes too long to start");
+    const why = await Promise.race([all.then((results) => results.find(isRejected)?.reason), slow]);
+    if (why === undefined) return undefined;
+    for (const isolate of this.#loaded.values()) {
+      if (!isolate.prepared || !versions.includes(isolate.version)) continue;
+      Object.assign(isolate, { prepared: false, dueAt: Date.now() + LIMITS.drainMs });
     }
-    const loads = versions.filter((version) => this.ready(version) === undefined);
-    if (loads.length === 0) return undefined;
-    const all = Promise.all(loads.map((version) => this.#load(worker, version, dueAt)));
-    try {
-      await Promise.race([
-        all,
-        pause(LIMITS.prepareMs).then(() => Promise.reject(new Error("it takes too long to start"))),
-      ]);
-      return undefined;
-    } catch (error) {
-      all.catch(() => {});
-      return messageOf(error);
+    return messageOf(why);
+  }
+
+  async #prepareOne(worker: string, version: string): Promise<void> {
+    this.#reserve(version);
+    if (this.ready(version) === undefined) {
+      await this.#othersLoad(version);
+      if (this.ready(version) === undefined) await this.#load(worker, version);
     }
+    // Who loaded it may have let it go meanwhile.
+    this.#reserve(version);
+  }
+
+  /** Not to be unloaded before the publication that it was prepared for, though there may be none. */
+  #reserve(version: string): void {
+    for (const isolate of this.#loaded.values()) {
+      if (isolate.version === version && isolate.dueAt !== undefined) {
+        Object.assign(isolate, { prepared: true, dueAt: Date.now() + 2 * LIMITS.prepareMs });
+      }
+    }
+  }
+
+  /** After a request has loaded it: to be unloaded after its drain, unless its Worker's deployment has it. */
+  #release(isolate: Loaded): void {
+    const kept = this.#kept.get(isolate.worker);
+    const stays = kept === undefined || kept.has(isolate.version);
+    Object.assign(isolate, { prepared: false, dueAt: stays ? undefined : Date.now() + LIMITS.drainMs });
   }
 
   /**
@@ -107,16 +131,26 @@ export class IsolateSource implements VersionSource {
     else this.#kept.delete(worker);
     for (const loaded of this.#loaded.values()) {
       if (loaded.worker !== worker) continue;
-      loaded.dueAt = kept.has(loaded.version) ? undefined : (loaded.dueAt ?? Date.now() + LIMITS.drainMs);
+      if (kept.has(loaded.version)) Object.assign(loaded, { prepared: false, dueAt: undefined });
+      else loaded.dueAt ??= Date.now() + LIMITS.drainMs;
     }
     for (const [version, failure] of this.#failures) {
       if (failure.worker === worker && !kept.has(version)) this.#failures.delete(version);
     }
   }
 
-  /** Versions that are loaded and have left their deployments. */
+  /** Versions that are loaded and are in no deployment, any more or yet. */
   get leaving(): number {
     return this.#leaving().length;
+  }
+
+  /** Whether more have left than may wait for their drain. */
+  get crowded(): boolean {
+    return this.#excess(this.#leaving()) > 0;
+  }
+
+  #excess(leaving: readonly (readonly [name: string, Loaded])[]): number {
+    return leaving.filter(([, { prepared }]) => !prepared).length - LIMITS.maxDraining;
   }
 
   #leaving(): [name: string, isolate: Loaded][] {
@@ -129,9 +163,11 @@ export class IsolateSource implements VersionSource {
    */
   async sweep(): Promise<void> {
     const leaving = this.#leaving().sort(([, x], [, y]) => (x.dueAt ?? 0) - (y.dueAt ?? 0));
-    const excess = leaving.length - LIMITS.maxDraining;
     const now = Date.now();
-    await this.#unload(leaving.filter(([, { dueAt = 0 }], at) => dueAt <= now || at < excess));
+    let excess = this.#excess(leaving);
+    await this.#unload(
+      leaving.filter(([, { dueAt = 0, prepared }]) => dueAt <= now || (!prepared && excess-- > 0)),
+    );
   }
 
   async #unload(isolates: readonly (readonly [name: string, Loaded])[]): Promise<void> {
@@ -152,31 +188,34 @@ export class IsolateSource implements VersionSource {
     }
   }
 
-  async #load(worker: string, version: string, dueAt: number | undefined): Promise<VersionHandler> {
+  /** The isolate, reserved: its caller releases it or has it published. */
+  async #load(worker: string, version: string): Promise<Loaded & { readonly handler: VersionHandler }> {
     this.#loading.set(version, Date.now());
     const name = `${this.#build}/${worker}/${version}#${this.#loads++}`;
+    const dueAt = Date.now() + 2 * LIMITS.prepareMs;
+    const isolate: Loaded = { worker, version, handler: undefined, dueAt, prepared: true };
     try {
       const code = await this.#read(version);
+      // From now on the loader has it, though the request that asks for it here may end before its answer.
+      this.#loaded.set(name, isolate);
       await this.#loader
         .get(name, () => code)
         .getEntrypoint(READY_ENTRYPOINT)
         .fetch(READY_URL);
-      const track = (due: number | undefined) =>
-        this.#loaded.set(name, { worker, version, handler, dueAt: due });
       const reload = () => {
         // A request that had chosen the version before it was unloaded, or whose code ended its own isolate: the next
         // one loads it under another name, whatever becomes of this one.
         if (this.#handlers.get(version) === handler) this.#handlers.delete(version);
-        track(Date.now() + LIMITS.drainMs);
+        this.#loaded.set(name, { ...isolate, handler, prepared: false, dueAt: Date.now() + LIMITS.drainMs });
         return this.#read(version);
       };
       const handler: VersionHandler = (request) =>
         this.#loader.get(name, reload).getEntrypoint().fetch(request);
-      track(dueAt);
       this.#handlers.set(version, handler);
       this.#failures.delete(version);
-      return handler;
+      return Object.assign(isolate, { handler });
     } catch (error) {
+      this.#loaded.delete(name);
       const why = messageOf(error);
       const attempts = (this.#failures.get(version)?.attempts ?? 0) + 1;
       const delay = Math.min(LIMITS.loadRetryMs * 2 ** (attempts - 1), LIMITS.maxLoadRetryMs);
@@ -209,6 +248,10 @@ export function isolateSource(env: {
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function isRejected(result: PromiseSettledResult<unknown>): result is PromiseRejectedResult {
+  return result.status === "rejected";
 }
 
 function messageOf(error: unknown): string {

@@ -1,0 +1,68 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { Env } from "../../src/env.ts";
+import { LIMITS } from "../../src/limits.ts";
+import { fleetOf } from "../../src/versions/fleet.ts";
+import type { FollowerMessage } from "../../src/versions/types.ts";
+
+type Answer = (message: FollowerMessage, signal: AbortSignal) => Promise<Response>;
+
+/** A binding to a process whose answers are these. */
+const processOf = (answer: Answer) =>
+  ({
+    fetch: (_: string, init: { body: string; signal: AbortSignal }) =>
+      answer(JSON.parse(init.body), init.signal),
+  }) as unknown as Fetcher;
+
+const answering = processOf(async () => Response.json({ why: null }));
+const refusing = processOf(async () => Response.json({ why: "version v cannot be loaded" }));
+const gone = processOf(() => Promise.reject(new Error("Connection refused")));
+const hanging = processOf(
+  (_, signal) =>
+    new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error))),
+);
+
+function fleet(...processes: Fetcher[]) {
+  const bindings = Object.fromEntries(processes.map((process, i) => [`F${i}`, process]));
+  return fleetOf({ SLUICE_FOLLOWERS: Object.keys(bindings), ...bindings } as unknown as Env, answering);
+}
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  vi.spyOn(console, "error").mockImplementation(() => {});
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+describe("a publication", () => {
+  test("is complete when every process has it", async () => {
+    expect(await fleet(answering, answering).publish("w", null)).toBe(true);
+    expect(await fleet().publish("w", null)).toBe(true);
+  });
+
+  test.each([
+    ["is gone", gone],
+    ["does not answer", hanging],
+  ])("is not complete where one of them %s, and does not wait for ever", async (_, silent) => {
+    const published = fleet(answering, silent).publish("w", null);
+    await vi.advanceTimersByTimeAsync(LIMITS.acknowledgeMs);
+    expect(await published).toBe(false);
+  });
+});
+
+describe("a preparation", () => {
+  test("fails with the reason of the process that cannot load a version", async () => {
+    expect(await fleet(answering, refusing).prepare("w", ["v"])).toBe("version v cannot be loaded");
+  });
+
+  test("passes over a process that is gone: it reads the deployment when it starts", async () => {
+    expect(await fleet(gone, answering).prepare("w", ["v"])).toBeUndefined();
+  });
+});
+
+test("a fleet with a process that is gone is not ready", async () => {
+  expect(await fleet(answering, gone).ready()).toBe(false);
+  expect(await fleet(answering, answering).ready()).toBe(true);
+});
