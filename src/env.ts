@@ -1,3 +1,5 @@
+import type { AccountRegistry } from "./account/registry.ts";
+import type { ObjectHost } from "./versions/objects/host.ts";
 import type { WorkerRegistry } from "./versions/registry.ts";
 
 /** The bindings of Sluice's own Worker. */
@@ -6,6 +8,12 @@ export interface Env {
   readonly SLUICE_KV: KVNamespace;
   /** One object per Worker name: the record. */
   readonly REGISTRY: DurableObjectNamespace<WorkerRegistry>;
+  /** One object: the KV namespaces, buckets, databases and queues that Workers can be bound to. */
+  readonly ACCOUNT: DurableObjectNamespace<AccountRegistry>;
+  /** One object per Durable Object of a version. */
+  readonly OBJECTS: DurableObjectNamespace<ObjectHost>;
+  /** The KV namespaces of Workers, each below its id. */
+  readonly SLUICE_DATA: KVNamespace;
   /** Runs uploaded versions in isolates of their own. */
   readonly LOADER: WorkerLoader;
   /**

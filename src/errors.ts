@@ -1,3 +1,5 @@
+import type { ResourceKind } from "./account/types.ts";
+
 /**
  * Everything that can be refused, with the data that explains it. control/codes.ts maps each to a status, a
  * Cloudflare code and a sentence; a new reason does not compile until it is mapped.
@@ -19,6 +21,21 @@ export type SluiceError =
   | { readonly reason: "inherit-missing"; readonly names: readonly string[] }
   | { readonly reason: "deployment-invalid"; readonly detail: string }
   | { readonly reason: "unsupported"; readonly feature: string; readonly advice: string }
+  | { readonly reason: "resource-not-found"; readonly kind: ResourceKind; readonly id: string }
+  | { readonly reason: "resource-exists"; readonly kind: ResourceKind; readonly name: string }
+  | { readonly reason: "key-not-found"; readonly key: string }
+  | { readonly reason: "storage-refused"; readonly detail: string }
+  | { readonly reason: "service-not-found"; readonly name: string; readonly service: string }
+  | {
+      readonly reason: "class-not-found";
+      readonly name: string;
+      readonly class_name: string;
+      readonly worker: string;
+    }
+  | { readonly reason: "class-not-exported"; readonly classes: readonly string[] }
+  | { readonly reason: "migration-invalid"; readonly detail: string }
+  | { readonly reason: "migration-in-version" }
+  | { readonly reason: "before-migration"; readonly worker: string; readonly version: string }
   | { readonly reason: "latest-not-deployed"; readonly worker: string }
   | { readonly reason: "changed-meanwhile"; readonly worker: string }
   | { readonly reason: "code-unavailable"; readonly version: string }

@@ -3,14 +3,19 @@
  * where `sluice serve` runs it, or a hostname (`SLUICE_CONTROL_HOST`) where both come in at one place.
  */
 import type { Env } from "./env.ts";
-import { LIMITS } from "./limits.ts";
 import { workersUnder } from "./router/hosts.ts";
 import { createRouter } from "./router/index.ts";
+import { refreshMsOf } from "./versions/deployments.ts";
 import { isolateSource } from "./versions/sources/isolate.ts";
 import { Control } from "./control/index.ts";
 
+export { AccountRegistry } from "./account/registry.ts";
 export { Control };
+export { KvBinding } from "./versions/bindings/kv.ts";
+export { ObjectsBinding } from "./versions/bindings/objects.ts";
+export { ServiceBinding } from "./versions/bindings/service.ts";
 export { Follower, Replica } from "./versions/follower.ts";
+export { ObjectHost } from "./versions/objects/host.ts";
 export { WorkerRegistry } from "./versions/registry.ts";
 
 const router = createRouter<Env>((env) => ({
@@ -18,7 +23,7 @@ const router = createRouter<Env>((env) => ({
   source: isolateSource(env),
   workerOf: workersUnder(env.SLUICE_DOMAIN),
   addressHeader: env.SLUICE_ADDRESS_HEADER,
-  refreshMs: env.SLUICE_FOLLOWERS === undefined ? LIMITS.snapshotRefreshMs : LIMITS.toldRefreshMs,
+  refreshMs: refreshMsOf(env),
 }));
 
 export default {

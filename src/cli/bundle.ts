@@ -35,6 +35,16 @@ export async function bundleWorker(entryPoint: string): Promise<Bundle> {
     logLevel: "silent",
     plugins: [
       {
+        name: "client",
+        setup({ onResolve, onLoad }) {
+          onResolve({ filter: /^#client$/ }, ({ path }) => ({ path, namespace: "client" }));
+          onLoad({ filter: /.*/, namespace: "client" }, async () => ({
+            contents: await bundleClient(),
+            loader: "text",
+          }));
+        },
+      },
+      {
         name: "wasm-modules",
         setup({ onResolve }) {
           onResolve({ filter: /\.wasm$/ }, ({ path, resolveDir }) => {
@@ -49,6 +59,23 @@ export async function bundleWorker(entryPoint: string): Promise<Bundle> {
   const code = result.outputFiles[0]?.text ?? "";
   const extra = [...wasm].map(async ([name, file]) => wasmModule(name, await readFile(file)));
   return toBundle(code, await Promise.all(extra));
+}
+
+/** What runs in versions beside their own code (src/versions/client), as one module. */
+export async function bundleClient(): Promise<string> {
+  const { build } = await import("esbuild");
+  const result = await build({
+    entryPoints: [join(PACKAGE_ROOT, "src/versions/client/index.ts")],
+    bundle: true,
+    write: false,
+    minify: true,
+    keepNames: true,
+    format: "esm",
+    target: "es2024",
+    external: ["cloudflare:*"],
+    logLevel: "silent",
+  });
+  return result.outputFiles[0]?.text ?? "";
 }
 
 async function readBuild(folder: string): Promise<Bundle> {

@@ -89,8 +89,12 @@ export class Runtime {
       name: "sluice",
       modules,
       compatibilityDate: COMPATIBILITY_DATE,
-      kvNamespaces: { SLUICE_KV: "sluice" },
-      durableObjects: { REGISTRY: { className: "WorkerRegistry", useSQLite: true } },
+      kvNamespaces: { SLUICE_KV: "sluice", SLUICE_DATA: "data" },
+      durableObjects: {
+        REGISTRY: { className: "WorkerRegistry", useSQLite: true },
+        ACCOUNT: { className: "AccountRegistry", useSQLite: true },
+        OBJECTS: { className: "ObjectHost", useSQLite: true },
+      },
       workerLoaders: { LOADER: {} },
       serviceBindings: {
         ...Object.fromEntries(

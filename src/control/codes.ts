@@ -3,6 +3,7 @@
  * Codes are Cloudflare's where wrangler or other clients know one (https://developers.cloudflare.com/api, and
  * wrangler's own handling of 10007, 10021, 10027, 10057, 10215); 7003 covers what this API does not have.
  */
+import type { ResourceKind } from "../account/types.ts";
 import type { SluiceError } from "../errors.ts";
 
 export interface WireError {
@@ -11,6 +12,16 @@ export interface WireError {
 }
 
 const MiB = 1024 * 1024;
+
+/** How each kind of resource is called, the codes of its absence and of a name that is taken, and what lists it. */
+const RESOURCES: Readonly<
+  Record<ResourceKind, { what: string; code: number; taken: number; command: string }>
+> = {
+  kv: { what: "KV namespace", code: 10013, taken: 10014, command: "`wrangler kv namespace list`" },
+  r2: { what: "R2 bucket", code: 10006, taken: 10004, command: "`wrangler r2 bucket list`" },
+  d1: { what: "D1 database", code: 7404, taken: 7502, command: "`wrangler d1 list`" },
+  queue: { what: "queue", code: 11000, taken: 11009, command: "`wrangler queues list`" },
+};
 
 export function toWire(error: SluiceError): WireError {
   switch (error.reason) {
@@ -64,6 +75,50 @@ export function toWire(error: SluiceError): WireError {
       return one(400, 10021, `The deployment is not valid: ${error.detail}.`);
     case "unsupported":
       return one(400, 10021, `Sluice does not support ${error.feature}: ${error.advice}.`);
+    case "resource-not-found": {
+      const { what, code, command } = RESOURCES[error.kind];
+      return one(404, code, `There is no ${what} ${error.id}. ${command} shows those there are.`);
+    }
+    case "resource-exists": {
+      const { what, taken } = RESOURCES[error.kind];
+      return one(400, taken, `There is a ${what} named "${error.name}" already; choose another name.`);
+    }
+    case "key-not-found":
+      return one(404, 10009, `get: 'key not found': there is no key "${error.key}".`);
+    case "storage-refused":
+      return one(400, 10147, error.detail);
+    case "service-not-found":
+      return one(
+        400,
+        10143,
+        `Could not resolve service binding '${error.name}'. Target script '${error.service}' not found: deploy it first.`,
+      );
+    case "class-not-found":
+      return one(
+        400,
+        10061,
+        `Cannot create binding '${error.name}' for class '${error.class_name}' of "${error.worker}" because it is not currently configured to implement Durable Objects. Add a migration with it to \`new_sqlite_classes\`.`,
+      );
+    case "class-not-exported":
+      return one(
+        400,
+        10064,
+        `The main module does not export ${error.classes.map((name) => `the class '${name}'`).join(", ")}, which Durable Objects depend on. Export it, or delete it with a \`deleted_classes\` migration.`,
+      );
+    case "migration-invalid":
+      return one(400, 10079, `The migration cannot be applied: ${error.detail}.`);
+    case "migration-in-version":
+      return one(
+        400,
+        10211,
+        "Durable Object migrations cannot be part of a version that is only uploaded: apply them with `wrangler deploy`.",
+      );
+    case "before-migration":
+      return one(
+        400,
+        10211,
+        `Version ${error.version} of "${error.worker}" is older than its last Durable Object migration, so it cannot be deployed any more. Upload its code again.`,
+      );
     case "latest-not-deployed":
       return one(
         400,

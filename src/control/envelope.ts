@@ -3,8 +3,18 @@ import type { SluiceError } from "../errors.ts";
 import type { Result } from "../result.ts";
 import { toWire } from "./codes.ts";
 
-export function success(result: unknown, status = 200): Response {
-  return Response.json({ success: true, errors: [], messages: [], result }, { status });
+/** @param extra what the answer has beside its result, e.g. `result_info` */
+export function success(result: unknown, extra: Readonly<Record<string, unknown>> = {}): Response {
+  return Response.json({ success: true, errors: [], messages: [], result, ...extra });
+}
+
+/** One page of a list, by the `page` (from 1) and `per_page` of the query. */
+export function successOfPage(all: readonly unknown[], page = "1", perPage = "100"): Response {
+  const size = Math.min(Math.max(Number(perPage) || 100, 1), 1_000);
+  const number = Math.max(Number(page) || 1, 1);
+  const items = all.slice((number - 1) * size, number * size);
+  const result_info = { page: number, per_page: size, count: items.length, total_count: all.length };
+  return success(items, { result_info });
 }
 
 export function failure(error: SluiceError): Response {

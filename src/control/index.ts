@@ -12,6 +12,7 @@ import { failure, internalError } from "./envelope.ts";
 import * as account from "./resources/account.ts";
 import * as deployments from "./resources/deployments.ts";
 import * as scripts from "./resources/scripts.ts";
+import * as kv from "./resources/kv.ts";
 import * as secrets from "./resources/secrets.ts";
 import * as versions from "./resources/versions.ts";
 
@@ -82,7 +83,22 @@ workers.get("/tails/by-consumer/:worker", scripts.getTailProducers);
 
 workers.get("/subdomain", account.getSubdomain);
 workers.get("/durable_objects/namespaces", account.listNothing);
-v4.get("/accounts/:account/storage/kv/namespaces", account.listNothing);
+
+const namespaces = v4.basePath("/accounts/:account/storage/kv/namespaces");
+namespaces.get("", kv.listNamespaces);
+namespaces.post("", kv.createNamespace);
+namespaces.get("/:namespace", kv.getNamespace);
+namespaces.put("/:namespace", kv.renameNamespace);
+namespaces.delete("/:namespace", kv.deleteNamespace);
+namespaces.get("/:namespace/keys", kv.listKeys);
+namespaces.get("/:namespace/values/:key", kv.getValue);
+namespaces.put("/:namespace/values/:key", kv.putValue);
+namespaces.delete("/:namespace/values/:key", kv.deleteValue);
+namespaces.get("/:namespace/metadata/:key", kv.getMetadata);
+namespaces.put("/:namespace/bulk", kv.putBulk);
+namespaces.delete("/:namespace/bulk", kv.deleteBulk);
+namespaces.post("/:namespace/bulk/delete", kv.deleteBulk);
+namespaces.post("/:namespace/bulk/get", kv.getBulk);
 
 // What wrangler asks for before it uploads something that this release does not run: refused by name, not as unknown.
 const absent: readonly (readonly [feature: string, advice: string, ...paths: string[]])[] = [
@@ -104,7 +120,6 @@ const absent: readonly (readonly [feature: string, advice: string, ...paths: str
     "/workers/scripts/:worker/tails",
     "/workers/scripts/:worker/tails/*",
   ],
-  ["KV namespaces", "remove `kv_namespaces` from the configuration", "/storage/kv/*"],
   ["R2 buckets", "remove `r2_buckets` from the configuration", "/r2/*"],
   ["D1 databases", "remove `d1_databases` from the configuration", "/d1/*"],
   ["queues", "remove `queues` from the configuration", "/queues", "/queues/*"],

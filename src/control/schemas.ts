@@ -39,6 +39,23 @@ export const deploymentBody = z.looseObject({
   annotations,
 });
 
+/** A class is exported under its name, and so is what hosts it. */
+const className = z.string().regex(/^[A-Za-z_$][\w$]{0,127}$/, { error: "must be the name of a class" });
+
+const migrationStep = z.looseObject({
+  new_classes: z.array(className).optional(),
+  new_sqlite_classes: z.array(className).optional(),
+  renamed_classes: z.array(z.looseObject({ from: className, to: className })).optional(),
+  deleted_classes: z.array(className).optional(),
+  transferred_classes: z.array(z.unknown()).optional(),
+});
+
+const migrations = z.looseObject({
+  old_tag: z.string().optional(),
+  new_tag: z.string().optional(),
+  steps: z.array(migrationStep),
+});
+
 const date = z.iso.date({ error: "must be a date like 2026-11-17" });
 
 /** The `metadata` part of an upload. What it may say beyond this is checked by name in upload.ts. */
@@ -50,6 +67,7 @@ export const uploadMetadata = z.looseObject({
   bindings: z.array(z.looseObject({ type: z.string().min(1), name: bindingName })).nullish(),
   keep_bindings: z.array(z.string()).nullish(),
   annotations,
+  migrations: migrations.nullish(),
   logpush: z.boolean().nullish(),
   observability: z.record(z.string(), z.unknown()).nullish(),
   tags: z.array(z.string()).nullish(),
@@ -76,11 +94,34 @@ export const inheritBinding = z.object({
   old_name: z.string().optional(),
   version_id: z.literal("latest", { error: "only the latest version can be inherited from" }).optional(),
 });
+export const kvBinding = z.object({
+  type: z.literal("kv_namespace"),
+  name: z.string(),
+  namespace_id: z.string().regex(/^[\w-]{1,64}$/, {
+    error: "namespace_id must be an id like wrangler's: letters, digits, - and _",
+  }),
+});
+export const objectsBinding = z.object({
+  type: z.literal("durable_object_namespace"),
+  name: z.string(),
+  class_name: className,
+  script_name: z.string().optional(),
+});
+export const serviceBinding = z.object({
+  type: z.literal("service"),
+  name: z.string(),
+  service: z.string().min(1),
+  entrypoint: z.string().optional(),
+  props: z.record(z.string(), z.unknown()).optional(),
+});
 export const knownBinding = z.discriminatedUnion("type", [
   plainTextBinding,
   jsonBinding,
   secretBinding,
   versionMetadataBinding,
+  kvBinding,
+  objectsBinding,
+  serviceBinding,
   inheritBinding,
 ]);
 

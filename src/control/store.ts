@@ -4,12 +4,14 @@ import type { SluiceError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import { log } from "../log.ts";
 import { err, ok, type Result } from "../result.ts";
-import { changeSecrets, resolveBindings, type SecretChanges } from "../versions/bindings.ts";
-import { decodeBlob, encodeBlob, type VersionBlob } from "../versions/blob.ts";
-import type { Actor, RecordVersion, WorkerRegistry } from "../versions/registry.ts";
+import { changeSecrets, resolveBindings, type SecretChanges } from "../versions/bindings/index.ts";
+import { type BlobHeader, decodeBlob, encodeBlob, type VersionBlob } from "../versions/blob.ts";
+import { type Lifecycle, migrate, namespacesByClass } from "../versions/classes.ts";
+import type { Actor, RecordVersion, WorkerOverview, WorkerRegistry } from "../versions/registry.ts";
 import { readVersion, writeVersion } from "../versions/replica.ts";
-import type { Binding, Version } from "../versions/types.ts";
+import type { Binding, Inspection, Version } from "../versions/types.ts";
 import { sha256Hex } from "./auth.ts";
+import { provision } from "./provision.ts";
 import type { Draft } from "./upload.ts";
 import { validate } from "./validate.ts";
 
@@ -27,15 +29,21 @@ type Recorded = Pick<RecordVersion, "deploy" | "replaces"> & {
   readonly tag: string | null;
 };
 
-/** Records an uploaded draft as the version after `latest`. */
+/** Records an uploaded draft as the Worker's next version. */
 export async function storeDraft(
   to: Destination,
   draft: Draft,
-  latest: Version | undefined,
+  overview: WorkerOverview | undefined,
   how: Pick<Recorded, "deploy" | "replaces" | "triggered_by">,
 ): Promise<Result<Version, SluiceError>> {
-  const bindings = resolveBindings(draft.bindings, draft.keep_bindings, latest?.bindings ?? []);
+  const latest = overview?.latest;
+  const lifecycle = applyMigrations(draft, overview?.lifecycle);
+  if (!lifecycle.ok) return lifecycle;
+  const uploaded = await provision(to.env, to.worker, draft.bindings, lifecycle.value);
+  if (!uploaded.ok) return uploaded;
+  const bindings = resolveBindings(uploaded.value, draft.keep_bindings, latest?.bindings ?? []);
   if (!bindings.ok) return bindings;
+  const classes = namespacesByClass(lifecycle.value);
   const blob: VersionBlob = {
     header: {
       ...newHeader(to.worker, draft.tag),
@@ -44,10 +52,21 @@ export async function storeDraft(
       compatibility_flags: draft.compatibility_flags,
       bindings: bindings.value,
       has_default: false,
+      ...(classes === undefined ? {} : { classes }),
     },
     modules: draft.modules,
   };
-  return record(to, blob, latest, { ...how, message: draft.message, tag: draft.tag }, draft.settings);
+  const { message, tag, settings } = draft;
+  const changed = draft.migrations === null ? null : lifecycle.value;
+  return record(to, blob, latest, { ...how, message, tag }, { settings, lifecycle: changed });
+}
+
+function applyMigrations(
+  { migrations }: Draft,
+  before: Lifecycle = { tag: null, classes: [] },
+): Result<Lifecycle, SluiceError> {
+  if (migrations === null) return ok(before);
+  return migrate(before, migrations, () => crypto.randomUUID().replaceAll("-", ""));
 }
 
 /** Records a copy of `latest` with other secrets. */
@@ -73,7 +92,7 @@ export async function storeWithSecrets(
     header: { ...header, ...newHeader(to.worker, how.tag), bindings: bindings.value },
     modules,
   };
-  return record(to, blob, latest, how, {});
+  return record(to, blob, latest, how, { settings: {}, lifecycle: null });
 }
 
 /**
@@ -86,13 +105,15 @@ async function record(
   blob: VersionBlob,
   latest: Version | undefined,
   how: Recorded,
-  settings: RecordVersion["settings"],
+  ofWorker: Pick<RecordVersion, "settings" | "lifecycle">,
 ): Promise<Result<Version, SluiceError>> {
   const { header, modules } = blob;
   const sized = checkEnvSize(header.bindings);
   if (!sized.ok) return sized;
   const inspection = await validate(env, encodeBlob(blob));
   if (!inspection.ok) return inspection;
+  const missing = missingClasses(header, inspection.value);
+  if (missing.length > 0) return err({ reason: "class-not-exported", classes: missing });
   const { has_default } = inspection.value;
   const encoded = encodeBlob({ header: { ...header, has_default }, modules });
   await registry.announce(header.version);
@@ -116,9 +137,16 @@ async function record(
     basedOn: latest?.id ?? null,
     deploy: how.deploy,
     replaces: how.replaces,
-    settings,
+    ...ofWorker,
   });
   return recorded as Result<Version, SluiceError>;
+}
+
+function missingClasses({ classes = {} }: BlobHeader, { named_handlers }: Inspection): string[] {
+  const exported = new Set(
+    named_handlers.filter(({ handlers }) => handlers.includes("class")).map(({ name }) => name),
+  );
+  return Object.keys(classes).filter((name) => !exported.has(name));
 }
 
 function newHeader(worker: string, tag: string | null) {

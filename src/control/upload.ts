@@ -2,7 +2,8 @@
 import type { SluiceError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import { err, ok, type Result } from "../result.ts";
-import { unsupportedBinding } from "../versions/bindings.ts";
+import { unsupportedBinding } from "../versions/bindings/index.ts";
+import type { Migrations } from "../versions/classes.ts";
 import { RESERVED_MODULE_PREFIX } from "../versions/code.ts";
 import type { Module, Settings, UploadedBinding } from "../versions/types.ts";
 import { check, knownBinding, parseJson, type UploadMetadata, uploadMetadata } from "./schemas.ts";
@@ -21,6 +22,7 @@ export interface Draft {
   readonly message: string | null;
   readonly tag: string | null;
   readonly settings: Partial<Settings>;
+  readonly migrations: Migrations | null;
 }
 
 const MODULE_TYPES: ReadonlyMap<string, Module["type"]> = new Map(
@@ -62,6 +64,7 @@ export async function readUpload(request: Request): Promise<Result<Draft, Sluice
     message: cutMessage(annotations?.["workers/message"]),
     tag: annotations?.["workers/tag"] || null,
     settings: readSettings(metadata.value),
+    migrations: metadata.value.migrations ?? null,
   });
 }
 
@@ -153,8 +156,17 @@ function refuseUnsupported(metadata: UploadMetadata): SluiceError | undefined {
       "remove `assets` from the configuration; this release serves code only",
     );
   }
-  if (given("migrations") || given("exports")) {
-    return unsupported("Durable Objects", "remove `migrations` and `exports` from the configuration");
+  if (given("exports")) {
+    return unsupported(
+      "declarative exports",
+      "declare Durable Object classes with `migrations` and `new_sqlite_classes` in the configuration",
+    );
+  }
+  if (metadata.migrations?.steps.some(({ transferred_classes = [] }) => transferred_classes.length > 0)) {
+    return unsupported(
+      "transferring Durable Object classes",
+      "bind to the class of the other Worker with `script_name` instead",
+    );
   }
   if (given("containers")) return unsupported("containers", "remove `containers` from the configuration");
   if (given("limits")) {

@@ -1,6 +1,6 @@
 /** Stored records as Cloudflare's API shows them; wrangler reads every field that is here. Pure. */
-import { redact } from "../versions/bindings.ts";
-import type { WorkerState } from "../versions/sql.ts";
+import { redact } from "../versions/bindings/index.ts";
+import type { WorkerOverview } from "../versions/registry.ts";
 import type { Deployment, Settings, Version } from "../versions/types.ts";
 
 function annotations(fields: Record<string, string | null>): Record<string, string> {
@@ -70,7 +70,11 @@ export function showSecrets(version: Version): { name: string; type: string }[] 
     .map(({ name, type }) => ({ name, type }));
 }
 
-export function showService(worker: WorkerState, latest: Version): Record<string, unknown> {
+export function showService({
+  worker,
+  latest,
+  lifecycle,
+}: Pick<WorkerOverview, "worker" | "latest" | "lifecycle">): Record<string, unknown> {
   return {
     id: worker.name,
     created_on: worker.created_on,
@@ -87,6 +91,7 @@ export function showService(worker: WorkerState, latest: Version): Record<string
         handlers: latest.inspection.handlers,
         compatibility_date: latest.compatibility_date,
         usage_model: "standard",
+        ...(lifecycle.tag === null ? {} : { migration_tag: lifecycle.tag }),
         // Wrangler asks for confirmation, or downloads a configuration, when this is "api" or "dash".
         last_deployed_from: "wrangler",
       },

@@ -5,13 +5,12 @@
  */
 import { Hono } from "hono";
 import type { VersionSource } from "../versions/sources/index.ts";
-import { decide } from "./decide.ts";
+import { decideFor } from "./choose.ts";
 import { dispatch } from "./dispatch.ts";
 import { hostOf } from "./hosts.ts";
 import { OneRoute } from "./one-route.ts";
-import { readKey, readOverride } from "./signals.ts";
 import { Snapshot } from "./snapshot.ts";
-import type { Decision, Split } from "./split.ts";
+import type { Split } from "./split.ts";
 
 export { moduleSource } from "../versions/sources/module.ts";
 
@@ -66,15 +65,6 @@ function serve(
   if (!split.record.enabled) return notFound(host);
   const decision = decideFor(split, request, router.addressHeader ?? "");
   return dispatch(router.source, split, decision, request, env, ctx);
-}
-
-/** Reads of the request only what can matter to this split. */
-function decideFor(split: Split, request: Request, addressHeader: string): Decision {
-  if (split.stable === undefined) return split.candidate.single;
-  const { headers } = request;
-  const override = readOverride(headers, split.record.worker);
-  const key = split.everybody === undefined ? readKey(headers, addressHeader) : undefined;
-  return decide(split, override, key, Math.random);
 }
 
 async function serveFirst(

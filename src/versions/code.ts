@@ -1,6 +1,7 @@
 /** A stored version as Worker Loader takes it. Pure. */
-import { toEnv } from "./bindings.ts";
-import type { VersionBlob } from "./blob.ts";
+import CLIENT from "#client";
+import { clientBindings, type OpenChannel, toEnv } from "./bindings/env.ts";
+import type { BlobHeader, VersionBlob } from "./blob.ts";
 import type { Module, ModuleType } from "./types.ts";
 
 /** Names that uploads may not use for their modules. */
@@ -38,15 +39,51 @@ const ENTRYPOINT = `export const ${READY_ENTRYPOINT} = {
 };
 `;
 
+/**
+ * What a version with bindings to storage or with objects has besides (client/): its module, and one that installs it
+ * before the version's own code runs.
+ */
+const CLIENT_MODULE = "__sluice_client.js";
+const INSTALL_MODULE = "__sluice_install.js";
+/** Channel of a version's objects to their hosts, in `env` until it is installed. */
+const ALARMS = "__sluice_alarms";
+/** From this compatibility date on `deleteAll()` deletes an object's alarm as well. */
+const DELETE_ALL_ALARMS = "2026-02-24";
+
 /** The version to serve requests with: the user's exports, and the entrypoint of ours. */
-export function servingCode(blob: VersionBlob): WorkerLoaderWorkerCode {
-  const main = JSON.stringify(`./${blob.header.main_module}`);
-  return wrap(
-    blob,
-    `export * from ${main};
-${blob.header.has_default ? `export { default } from ${main};` : ""}
-${ENTRYPOINT}`,
+export function servingCode(blob: VersionBlob, open: OpenChannel): WorkerLoaderWorkerCode {
+  const { header } = blob;
+  const main = JSON.stringify(`./${header.main_module}`);
+  const classes = Object.keys(header.classes ?? {});
+  const wrapper = `export * from ${main};
+${header.has_default ? `export { default } from ${main};` : ""}
+${classes.length === 0 ? "" : hostedClasses(header, main, classes)}
+${ENTRYPOINT}`;
+  return wrap(blob, wrapper, open);
+}
+
+/** Exports of the wrapper take the place of those that it passes on. */
+function hostedClasses({ compatibility_date }: BlobHeader, main: string, classes: readonly string[]): string {
+  const deleteAll = compatibility_date >= DELETE_ALL_ALARMS;
+  const hosted = classes.map(
+    (name) =>
+      `const hosted_${name} = objectClass(user.${name}, alarms[${JSON.stringify(name)}], ${deleteAll});
+export { hosted_${name} as ${name} };`,
   );
+  return `import * as user from ${main};
+import { objectClass } from "./${CLIENT_MODULE}";
+import { alarms } from "./${INSTALL_MODULE}";
+${hosted.join("\n")}`;
+}
+
+/** The modules that put a version's clients into its `env`; none where it needs none. */
+function clientModules(header: BlobHeader): Record<string, WorkerLoaderModule> {
+  const bindings = clientBindings(header);
+  if (bindings.length === 0 && header.classes === undefined) return {};
+  const install = `import { install, take } from "./${CLIENT_MODULE}";
+install(${JSON.stringify(bindings)});
+export const alarms = take(${JSON.stringify(ALARMS)}) ?? {};`;
+  return { [CLIENT_MODULE]: { js: CLIENT }, [INSTALL_MODULE]: { js: install } };
 }
 
 /** The version to inspect: starts the user's module and reports what it exports. Makes no request of its own. */
@@ -73,26 +110,46 @@ const report = {
 };
 export default { fetch: () => Response.json(report) };
 `,
+    closed,
   );
   return { ...code, globalOutbound: null };
 }
 
-function wrap(blob: VersionBlob, wrapper: string): WorkerLoaderWorkerCode {
+/** For a version that is only started: it may not ask for anything then. */
+const closed: OpenChannel = () => undefined;
+
+function wrap(blob: VersionBlob, wrapper: string, open: OpenChannel): WorkerLoaderWorkerCode {
+  const { header } = blob;
+  const client = clientModules(header);
+  // Their imports come first, so they are evaluated before the user's modules.
+  const first = [CACHES_MODULE, ...Object.keys(client).filter((name) => name === INSTALL_MODULE)];
   const modules: Record<string, WorkerLoaderModule> = {
-    // Its first import is evaluated before the user's modules.
-    [WRAPPER_MODULE]: { js: `import "./${CACHES_MODULE}";\n${wrapper}` },
+    [WRAPPER_MODULE]: { js: `${first.map((name) => `import "./${name}";`).join("\n")}\n${wrapper}` },
     [CACHES_MODULE]: { js: CACHES },
+    ...client,
   };
   for (const module of blob.modules) {
     if (module.type !== "sourcemap") modules[module.name] = toLoaderModule(module.type, module);
   }
   return {
-    compatibilityDate: blob.header.compatibility_date,
-    compatibilityFlags: [...blob.header.compatibility_flags],
+    compatibilityDate: header.compatibility_date,
+    // The client is installed through the importable env.
+    compatibilityFlags: header.compatibility_flags.filter(
+      (flag) => flag !== "disallow_importable_env" || !(INSTALL_MODULE in client),
+    ),
     mainModule: WRAPPER_MODULE,
     modules,
-    env: toEnv(blob.header),
+    env: { ...toEnv(header, open), ...alarmChannels(header, open) },
   };
+}
+
+function alarmChannels({ classes, worker }: BlobHeader, open: OpenChannel): Record<string, unknown> {
+  if (classes === undefined) return {};
+  const channels = Object.entries(classes).map(([name, namespace]) => [
+    name,
+    open("ObjectsBinding", { worker, namespace }),
+  ]);
+  return { [ALARMS]: Object.fromEntries(channels) };
 }
 
 function toLoaderModule(type: ModuleType, { bytes }: Module): WorkerLoaderModule {

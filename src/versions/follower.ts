@@ -7,6 +7,7 @@ import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../env.ts";
 import { LIMITS } from "../limits.ts";
 import { FOLLOWER_URL, versionsOf } from "./fleet.ts";
+import { moveObjects } from "./objects/host.ts";
 import { notify } from "./replica.ts";
 import { type IsolateSource, isolateSource } from "./sources/isolate.ts";
 import type { FollowerMessage, FollowerReply } from "./types.ts";
@@ -30,6 +31,7 @@ export class Follower extends WorkerEntrypoint<Env> {
         notify(message.worker, message.record);
         source.retain(message.worker, versionsOf(message.record));
         this.#unload(source);
+        if (this.env.OBJECTS !== undefined) this.ctx.waitUntil(moveObjects(this.env.OBJECTS, message.worker));
         return reply({ why: null });
       case "sweep":
         await source.sweep();

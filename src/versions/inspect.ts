@@ -16,7 +16,10 @@ export async function inspect(loader: WorkerLoader, stored: ArrayBuffer): Promis
     const inspecting = loader.load(inspectingCode({ header, modules })).getEntrypoint();
     const inspection = await (await inspecting.fetch(READY_URL)).json<Found>();
     const blob: VersionBlob = { header: { ...header, has_default: inspection.has_default }, modules };
-    await loader.load(servingCode(blob)).getEntrypoint(READY_ENTRYPOINT).fetch(READY_URL);
+    await loader
+      .load(servingCode(blob, () => undefined))
+      .getEntrypoint(READY_ENTRYPOINT)
+      .fetch(READY_URL);
     return { ok: true, inspection };
   } catch (error) {
     return { ok: false, message: startupMessage(error, header.main_module) };

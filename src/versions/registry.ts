@@ -11,6 +11,7 @@ import type { SluiceError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import { log } from "../log.ts";
 import { err, ok, type Result } from "../result.ts";
+import { classesByNamespace, type Lifecycle } from "./classes.ts";
 import { checkShares, listDeployments, type ShareInput } from "./deployment.ts";
 import { type Fleet, fleetOf } from "./fleet.ts";
 import { versionKey } from "./keys.ts";
@@ -38,6 +39,8 @@ export interface RecordVersion {
   readonly replaces: string | null;
   /** Settings that come with the upload. */
   readonly settings: Partial<Settings>;
+  /** The Worker's classes after the upload's migrations; null where it has none. */
+  readonly lifecycle: Lifecycle | null;
 }
 
 export interface RecordDeployment {
@@ -51,6 +54,7 @@ export interface WorkerOverview {
   readonly worker: WorkerState;
   readonly latest: Version;
   readonly active: Deployment | undefined;
+  readonly lifecycle: Lifecycle;
 }
 
 export class WorkerRegistry extends DurableObject<Env> {
@@ -70,7 +74,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     const worker = this.#db.worker();
     const latest = this.#db.latestVersion();
     if (worker === undefined || latest === undefined) return undefined;
-    return { worker, latest, active: this.#db.activeDeployment() };
+    return { worker, latest, active: this.#db.activeDeployment(), lifecycle: this.#db.lifecycle() };
   }
 
   /** Newest first. */
@@ -126,6 +130,7 @@ export class WorkerRegistry extends DurableObject<Env> {
       };
       this.#db.insertVersion(version);
       this.#db.keep(versionKey(version.id));
+      if (input.lifecycle !== null) this.#db.setLifecycle({ ...input.lifecycle, since: version.number });
       const settings = this.#db.worker()?.settings;
       if (settings !== undefined) this.#db.setSettings({ ...settings, ...input.settings });
       if (input.deploy !== null) {
@@ -180,6 +185,9 @@ export class WorkerRegistry extends DurableObject<Env> {
     for (const { version_id, percentage } of shares) {
       const version = this.#db.version(version_id);
       if (version === undefined) return err({ reason: "version-not-found", worker, version: version_id });
+      if (version.number < this.#db.lifecycle().since) {
+        return err({ reason: "before-migration", worker, version: version_id });
+      }
       found.push({ version_id, number: version.number, percentage });
     }
     return ok(found);
@@ -254,6 +262,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     const worker = this.#db.worker();
     const active = this.#db.activeDeployment();
     if (worker === undefined || active === undefined) return undefined;
+    const classes = classesByNamespace(this.#db.lifecycle());
     return {
       schema: 1,
       worker: worker.name,
@@ -261,6 +270,7 @@ export class WorkerRegistry extends DurableObject<Env> {
       deployment_id: active.id,
       enabled: worker.enabled,
       versions: active.versions,
+      ...(classes === undefined ? {} : { classes }),
     };
   }
 

@@ -1,4 +1,5 @@
 /** The registry's tables, and every statement over them. No SQL elsewhere. */
+import type { Lifecycle } from "./classes.ts";
 import type { Binding, Deployment, Inspection, Settings, Share, Source, Version } from "./types.ts";
 
 const SCHEMA = `
@@ -41,6 +42,12 @@ CREATE TABLE IF NOT EXISTS deployment (
   triggered_by TEXT NOT NULL,
   message TEXT,
   versions TEXT NOT NULL                 -- JSON array of shares
+);
+CREATE TABLE IF NOT EXISTS lifecycle (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  tag TEXT,                              -- of the last Durable Object migration
+  since INTEGER NOT NULL,                -- number of the version that brought it
+  classes TEXT NOT NULL                  -- JSON array of class_name and namespace_id
 );
 CREATE TABLE IF NOT EXISTS garbage (
   key TEXT PRIMARY KEY,                  -- KV key that nothing will refer to
@@ -98,6 +105,11 @@ export interface WorkerState {
   readonly settings: Settings;
 }
 
+/** The Worker's classes, and the first version that has them. */
+export interface StoredLifecycle extends Lifecycle {
+  readonly since: number;
+}
+
 export type Statements = ReturnType<typeof statements>;
 
 /** Creates the tables where they are missing and returns the statements. All of them are synchronous. */
@@ -143,6 +155,7 @@ export function statements(sql: SqlStorage) {
     deleteWorker(): void {
       sql.exec("DELETE FROM version");
       sql.exec("DELETE FROM deployment");
+      sql.exec("DELETE FROM lifecycle");
       sql.exec(
         `UPDATE worker SET tag = NULL, created_on = NULL, enabled = 1,
          settings = '{"tags":null,"logpush":false,"observability":null}'`,
@@ -240,6 +253,15 @@ export function statements(sql: SqlStorage) {
     activeDeployment(): Deployment | undefined {
       const found = first<DeploymentRow>("SELECT * FROM deployment ORDER BY seq DESC LIMIT 1");
       return found && toDeployment(found);
+    },
+
+    lifecycle(): StoredLifecycle {
+      const found = first<{ tag: string | null; since: number; classes: string }>("SELECT * FROM lifecycle");
+      if (found === undefined) return { tag: null, since: 0, classes: [] };
+      return { tag: found.tag, since: found.since, classes: JSON.parse(found.classes) };
+    },
+    setLifecycle({ tag, since, classes }: StoredLifecycle): void {
+      sql.exec("INSERT OR REPLACE INTO lifecycle VALUES (1, ?, ?, ?)", tag, since, JSON.stringify(classes));
     },
 
     discard(key: string, deleteAfter: number): void {

@@ -21,6 +21,8 @@ export interface DeploymentRecord {
   readonly enabled: boolean;
   /** One or two shares, in the order in which the operator gave them. */
   readonly versions: readonly Share[];
+  /** The Worker's Durable Object classes by the ids of their namespaces; absent where it has none. */
+  readonly classes?: Readonly<Record<string, string>>;
 }
 
 /** Who made a version or a deployment, and with what. */
@@ -36,7 +38,31 @@ export type Binding =
   | { readonly type: "plain_text"; readonly name: string; readonly text: string }
   | { readonly type: "json"; readonly name: string; readonly json: unknown }
   | { readonly type: "secret_text"; readonly name: string; readonly text: string }
-  | { readonly type: "version_metadata"; readonly name: string };
+  | { readonly type: "version_metadata"; readonly name: string }
+  | { readonly type: "kv_namespace"; readonly name: string; readonly namespace_id: string }
+  | ObjectsBindingRecord
+  | {
+      readonly type: "service";
+      readonly name: string;
+      readonly service: string;
+      readonly entrypoint?: string | undefined;
+      readonly props?: Readonly<Record<string, unknown>> | undefined;
+    };
+
+export interface ObjectsBindingRecord {
+  readonly type: "durable_object_namespace";
+  readonly name: string;
+  readonly class_name: string;
+  /** The Worker that has the class, where it is not the one that has the binding. */
+  readonly script_name?: string | undefined;
+  readonly namespace_id: string;
+}
+
+/** A binding as far as its client in the version has to know it. */
+export interface ClientBinding {
+  readonly type: string;
+  readonly name: string;
+}
 
 /** Takes the value of a binding from the Worker's latest version. */
 export interface InheritBinding {
@@ -46,7 +72,11 @@ export interface InheritBinding {
   readonly old_name?: string | undefined;
 }
 
-export type UploadedBinding = Binding | InheritBinding;
+/** A binding as it comes: what it refers to is not looked up yet. */
+export type UploadedBinding =
+  | Exclude<Binding, ObjectsBindingRecord>
+  | Omit<ObjectsBindingRecord, "namespace_id">
+  | InheritBinding;
 
 /** The module types that a version can be made of, named as Worker Loader names them. */
 export type ModuleType = "js" | "cjs" | "wasm" | "text" | "data" | "json";

@@ -4,9 +4,9 @@ import {
   changeSecrets,
   redact,
   resolveBindings,
-  toEnv,
   unsupportedBinding,
-} from "../../src/versions/bindings.ts";
+} from "../../src/versions/bindings/index.ts";
+import { toEnv } from "../../src/versions/bindings/env.ts";
 import type { Binding } from "../../src/versions/types.ts";
 
 const previous: readonly Binding[] = [
@@ -15,7 +15,8 @@ const previous: readonly Binding[] = [
   { type: "secret_text", name: "KEY", text: "hush" },
   { type: "version_metadata", name: "VERSION" },
 ];
-const meta = { version: "id", tag: "v1.2", created_on: "2026-11-22T00:00:00.000Z" };
+const open = (entrypoint: string, props: object) => ({ entrypoint, props });
+const meta = { worker: "shop", version: "id", tag: "v1.2", created_on: "2026-11-22T00:00:00.000Z" };
 /** Bindings of every type, with names of their own. `__proto__` has a test of its own. */
 const bindingName = fc.string({ minLength: 1 }).filter((name) => name !== "__proto__");
 const anyBinding: fc.Arbitrary<Binding> = fc.oneof(
@@ -129,7 +130,8 @@ describe("a change of secrets", () => {
       MORE: "more",
     });
     expect(
-      changed.ok && toEnv({ bindings: changed.value, version: "v", tag: null, created_on: "t" }),
+      changed.ok &&
+        toEnv({ ...meta, bindings: changed.value, version: "v", tag: null, created_on: "t" }, open),
     ).toEqual({
       COLOR: "red",
       LIMITS: { n: 1 },
@@ -201,7 +203,7 @@ describe("what the code sees in env", () => {
   test("is every binding by its name, and nothing else", () => {
     fc.assert(
       fc.property(anyBindings, (bindings) => {
-        const env = toEnv({ bindings, ...meta });
+        const env = toEnv({ bindings, ...meta }, open);
         expect(Object.keys(env).sort()).toEqual(names(bindings).sort());
         for (const binding of bindings) {
           if (binding.type === "plain_text" || binding.type === "secret_text") {
@@ -214,24 +216,27 @@ describe("what the code sees in env", () => {
   });
 
   test("has a binding of any name, that of the prototype too", () => {
-    const text = toEnv({ bindings: [{ type: "plain_text", name: "__proto__", text: "x" }], ...meta });
+    const text = toEnv({ bindings: [{ type: "plain_text", name: "__proto__", text: "x" }], ...meta }, open);
     expect(Object.entries(text)).toEqual([["__proto__", "x"]]);
-    const json = toEnv({ bindings: [{ type: "json", name: "__proto__", json: { admin: true } }], ...meta });
+    const json = toEnv(
+      { bindings: [{ type: "json", name: "__proto__", json: { admin: true } }], ...meta },
+      open,
+    );
     expect(json.admin).toBeUndefined();
   });
 
   test("tells the version about itself, and has no undefined tag", () => {
     const bindings = [{ type: "version_metadata", name: "V" }] as const;
-    expect(toEnv({ bindings, ...meta })).toEqual({
+    expect(toEnv({ bindings, ...meta }, open)).toEqual({
       V: { id: "id", tag: "v1.2", timestamp: "2026-11-22T00:00:00.000Z" },
     });
-    expect(toEnv({ bindings, ...meta, tag: null })).toMatchObject({ V: { tag: "" } });
+    expect(toEnv({ bindings, ...meta, tag: null }, open)).toMatchObject({ V: { tag: "" } });
   });
 });
 
 test("a refused binding is named, with what to do", () => {
-  expect(unsupportedBinding("kv_namespace", "CACHE")).toMatchObject({
-    feature: expect.stringMatching(/CACHE.*kv_namespace/),
+  expect(unsupportedBinding("ai", "CACHE")).toMatchObject({
+    feature: expect.stringMatching(/CACHE.*ai/),
     advice: expect.stringContaining("remove"),
   });
   expect(unsupportedBinding("mtls_certificate", "CERT")).toMatchObject({

@@ -7,11 +7,11 @@ import type { Settings } from "../../versions/types.ts";
 import { type ControlContext, overviewOf, readBody, registryOf, workerName } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
 import { settingsBody, subdomainBody } from "../schemas.ts";
-import { redact } from "../../versions/bindings.ts";
+import { redact } from "../../versions/bindings/index.ts";
 import { showService, showSettings, workerUrl } from "../view.ts";
 
 export async function getService(c: ControlContext): Promise<Response> {
-  return respond(await overviewOf(c), ({ worker, latest }) => showService(worker, latest));
+  return respond(await overviewOf(c), showService);
 }
 
 export async function deleteService(c: ControlContext): Promise<Response> {

@@ -1,7 +1,7 @@
 /** `…/scripts/{worker}/secrets`: each change makes a version and deploys it, so the latest one must be the one that serves. */
 import type { SluiceError } from "../../errors.ts";
 import { err, type Result } from "../../result.ts";
-import type { SecretChanges } from "../../versions/bindings.ts";
+import type { SecretChanges } from "../../versions/bindings/index.ts";
 import { latestServesAlone } from "../../versions/deployment.ts";
 import type { Version } from "../../versions/types.ts";
 import { type ControlContext, overviewOf, readBody, workerName } from "../context.ts";

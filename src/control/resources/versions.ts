@@ -18,7 +18,8 @@ export async function uploadVersion(c: ControlContext): Promise<Response> {
   if (!overview.ok) return failure(overview.error);
   const draft = await readUpload(c.req.raw);
   if (!draft.ok) return failure(draft.error);
-  const stored = await storeDraft(destinationOf(c), draft.value, overview.value.latest, {
+  if (draft.value.migrations !== null) return failure({ reason: "migration-in-version" });
+  const stored = await storeDraft(destinationOf(c), draft.value, overview.value, {
     triggered_by: "version_upload",
     deploy: null,
     replaces: null,
@@ -31,7 +32,7 @@ export async function putScript(c: ControlContext): Promise<Response> {
   const overview = (await registryOf(c).overview()) as WorkerOverview | undefined;
   const draft = await readUpload(c.req.raw);
   if (!draft.ok) return failure(draft.error);
-  const stored = await storeDraft(destinationOf(c), draft.value, overview?.latest, {
+  const stored = await storeDraft(destinationOf(c), draft.value, overview, {
     triggered_by: "upload",
     deploy: { triggered_by: "upload", message: draft.value.message ?? "Automatic deployment on upload." },
     replaces: null,

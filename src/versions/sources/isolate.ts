@@ -6,6 +6,7 @@
  * isolate is never evicted, so a name that has loaded stays loaded until it is unloaded here. Elsewhere (Cloudflare) an
  * isolate may be dropped and its code asked for again: `reload` answers that.
  */
+import { exports } from "cloudflare:workers";
 import { LIMITS } from "../../limits.ts";
 import { log } from "../../log.ts";
 import { decodeBlob } from "../blob.ts";
@@ -22,12 +23,14 @@ interface Failure {
   readonly why: string;
 }
 
+type IsolateHandler = VersionHandler & { readonly worker: () => WorkerStub };
+
 /** An isolate that the loader has, or is about to have. */
 interface Loaded {
   readonly worker: string;
   readonly version: string;
   /** Undefined until it has answered. */
-  handler: VersionHandler | undefined;
+  handler: IsolateHandler | undefined;
   /** When it may be unloaded, in ms since the epoch; undefined while its deployment has it. */
   dueAt: number | undefined;
   /** Whether it waits for its deployment, and not for its end. */
@@ -38,7 +41,7 @@ export class IsolateSource implements VersionSource {
   readonly #loader: WorkerLoader;
   readonly #kv: KVNamespace;
   readonly #build: string;
-  readonly #handlers = new Map<string, VersionHandler>();
+  readonly #handlers = new Map<string, IsolateHandler>();
   /** By loader name. */
   readonly #loaded = new Map<string, Loaded>();
   /** The versions that each Worker's deployment has, where one was published in this process. */
@@ -57,6 +60,11 @@ export class IsolateSource implements VersionSource {
 
   ready(version: string): VersionHandler | undefined {
     return this.#handlers.get(version);
+  }
+
+  /** A version that is ready, for more than requests: its entrypoints and classes. Not to be kept for another request. */
+  worker(version: string): WorkerStub | undefined {
+    return this.#handlers.get(version)?.worker();
   }
 
   async load(worker: string, version: string): Promise<VersionHandler> {
@@ -209,8 +217,11 @@ export class IsolateSource implements VersionSource {
         this.#loaded.set(name, { ...isolate, handler, prepared: false, dueAt: Date.now() + LIMITS.drainMs });
         return this.#read(version);
       };
-      const handler: VersionHandler = (request) =>
-        this.#loader.get(name, reload).getEntrypoint().fetch(request);
+      const worker = () => this.#loader.get(name, reload);
+      const handler: IsolateHandler = Object.assign(
+        (request: Request) => worker().getEntrypoint().fetch(request),
+        { worker },
+      );
       this.#handlers.set(version, handler);
       this.#failures.delete(version);
       return Object.assign(isolate, { handler });
@@ -230,7 +241,7 @@ export class IsolateSource implements VersionSource {
   async #read(version: string): Promise<WorkerLoaderWorkerCode> {
     const blob = await readVersion(this.#kv, version);
     if (blob === null) throw new Error("its code is not in KV");
-    return servingCode(decodeBlob(blob));
+    return servingCode(decodeBlob(blob), (entrypoint, props) => exports[entrypoint]({ props } as never));
   }
 }
 

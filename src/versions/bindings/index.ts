@@ -1,11 +1,19 @@
-/** Bindings of a version: what an upload asks for → what is stored → what the code sees in `env`. Pure. */
-import type { SluiceError } from "../errors.ts";
-import { err, ok, type Result } from "../result.ts";
-import type { BlobHeader } from "./blob.ts";
-import type { Binding, UploadedBinding } from "./types.ts";
+/** Bindings of a version: what an upload asks for → what is stored. Pure; env.ts says what the code sees of them. */
+import type { SluiceError } from "../../errors.ts";
+import { err, ok, type Result } from "../../result.ts";
+import type { Binding, InheritBinding } from "../types.ts";
 
 /** The types that an upload may name. */
-export const BINDING_TYPES = ["plain_text", "json", "secret_text", "version_metadata", "inherit"] as const;
+export const BINDING_TYPES = [
+  "plain_text",
+  "json",
+  "secret_text",
+  "version_metadata",
+  "kv_namespace",
+  "durable_object_namespace",
+  "service",
+  "inherit",
+] as const;
 
 /** What to do about the types that people are most likely to try. */
 const ADVICE: ReadonlyMap<string, string> = new Map(
@@ -32,7 +40,7 @@ export function unsupportedBinding(type: string, name: string): SluiceError {
  * @param previous bindings of the Worker's latest version; empty for the first
  */
 export function resolveBindings(
-  uploaded: readonly UploadedBinding[],
+  uploaded: readonly (Binding | InheritBinding)[],
   keep: readonly string[],
   previous: readonly Binding[],
 ): Result<readonly Binding[], SluiceError> {
@@ -88,26 +96,4 @@ export function changeSecrets(
 /** A binding as the API shows it: a secret without its value. */
 export function redact(binding: Binding): Record<string, unknown> {
   return binding.type === "secret_text" ? { type: binding.type, name: binding.name } : { ...binding };
-}
-
-/** The `env` that a version's code sees. */
-export function toEnv(
-  header: Pick<BlobHeader, "bindings" | "version" | "tag" | "created_on">,
-): Record<string, unknown> {
-  const metadata = { id: header.version, tag: header.tag ?? "", timestamp: header.created_on };
-  return Object.fromEntries(
-    header.bindings.map((binding) => [binding.name, bindingValue(binding, metadata)]),
-  );
-}
-
-function bindingValue(binding: Binding, metadata: object): unknown {
-  switch (binding.type) {
-    case "plain_text":
-    case "secret_text":
-      return binding.text;
-    case "json":
-      return binding.json;
-    case "version_metadata":
-      return metadata;
-  }
 }

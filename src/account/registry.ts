@@ -1,0 +1,88 @@
+/**
+ * The account's Durable Object: what Workers can be bound to and what is not part of any of them. It says what there is;
+ * the contents are where the bindings keep them.
+ */
+import { DurableObject } from "cloudflare:workers";
+import type { Env } from "../env.ts";
+import type { SluiceError } from "../errors.ts";
+import { err, ok, type Result } from "../result.ts";
+import type { Resource, ResourceKind } from "./types.ts";
+
+/** Name of the one object. */
+export const ACCOUNT_OBJECT = "account";
+
+const SCHEMA = `
+CREATE TABLE IF NOT EXISTS resource (
+  kind TEXT NOT NULL,
+  id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  created_on TEXT NOT NULL,
+  PRIMARY KEY (kind, id),
+  UNIQUE (kind, name)
+);
+`;
+
+type Row = Resource & Record<string, SqlStorageValue>;
+
+export class AccountRegistry extends DurableObject<Env> {
+  readonly #sql: SqlStorage;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#sql = ctx.storage.sql;
+    this.#sql.exec(SCHEMA);
+  }
+
+  /** By name. */
+  list(kind: ResourceKind): Resource[] {
+    return this.#rows("SELECT * FROM resource WHERE kind = ? ORDER BY name", kind);
+  }
+
+  get(kind: ResourceKind, id: string): Resource | undefined {
+    return this.#rows("SELECT * FROM resource WHERE kind = ? AND id = ?", kind, id)[0];
+  }
+
+  named(kind: ResourceKind, name: string): Resource | undefined {
+    return this.#rows("SELECT * FROM resource WHERE kind = ? AND name = ?", kind, name)[0];
+  }
+
+  /** Refuses a name that is taken. */
+  create(kind: ResourceKind, name: string, id: string): Result<Resource, SluiceError> {
+    if (this.named(kind, name) !== undefined) return err({ reason: "resource-exists", kind, name });
+    const created_on = new Date().toISOString();
+    this.#sql.exec("INSERT INTO resource VALUES (?, ?, ?, ?)", kind, id, name, created_on);
+    return ok({ kind, id, name, created_on });
+  }
+
+  /** The resource of this id, made where there is none: a Worker from elsewhere brings the ids that it had there. */
+  ensure(kind: ResourceKind, id: string, name: string): Resource {
+    const found = this.get(kind, id);
+    if (found !== undefined) return found;
+    const taken = this.named(kind, name) !== undefined;
+    const created = this.create(kind, taken ? `${name}-${id}` : name, id);
+    return created.ok ? created.value : (this.get(kind, id) as Resource);
+  }
+
+  rename(kind: ResourceKind, id: string, name: string): Result<Resource, SluiceError> {
+    const found = this.get(kind, id);
+    if (found === undefined) return err({ reason: "resource-not-found", kind, id });
+    const other = this.named(kind, name);
+    if (other !== undefined && other.id !== id) return err({ reason: "resource-exists", kind, name });
+    this.#sql.exec("UPDATE resource SET name = ? WHERE kind = ? AND id = ?", name, kind, id);
+    return ok({ ...found, name });
+  }
+
+  remove(kind: ResourceKind, id: string): Result<null, SluiceError> {
+    if (this.get(kind, id) === undefined) return err({ reason: "resource-not-found", kind, id });
+    this.#sql.exec("DELETE FROM resource WHERE kind = ? AND id = ?", kind, id);
+    return ok(null);
+  }
+
+  #rows(query: string, ...bindings: string[]): Resource[] {
+    return this.#sql.exec<Row>(query, ...bindings).toArray();
+  }
+}
+
+export function accountOf(env: Pick<Env, "ACCOUNT">): DurableObjectStub<AccountRegistry> {
+  return env.ACCOUNT.get(env.ACCOUNT.idFromName(ACCOUNT_OBJECT));
+}

@@ -1,0 +1,218 @@
+/** `…/storage/kv/namespaces`: the namespaces and what is in them, as `wrangler kv` speaks to them. */
+import { z } from "zod";
+import { accountOf } from "../../account/registry.ts";
+import type { Resource } from "../../account/types.ts";
+import type { SluiceError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
+import type { Result } from "../../result.ts";
+import { type Namespace, namespaceOf } from "../../versions/bindings/kv.ts";
+import { type ControlContext, readBody } from "../context.ts";
+import { failure, respond, success, successOfPage } from "../envelope.ts";
+import { readCapped } from "../upload.ts";
+
+const titleBody = z.looseObject({ title: z.string().min(1).max(512) });
+const bulkPut = z
+  .array(
+    z.looseObject({
+      key: z.string(),
+      value: z.string(),
+      base64: z.boolean().nullish(),
+      expiration: z.number().nullish(),
+      expiration_ttl: z.number().nullish(),
+      metadata: z.unknown(),
+    }),
+  )
+  .max(10_000, { error: "at most 10,000 pairs can be written at once" });
+const keyList = z.array(z.string()).max(10_000, { error: "at most 10,000 keys at once" });
+const bulkGet = z.looseObject({
+  keys: z.array(z.string()).max(100, { error: "at most 100 keys can be read at once" }),
+  type: z.enum(["text", "json"]).default("text"),
+  withMetadata: z.boolean().default(false),
+});
+
+function show({ id, name }: Resource): Record<string, unknown> {
+  return { id, title: name, supports_url_encoding: true };
+}
+
+export async function listNamespaces(c: ControlContext): Promise<Response> {
+  const all = (await accountOf(c.env).list("kv")) as Resource[];
+  return successOfPage(all.map(show), c.req.query("page"), c.req.query("per_page"));
+}
+
+export async function createNamespace(c: ControlContext): Promise<Response> {
+  const body = await readBody(c, titleBody);
+  if (!body.ok) return failure(body.error);
+  const id = crypto.randomUUID().replaceAll("-", "");
+  const created = await accountOf(c.env).create("kv", body.value.title, id);
+  return respond(created as Result<Resource, SluiceError>, show);
+}
+
+export async function getNamespace(c: ControlContext): Promise<Response> {
+  const found = await find(c);
+  return found === undefined ? notFound(c) : success(show(found));
+}
+
+export async function renameNamespace(c: ControlContext): Promise<Response> {
+  const body = await readBody(c, titleBody);
+  if (!body.ok) return failure(body.error);
+  const renamed = await accountOf(c.env).rename("kv", idOf(c), body.value.title);
+  return respond(renamed as Result<Resource, SluiceError>, show);
+}
+
+/** With everything in it. */
+export async function deleteNamespace(c: ControlContext): Promise<Response> {
+  const removed = (await accountOf(c.env).remove("kv", idOf(c))) as Result<null, SluiceError>;
+  if (!removed.ok) return failure(removed.error);
+  const namespace = contentsOf(c);
+  for (let complete = false; !complete; ) {
+    const { keys, list_complete } = await namespace.list();
+    await namespace.delete(keys.map(({ name }) => name));
+    complete = list_complete;
+  }
+  return success(null);
+}
+
+export async function listKeys(c: ControlContext): Promise<Response> {
+  if ((await find(c)) === undefined) return notFound(c);
+  const { prefix, cursor, limit } = c.req.query();
+  const found = await attempt(() =>
+    contentsOf(c).list({
+      ...(prefix === undefined ? {} : { prefix }),
+      ...(cursor === undefined || cursor === "" ? {} : { cursor }),
+      ...(limit === undefined ? {} : { limit: Number(limit) }),
+    }),
+  );
+  if (!found.ok) return failure(found.error);
+  const { keys } = found.value;
+  const next = found.value.list_complete ? "" : found.value.cursor;
+  return success(keys, { result_info: { count: keys.length, cursor: next } });
+}
+
+/** The value as it is, without an envelope. */
+export async function getValue(c: ControlContext): Promise<Response> {
+  if ((await find(c)) === undefined) return notFound(c);
+  const key = keyOf(c);
+  const value = await attempt(() => contentsOf(c).get(key, "stream") as Promise<ReadableStream | null>);
+  if (!value.ok) return failure(value.error);
+  if (value.value === null) return failure({ reason: "key-not-found", key });
+  return new Response(value.value, { headers: { "Content-Type": "application/octet-stream" } });
+}
+
+export async function getMetadata(c: ControlContext): Promise<Response> {
+  if ((await find(c)) === undefined) return notFound(c);
+  const key = keyOf(c);
+  const found = await attempt(
+    () => contentsOf(c).getWithMetadata(key) as Promise<{ value: unknown; metadata: unknown }>,
+  );
+  if (!found.ok) return failure(found.error);
+  return found.value.value === null
+    ? failure({ reason: "key-not-found", key })
+    : success(found.value.metadata);
+}
+
+/** The body is the value; with metadata it is a form of `value` and `metadata`. */
+export async function putValue(c: ControlContext): Promise<Response> {
+  if ((await find(c)) === undefined) return notFound(c);
+  const body = await readCapped(c.req.raw, LIMITS.maxUploadBytes);
+  if (body === undefined) return failure({ reason: "body-too-large", limitBytes: LIMITS.maxUploadBytes });
+  const { expiration, expiration_ttl } = c.req.query();
+  const expiry = expiryOf(expiration && Number(expiration), expiration_ttl && Number(expiration_ttl));
+  const type = c.req.header("Content-Type") ?? "";
+  const put = await attempt(async () => {
+    if (!type.startsWith("multipart/form-data")) return contentsOf(c).put(keyOf(c), body, expiry);
+    const form = await new Response(body, { headers: { "Content-Type": type } }).formData();
+    const value = form.get("value") as File | string | null;
+    const metadata = form.get("metadata") as string | null;
+    const bytes = typeof value === "string" ? value : ((await value?.arrayBuffer()) ?? "");
+    await contentsOf(c).put(keyOf(c), bytes, {
+      ...expiry,
+      ...(metadata === null ? {} : { metadata: JSON.parse(metadata) }),
+    });
+  });
+  return respond(put, () => null);
+}
+
+export async function deleteValue(c: ControlContext): Promise<Response> {
+  if ((await find(c)) === undefined) return notFound(c);
+  return respond(await attempt(() => contentsOf(c).delete(keyOf(c))), () => null);
+}
+
+/** Stops at the first pair that is refused; what came before it is written, and said to be. */
+export async function putBulk(c: ControlContext): Promise<Response> {
+  if ((await find(c)) === undefined) return notFound(c);
+  const body = await readBody(c, bulkPut);
+  if (!body.ok) return failure(body.error);
+  const namespace = contentsOf(c);
+  let written = 0;
+  for (const { key, value, base64, expiration, expiration_ttl, metadata } of body.value) {
+    const put = await attempt(() =>
+      namespace.put(key, base64 ? Uint8Array.from(atob(value), (char) => char.charCodeAt(0)) : value, {
+        ...expiryOf(expiration, expiration_ttl),
+        ...(metadata === undefined || metadata === null ? {} : { metadata }),
+      }),
+    );
+    if (!put.ok) {
+      const detail = put.error.reason === "storage-refused" ? put.error.detail : "";
+      return failure({
+        reason: "storage-refused",
+        detail: `"${key}": ${detail}; ${written} pairs before it are written`,
+      });
+    }
+    written++;
+  }
+  return success({ successful_key_count: written, unsuccessful_keys: [] });
+}
+
+export async function deleteBulk(c: ControlContext): Promise<Response> {
+  if ((await find(c)) === undefined) return notFound(c);
+  const body = await readBody(c, keyList);
+  if (!body.ok) return failure(body.error);
+  const deleted = await attempt(() => contentsOf(c).delete(body.value));
+  return respond(deleted, () => ({ successful_key_count: body.value.length, unsuccessful_keys: [] }));
+}
+
+export async function getBulk(c: ControlContext): Promise<Response> {
+  if ((await find(c)) === undefined) return notFound(c);
+  const body = await readBody(c, bulkGet);
+  if (!body.ok) return failure(body.error);
+  const { keys, type, withMetadata } = body.value;
+  const namespace = contentsOf(c);
+  const found = await attempt(
+    () =>
+      (withMetadata ? namespace.getWithMetadata(keys, type) : namespace.get(keys, type)) as Promise<
+        Map<string, unknown>
+      >,
+  );
+  return respond(found, (values) => ({ values: Object.fromEntries(values) }));
+}
+
+const idOf = (c: ControlContext) => c.req.param("namespace") ?? "";
+const keyOf = (c: ControlContext) => c.req.param("key") ?? "";
+
+async function find(c: ControlContext): Promise<Resource | undefined> {
+  return (await accountOf(c.env).get("kv", idOf(c))) as Resource | undefined;
+}
+
+function contentsOf(c: ControlContext): Namespace {
+  return namespaceOf(c.env.SLUICE_DATA, idOf(c));
+}
+
+function notFound(c: ControlContext): Response {
+  return failure({ reason: "resource-not-found", kind: "kv", id: idOf(c) });
+}
+
+function expiryOf(expiration?: number | "" | null, ttl?: number | "" | null): KVNamespacePutOptions {
+  return {
+    ...(expiration ? { expiration } : {}),
+    ...(ttl ? { expirationTtl: ttl } : {}),
+  };
+}
+
+/** What the storage refuses, as an answer to the client. */
+async function attempt<T>(action: () => Promise<T>): Promise<Result<T, SluiceError>> {
+  try {
+    return { ok: true, value: await action() };
+  } catch (error) {
+    return { ok: false, error: { reason: "storage-refused", detail: (error as Error).message } };
+  }
+}

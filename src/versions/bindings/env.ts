@@ -1,0 +1,49 @@
+/** What a version's `env` is made of: values, and channels to Sluice where the version's client puts an object. Pure. */
+import type { BlobHeader } from "../blob.ts";
+import type { Binding, ClientBinding } from "../types.ts";
+
+/** The entrypoints of Sluice's Worker that versions may be given a channel to. */
+export type ChannelEntrypoint = "KvBinding" | "ObjectsBinding" | "ServiceBinding";
+
+/** Makes a channel to an entrypoint that knows these properties; undefined where a version is only inspected. */
+export type OpenChannel = (entrypoint: ChannelEntrypoint, props: object) => unknown;
+
+type Header = Pick<BlobHeader, "bindings" | "version" | "tag" | "created_on" | "worker">;
+
+/** Types whose channel is replaced by an object of the client before the version's code runs. */
+const WITH_CLIENT: ReadonlySet<Binding["type"]> = new Set(["kv_namespace", "durable_object_namespace"]);
+
+/** The `env` of a version as the loader takes it. */
+export function toEnv(header: Header, open: OpenChannel): Record<string, unknown> {
+  return Object.fromEntries(
+    header.bindings.map((binding) => [binding.name, bindingValue(binding, header, open)]),
+  );
+}
+
+/** The bindings whose clients the version needs, as far as those have to know them. */
+export function clientBindings({ bindings }: Pick<BlobHeader, "bindings">): ClientBinding[] {
+  return bindings.filter(({ type }) => WITH_CLIENT.has(type));
+}
+
+function bindingValue(binding: Binding, header: Header, open: OpenChannel): unknown {
+  switch (binding.type) {
+    case "plain_text":
+    case "secret_text":
+      return binding.text;
+    case "json":
+      return binding.json;
+    case "version_metadata":
+      return { id: header.version, tag: header.tag ?? "", timestamp: header.created_on };
+    case "kv_namespace":
+      return open("KvBinding", { namespace: binding.namespace_id });
+    case "durable_object_namespace":
+      return open("ObjectsBinding", {
+        worker: binding.script_name ?? header.worker,
+        namespace: binding.namespace_id,
+      });
+    case "service": {
+      const { service: worker, entrypoint, props } = binding;
+      return open("ServiceBinding", { worker, entrypoint, props });
+    }
+  }
+}

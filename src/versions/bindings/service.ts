@@ -1,0 +1,73 @@
+/** `service`: another Worker of this Sluice, through its own split. */
+import { WorkerEntrypoint } from "cloudflare:workers";
+import type { Env } from "../../env.ts";
+import { decideFor } from "../../router/choose.ts";
+import type { Split } from "../../router/split.ts";
+import { deploymentsOf } from "../deployments.ts";
+import { isolateSource } from "../sources/isolate.ts";
+
+interface Props {
+  /** The Worker that is called. */
+  readonly worker: string;
+  /** Its entrypoint; the default export where absent. */
+  readonly entrypoint?: string;
+  /** What that sees as `ctx.props`. */
+  readonly props?: Readonly<Record<string, unknown>>;
+}
+
+/** A call of a method carries no headers, so its version is picked at random by the shares. */
+const WITHOUT_HEADERS = new Request("http://service/");
+
+type Callee = Fetcher & Record<string, (...args: unknown[]) => unknown>;
+
+export class ServiceBinding extends WorkerEntrypoint<Env, Props> {
+  constructor(ctx: ExecutionContext<Props>, env: Env) {
+    super(ctx, env);
+    const call = (method: string) => this.#call(method);
+    // Every method that is asked for is the callee's.
+    // biome-ignore lint/correctness/noConstructorReturn: the runtime looks methods up on what it constructs
+    return new Proxy(this, {
+      get: (own, property) => {
+        if (property === "fetch") return own.fetch.bind(own);
+        if (typeof property === "symbol" || property in own) return Reflect.get(own, property, own);
+        return call(property);
+      },
+    });
+  }
+
+  override async fetch(request: Request): Promise<Response> {
+    const callee = this.#ready(request) ?? (await this.#load(request));
+    return callee.fetch(request);
+  }
+
+  #call(method: string): unknown {
+    const callee = this.#ready(WITHOUT_HEADERS);
+    if (callee !== undefined) return callee[method];
+    return async (...args: unknown[]) => (await this.#load(WITHOUT_HEADERS))[method]?.(...args);
+  }
+
+  #ready(request: Request): Callee | undefined {
+    const split = deploymentsOf(this.env).get(this.ctx.props.worker, this.ctx);
+    return split && this.#callee(this.#versionFor(split, request));
+  }
+
+  async #load(request: Request): Promise<Callee> {
+    const { worker } = this.ctx.props;
+    const split = await deploymentsOf(this.env).load(worker);
+    if (split === undefined) throw new Error(`The Worker "${worker}" of a service binding is not deployed.`);
+    const version = this.#versionFor(split, request);
+    const source = isolateSource(this.env);
+    if (source.worker(version) === undefined) await source.load(worker, version);
+    return this.#callee(version) as Callee;
+  }
+
+  #versionFor(split: Split, request: Request): string {
+    return decideFor(split, request, this.env.SLUICE_ADDRESS_HEADER).version.version_id;
+  }
+
+  #callee(version: string): Callee | undefined {
+    const { entrypoint, props } = this.ctx.props;
+    const worker = isolateSource(this.env).worker(version);
+    return worker?.getEntrypoint(entrypoint, props === undefined ? {} : { props }) as Callee | undefined;
+  }
+}

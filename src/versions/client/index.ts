@@ -1,0 +1,34 @@
+/**
+ * What runs inside a version beside its own code: it puts objects with the platform's methods where `env` has only a
+ * channel to Sluice. Bundled into one module by itself (src/cli/client.ts); nothing here is part of Sluice's own Worker.
+ */
+import { env } from "cloudflare:workers";
+import type { ClientBinding } from "../types.ts";
+import { KvNamespace } from "./kv.ts";
+import { DurableObjectNamespace } from "./objects.ts";
+
+export { objectClass } from "./objects.ts";
+
+type Client = (channel: never, binding: never) => unknown;
+
+const CLIENTS: Readonly<Record<string, Client>> = {
+  kv_namespace: (channel) => new KvNamespace(channel),
+  durable_object_namespace: (channel, binding) => new DurableObjectNamespace(channel, binding),
+};
+
+/** To be called before the version's own modules are evaluated: they may read `env` then. */
+export function install(bindings: readonly ClientBinding[]): void {
+  const values = env as Record<string, unknown>;
+  for (const binding of bindings) {
+    const client = CLIENTS[binding.type];
+    if (client !== undefined) values[binding.name] = client(values[binding.name] as never, binding as never);
+  }
+}
+
+/** Takes a value out of `env` that is not for the version's own code. */
+export function take(name: string): unknown {
+  const values = env as Record<string, unknown>;
+  const value = values[name];
+  delete values[name];
+  return value;
+}
