@@ -39,6 +39,8 @@ export interface Env {
    * one's stead; none where this process serves it itself. Absent elsewhere, where the platform keeps the isolates.
    */
   readonly SLUICE_FOLLOWERS?: readonly string[];
+  /** The control process, present where this process serves traffic in its stead: what versions are bound to is there. */
+  readonly SLUICE_REMOTE?: Fetcher;
   /** Identifies this build of Sluice's own code. */
   readonly SLUICE_BUILD: string;
 }

@@ -35,6 +35,7 @@ export type SluiceError =
   | { readonly reason: "class-not-exported"; readonly classes: readonly string[] }
   | { readonly reason: "migration-invalid"; readonly detail: string }
   | { readonly reason: "migration-in-version" }
+  | { readonly reason: "script-in-version" }
   | { readonly reason: "before-migration"; readonly worker: string; readonly version: string }
   | { readonly reason: "latest-not-deployed"; readonly worker: string }
   | { readonly reason: "changed-meanwhile"; readonly worker: string }

@@ -13,6 +13,7 @@ export { AccountRegistry } from "./account/registry.ts";
 export { Control };
 export { KvBinding } from "./versions/bindings/kv.ts";
 export { ObjectsBinding } from "./versions/bindings/objects.ts";
+export { Remote, RemoteBinding } from "./versions/bindings/remote.ts";
 export { ServiceBinding } from "./versions/bindings/service.ts";
 export { Follower, Replica } from "./versions/follower.ts";
 export { ObjectHost } from "./versions/objects/host.ts";

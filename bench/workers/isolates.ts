@@ -4,6 +4,6 @@ import { IsolateSource } from "../../src/versions/sources/isolate.ts";
 
 export default createRouter<{ KV: KVNamespace; LOADER: WorkerLoader }>((env) => ({
   deployments: env.KV,
-  source: new IsolateSource(env.LOADER, env.KV, "bench"),
+  source: new IsolateSource(env.LOADER, env.KV, "bench", () => undefined),
   workerOf: () => "bench",
 }));

@@ -61,12 +61,12 @@ export class Runtime {
   #process: ChildProcess | undefined;
   #draining = false;
   readonly #events: RuntimeEvents;
-  /** Path of the Unix socket that the process listens on; undefined for none. */
-  readonly #socket: string | undefined;
+  /** Paths of the Unix sockets that the process listens on. */
+  readonly #sockets: readonly string[];
 
-  private constructor(events: RuntimeEvents, socket: string | undefined) {
+  private constructor(events: RuntimeEvents, sockets: readonly string[]) {
     this.#events = events;
-    this.#socket = socket;
+    this.#sockets = sockets;
   }
 
   /**
@@ -115,13 +115,16 @@ export class Runtime {
       },
       unsafeDirectSockets: [
         { host: config.host, port: config.controlPort, entrypoint: "Control" },
-        followers === undefined
-          ? { host: config.host, port: config.trafficPort }
-          : { ...miniflareAddress(followers.replica), entrypoint: "Replica" },
+        ...(followers === undefined
+          ? [{ host: config.host, port: config.trafficPort }]
+          : [
+              { ...miniflareAddress(followers.replica), entrypoint: "Replica" },
+              { ...miniflareAddress(followers.remote), entrypoint: "Remote" },
+            ]),
       ],
     });
 
-    const runtime = new Runtime(events, followers?.replica);
+    const runtime = new Runtime(events, followers === undefined ? [] : [followers.replica, followers.remote]);
     runtime.#miniflare = watchSpawns(
       (child) => runtime.#adopt(child),
       () => new Miniflare(options),
@@ -146,7 +149,7 @@ export class Runtime {
   #adopt(child: ChildProcess): void {
     this.#process = child;
     // It could not listen where the one before it did. It reads its configuration from this process first.
-    if (this.#socket !== undefined) rmSync(this.#socket, { force: true });
+    for (const socket of this.#sockets) rmSync(socket, { force: true });
     // Before Miniflare's own listener, so that a drained process is not taken for one that crashed.
     child.prependListener("exit", () => {
       if (this.#draining) this.#events.drained();

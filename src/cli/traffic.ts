@@ -26,6 +26,8 @@ import { COMPATIBILITY_DATE, DRAIN_MS, trafficBindings, V8_FLAGS } from "./runti
 const RESTART_MS = { first: 100, longest: 5_000 };
 /** A process that ran this long had no trouble starting, in ms. */
 const STABLE_MS = 10_000;
+/** The host by which Miniflare's direct sockets know a connection for RPC. */
+const MINIFLARE_RPC_HOST = "miniflare-unsafe-internal-capnp-connect";
 /** How long a process may take until it answers, in ms. */
 const START_MS = 20_000;
 
@@ -39,8 +41,9 @@ export interface TrafficEvents {
 export interface Followers {
   /** Address by the name of its binding. */
   readonly addresses: Readonly<Record<string, string>>;
-  /** Path of the socket at which they read its KV. */
+  /** Paths of its sockets: where they read its KV, and where their versions find what they are bound to. */
   readonly replica: string;
+  readonly remote: string;
 }
 
 export class Traffic {
@@ -61,12 +64,13 @@ export class Traffic {
     this.followers = {
       addresses: Object.fromEntries(names.map((name) => [name, `unix:${this.#socketOf(name)}`])),
       replica: this.#socketOf("replica:0"),
+      remote: this.#socketOf("remote:0"),
     };
   }
 
   /** Resolves once all of them serve. */
   async start(): Promise<void> {
-    this.#workerConfig = await configOf(this.#config, await loadBundle("sluice"), this.followers.replica);
+    this.#workerConfig = await configOf(this.#config, await loadBundle("sluice"), this.followers);
     const names = Object.keys(this.followers.addresses);
     process.once("exit", () => this.#kill());
     for (const name of names) await this.#spawn(name, RESTART_MS.first);
@@ -213,7 +217,11 @@ function ask(socketPath: string): Promise<boolean> {
 }
 
 /** The configuration of one traffic process, as src/workerd.capnp of workerd describes it. */
-async function configOf(config: ServeConfig, bundle: Bundle, replica: string): Promise<Buffer> {
+async function configOf(
+  config: ServeConfig,
+  bundle: Bundle,
+  { replica, remote }: Followers,
+): Promise<Buffer> {
   const { modules, build } = bundle;
   return serializeConfig({
     structuredLogging: true,
@@ -230,6 +238,7 @@ async function configOf(config: ServeConfig, bundle: Bundle, replica: string): P
           ),
           bindings: [
             { name: "SLUICE_KV", kvNamespace: { name: "replica" } },
+            { name: "SLUICE_REMOTE", service: { name: "remote" } },
             { name: "LOADER", workerLoader: { id: "sluice" } },
             { name: "SLUICE_FOLLOWERS", json: "[]" },
             ...Object.entries(trafficBindings(config, build)).map(([name, text]) => ({ name, text })),
@@ -239,6 +248,10 @@ async function configOf(config: ServeConfig, bundle: Bundle, replica: string): P
       {
         name: "replica",
         external: { address: `unix:${replica}`, http: {} },
+      },
+      {
+        name: "remote",
+        external: { address: `unix:${remote}`, http: { capnpConnectHost: MINIFLARE_RPC_HOST } },
       },
       {
         // Where versions may connect to: as under Miniflare, anywhere.

@@ -113,6 +113,12 @@ export function toWire(error: SluiceError): WireError {
         10211,
         "Durable Object migrations cannot be part of a version that is only uploaded: apply them with `wrangler deploy`.",
       );
+    case "script-in-version":
+      return one(
+        400,
+        10021,
+        "Versions of a Worker in service-worker syntax cannot be uploaded without being deployed: run `wrangler deploy`, or export the handlers instead, `export default { fetch(request, env, ctx) { … } }`.",
+      );
     case "before-migration":
       return one(
         400,

@@ -84,21 +84,21 @@ workers.get("/tails/by-consumer/:worker", scripts.getTailProducers);
 workers.get("/subdomain", account.getSubdomain);
 workers.get("/durable_objects/namespaces", account.listNothing);
 
-const namespaces = v4.basePath("/accounts/:account/storage/kv/namespaces");
-namespaces.get("", kv.listNamespaces);
-namespaces.post("", kv.createNamespace);
-namespaces.get("/:namespace", kv.getNamespace);
-namespaces.put("/:namespace", kv.renameNamespace);
-namespaces.delete("/:namespace", kv.deleteNamespace);
-namespaces.get("/:namespace/keys", kv.listKeys);
-namespaces.get("/:namespace/values/:key", kv.getValue);
-namespaces.put("/:namespace/values/:key", kv.putValue);
-namespaces.delete("/:namespace/values/:key", kv.deleteValue);
-namespaces.get("/:namespace/metadata/:key", kv.getMetadata);
-namespaces.put("/:namespace/bulk", kv.putBulk);
-namespaces.delete("/:namespace/bulk", kv.deleteBulk);
-namespaces.post("/:namespace/bulk/delete", kv.deleteBulk);
-namespaces.post("/:namespace/bulk/get", kv.getBulk);
+const storage = v4.basePath("/accounts/:account/storage/kv");
+storage.get("/namespaces", kv.listNamespaces);
+storage.post("/namespaces", kv.createNamespace);
+storage.get("/namespaces/:namespace", kv.getNamespace);
+storage.put("/namespaces/:namespace", kv.renameNamespace);
+storage.delete("/namespaces/:namespace", kv.deleteNamespace);
+storage.get("/namespaces/:namespace/keys", kv.listKeys);
+storage.get("/namespaces/:namespace/values/:key", kv.getValue);
+storage.put("/namespaces/:namespace/values/:key", kv.putValue);
+storage.delete("/namespaces/:namespace/values/:key", kv.deleteValue);
+storage.get("/namespaces/:namespace/metadata/:key", kv.getMetadata);
+storage.put("/namespaces/:namespace/bulk", kv.putBulk);
+storage.delete("/namespaces/:namespace/bulk", kv.deleteBulk);
+storage.post("/namespaces/:namespace/bulk/delete", kv.deleteBulk);
+storage.post("/namespaces/:namespace/bulk/get", kv.getBulk);
 
 // What wrangler asks for before it uploads something that this release does not run: refused by name, not as unknown.
 const absent: readonly (readonly [feature: string, advice: string, ...paths: string[]])[] = [

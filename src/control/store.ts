@@ -5,11 +5,12 @@ import { LIMITS } from "../limits.ts";
 import { log } from "../log.ts";
 import { err, ok, type Result } from "../result.ts";
 import { changeSecrets, resolveBindings, type SecretChanges } from "../versions/bindings/index.ts";
-import { type BlobHeader, decodeBlob, encodeBlob, type VersionBlob } from "../versions/blob.ts";
+import { decodeBlob, encodeBlob, type VersionBlob } from "../versions/blob.ts";
 import { type Lifecycle, migrate, namespacesByClass } from "../versions/classes.ts";
+import { missingClasses } from "../versions/inspect.ts";
 import type { Actor, RecordVersion, WorkerOverview, WorkerRegistry } from "../versions/registry.ts";
 import { readVersion, writeVersion } from "../versions/replica.ts";
-import type { Binding, Inspection, Version } from "../versions/types.ts";
+import type { Binding, Version } from "../versions/types.ts";
 import { sha256Hex } from "./auth.ts";
 import { provision } from "./provision.ts";
 import type { Draft } from "./upload.ts";
@@ -112,7 +113,7 @@ async function record(
   if (!sized.ok) return sized;
   const inspection = await validate(env, encodeBlob(blob));
   if (!inspection.ok) return inspection;
-  const missing = missingClasses(header, inspection.value);
+  const missing = missingClasses(Object.keys(header.classes ?? {}), inspection.value.named_handlers);
   if (missing.length > 0) return err({ reason: "class-not-exported", classes: missing });
   const { has_default } = inspection.value;
   const encoded = encodeBlob({ header: { ...header, has_default }, modules });
@@ -140,13 +141,6 @@ async function record(
     ...ofWorker,
   });
   return recorded as Result<Version, SluiceError>;
-}
-
-function missingClasses({ classes = {} }: BlobHeader, { named_handlers }: Inspection): string[] {
-  const exported = new Set(
-    named_handlers.filter(({ handlers }) => handlers.includes("class")).map(({ name }) => name),
-  );
-  return Object.keys(classes).filter((name) => !exported.has(name));
 }
 
 function newHeader(worker: string, tag: string | null) {

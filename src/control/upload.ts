@@ -4,8 +4,9 @@ import { LIMITS } from "../limits.ts";
 import { err, ok, type Result } from "../result.ts";
 import { unsupportedBinding } from "../versions/bindings/index.ts";
 import type { Migrations } from "../versions/classes.ts";
-import { RESERVED_MODULE_PREFIX } from "../versions/code.ts";
+import { RESERVED_MODULE_PREFIX, SERVICE_WORKER_MODULE } from "../versions/names.ts";
 import type { Module, Settings, UploadedBinding } from "../versions/types.ts";
+import { isPartBinding, toModules } from "./service-worker.ts";
 import { check, knownBinding, parseJson, type UploadMetadata, uploadMetadata } from "./schemas.ts";
 
 /** Date for an upload that names none: the oldest there is, as on Cloudflare. */
@@ -46,11 +47,19 @@ export async function readUpload(request: Request): Promise<Result<Draft, Sluice
   if (!metadata.ok) return metadata;
   const refused = refuseUnsupported(metadata.value);
   if (refused !== undefined) return err(refused);
-  const bindings = readBindings(metadata.value.bindings ?? []);
+  const { body_part } = metadata.value;
+  const all = metadata.value.bindings ?? [];
+  const bindings = readBindings(body_part === undefined ? all : all.filter((each) => !isPartBinding(each)));
   if (!bindings.ok) return bindings;
-  const modules = await readModules(form.value);
+  const parts = await readModules(form.value);
+  if (!parts.ok) return parts;
+  const modules =
+    body_part === undefined ? parts : toModules(body_part, all.filter(isPartBinding), parts.value);
   if (!modules.ok) return modules;
-  const main = checkMain(metadata.value.main_module, modules.value);
+  const main =
+    body_part === undefined
+      ? checkMain(metadata.value.main_module, modules.value)
+      : ok(SERVICE_WORKER_MODULE);
   if (!main.ok) return main;
 
   const { annotations, compatibility_date, compatibility_flags, keep_bindings } = metadata.value;
@@ -138,12 +147,6 @@ function refuseUnsupported(metadata: UploadMetadata): SluiceError | undefined {
     const value = raw[name];
     return Array.isArray(value) ? value.length > 0 : value !== undefined && value !== null && value !== false;
   };
-  if (metadata.body_part !== undefined) {
-    return unsupported(
-      "service-worker syntax",
-      "export the handlers instead, `export default { fetch(request, env, ctx) { … } }`, and upload again",
-    );
-  }
   if (given("placement")) {
     return unsupported(
       "smart placement",

@@ -2,11 +2,8 @@
 import CLIENT from "#client";
 import { clientBindings, type OpenChannel, toEnv } from "./bindings/env.ts";
 import type { BlobHeader, VersionBlob } from "./blob.ts";
+import { CLIENT_MODULE, SERVICE_WORKER_MODULE, WRAPPER_MODULE } from "./names.ts";
 import type { Module, ModuleType } from "./types.ts";
-
-/** Names that uploads may not use for their modules. */
-export const RESERVED_MODULE_PREFIX = "__sluice";
-export const WRAPPER_MODULE = "__sluice_main.js";
 
 /**
  * The runtime has no cache for loaded Workers, and `caches` throws there. A version sees one that never holds anything,
@@ -43,7 +40,6 @@ const ENTRYPOINT = `export const ${READY_ENTRYPOINT} = {
  * What a version with bindings to storage or with objects has besides (client/): its module, and one that installs it
  * before the version's own code runs.
  */
-const CLIENT_MODULE = "__sluice_client.js";
 const INSTALL_MODULE = "__sluice_install.js";
 /** Channel of a version's objects to their hosts, in `env` until it is installed. */
 const ALARMS = "__sluice_alarms";
@@ -79,7 +75,9 @@ ${hosted.join("\n")}`;
 /** The modules that put a version's clients into its `env`; none where it needs none. */
 function clientModules(header: BlobHeader): Record<string, WorkerLoaderModule> {
   const bindings = clientBindings(header);
-  if (bindings.length === 0 && header.classes === undefined) return {};
+  const hasObjects = Object.keys(header.classes ?? {}).length > 0;
+  const isScript = header.main_module === SERVICE_WORKER_MODULE;
+  if (bindings.length === 0 && !hasObjects && !isScript) return {};
   const install = `import { install, take } from "./${CLIENT_MODULE}";
 install(${JSON.stringify(bindings)});
 export const alarms = take(${JSON.stringify(ALARMS)}) ?? {};`;

@@ -40,7 +40,8 @@ export function fleetOf(env: Env, follower: Fetcher): Fleet {
     name,
     process: (env as unknown as Readonly<Record<string, Fetcher>>)[name] as Fetcher,
   }));
-  return processes(others.length > 0 ? others : [{ name: "this process", process: follower }]);
+  const own = { name: "this process", process: follower };
+  return others.length > 0 ? processes(others, [...others, own]) : processes([own], [own]);
 }
 
 /** Cloudflare loads and unloads isolates as requests come, and a KV write takes its time to be seen everywhere. */
@@ -53,21 +54,34 @@ const platform: Fleet = {
   },
 };
 
-function processes(followers: readonly { readonly name: string; readonly process: Fetcher }[]): Fleet {
-  const tellAll = (message: FollowerMessage, deadlineMs: number) =>
-    Promise.all(followers.map(({ name, process }) => tell(name, process, message, deadlineMs)));
+interface Process {
+  readonly name: string;
+  readonly process: Fetcher;
+}
+
+/**
+ * @param serving those that serve traffic
+ * @param all those that follow deployments: this one too, since Durable Objects run here
+ */
+function processes(serving: readonly Process[], all: readonly Process[]): Fleet {
+  const tellAll = (to: readonly Process[], message: FollowerMessage, deadlineMs: number) =>
+    Promise.all(to.map(({ name, process }) => tell(name, process, message, deadlineMs)));
   return {
     ready: async () => {
-      const replies = await tellAll({ type: "prepare", worker: "", versions: [] }, LIMITS.acknowledgeMs);
+      const replies = await tellAll(
+        serving,
+        { type: "prepare", worker: "", versions: [] },
+        LIMITS.acknowledgeMs,
+      );
       return replies.every((reply) => reply !== undefined);
     },
     prepare: async (worker, versions) => {
       const deadline = LIMITS.prepareMs + LIMITS.acknowledgeMs;
-      const replies = await tellAll({ type: "prepare", worker, versions }, deadline);
+      const replies = await tellAll(serving, { type: "prepare", worker, versions }, deadline);
       return replies.find((reply) => typeof reply?.why === "string")?.why ?? undefined;
     },
     publish: async (worker, record) => {
-      const replies = await tellAll({ type: "publish", worker, record }, LIMITS.acknowledgeMs);
+      const replies = await tellAll(all, { type: "publish", worker, record }, LIMITS.acknowledgeMs);
       return replies.every((reply) => reply !== undefined);
     },
   };

@@ -1,7 +1,8 @@
 /** Starts an upload in anonymous isolates, and says what it exports or why it does not start. */
-import { decodeBlob, type VersionBlob } from "./blob.ts";
-import { inspectingCode, READY_ENTRYPOINT, READY_URL, servingCode, WRAPPER_MODULE } from "./code.ts";
-import type { Inspection, InspectionOutcome } from "./types.ts";
+import { type BlobHeader, decodeBlob, type VersionBlob } from "./blob.ts";
+import { inspectingCode, READY_ENTRYPOINT, READY_URL, servingCode } from "./code.ts";
+import { WRAPPER_MODULE } from "./names.ts";
+import type { Inspection, InspectionOutcome, NamedHandler } from "./types.ts";
 
 type Found = Omit<Inspection, "startup_time_ms">;
 
@@ -15,7 +16,9 @@ export async function inspect(loader: WorkerLoader, stored: ArrayBuffer): Promis
   try {
     const inspecting = loader.load(inspectingCode({ header, modules })).getEntrypoint();
     const inspection = await (await inspecting.fetch(READY_URL)).json<Found>();
-    const blob: VersionBlob = { header: { ...header, has_default: inspection.has_default }, modules };
+    const { has_default } = inspection;
+    const classes = exportedClasses(header, inspection);
+    const blob: VersionBlob = { header: { ...header, has_default, classes }, modules };
     await loader
       .load(servingCode(blob, () => undefined))
       .getEntrypoint(READY_ENTRYPOINT)
@@ -24,6 +27,18 @@ export async function inspect(loader: WorkerLoader, stored: ArrayBuffer): Promis
   } catch (error) {
     return { ok: false, message: startupMessage(error, header.main_module) };
   }
+}
+
+/** The classes of the header that the module has: those that it lacks are for the caller to name. */
+function exportedClasses({ classes = {} }: BlobHeader, { named_handlers }: Found): Record<string, string> {
+  const missing = missingClasses(Object.keys(classes), named_handlers);
+  return Object.fromEntries(Object.entries(classes).filter(([name]) => !missing.includes(name)));
+}
+
+/** Which of these classes a module does not export. */
+export function missingClasses(classes: readonly string[], exported: readonly NamedHandler[]): string[] {
+  const found = exported.filter(({ handlers }) => handlers.includes("class")).map(({ name }) => name);
+  return classes.filter((name) => !found.includes(name));
 }
 
 /** workerd's message as Cloudflare words it: without the prefix, and with the paths of the upload. */

@@ -58,6 +58,9 @@ export interface ObjectsBindingRecord {
   readonly namespace_id: string;
 }
 
+/** Header in which a version's client says which object its request is for. */
+export const OBJECT_HEADER = "sluice-object";
+
 /** A binding as far as its client in the version has to know it. */
 export interface ClientBinding {
   readonly type: string;

@@ -32,13 +32,14 @@ interface Refusal {
 }
 
 const SERVICE_WORKER = `addEventListener("fetch", (event) => event.respondWith(new Response("old")));`;
+const UNSTARTABLE = `throw new Error("not while it starts"); export default {};`;
 const CERTIFICATE = "99f5fef1-6cc1-46b8-bd79-44a0d5082b8d";
 
 const REFUSALS: readonly Refusal[] = [
   {
     what: "service-worker syntax",
     options: { code: SERVICE_WORKER },
-    says: ["does not support service-worker syntax", "export default { fetch(request, env, ctx)", "10021"],
+    says: ["service-worker syntax", "wrangler deploy", "export default { fetch(request, env, ctx)", "10021"],
   },
   {
     what: "smart placement",
@@ -51,9 +52,19 @@ const REFUSALS: readonly Refusal[] = [
     says: ['binding "CERT" of type mtls_certificate', "remove `mtls_certificates`", "10021"],
   },
   {
-    what: "a KV binding",
-    options: { config: { kv_namespaces: [{ binding: "CACHE", id: "abc" }] } },
-    says: ['binding "CACHE" of type kv_namespace', "remove the binding", "10021"],
+    what: "a binding of a type that does not run here",
+    options: { config: { vectorize: [{ binding: "INDEX", index_name: "words" }] } },
+    says: ['binding "INDEX" of type vectorize', "remove the binding", "10021"],
+  },
+  {
+    what: "a Durable Object class that no migration made",
+    options: {
+      config: { durable_objects: { bindings: [{ name: "ROOM", class_name: "Room" }] } },
+      code: `import { DurableObject } from "cloudflare:workers";
+export class Room extends DurableObject {}
+${answer("room")}`,
+    },
+    says: ["Room", "new_sqlite_classes", "10061"],
   },
   {
     what: "a preview alias",
@@ -101,11 +112,6 @@ const REFUSALS: readonly Refusal[] = [
     options: { config: { queues: { producers: [{ binding: "QUEUE", queue: "jobs" }] } } },
     says: [/does not support .*queue/i, /remove/],
   },
-  {
-    what: "a KV binding without an id, for which wrangler would make a namespace",
-    options: { config: { kv_namespaces: [{ binding: "CACHE" }] } },
-    says: [/does not support .*KV/i, /remove/],
-  },
 ];
 
 describe("versions upload is refused and leaves versions, deployments and traffic as they were, for", () => {
@@ -124,9 +130,9 @@ describe("versions upload is refused and leaves versions, deployments and traffi
 
 describe("deploy is refused too", () => {
   test("for a new Worker, of which nothing is left behind, and goes through once the cause is gone", async () => {
-    const project = await useProject(server, "reborn", { code: SERVICE_WORKER });
+    const project = await useProject(server, "reborn", { code: UNSTARTABLE });
 
-    expect(await fail(project, "deploy")).toContain("does not support service-worker syntax");
+    expect(await fail(project, "deploy")).toContain("not while it starts");
     await expectNotServed(server, "reborn");
     expect((await server.api("GET", "/workers/services/reborn")).status).toBe(404);
 
@@ -196,7 +202,7 @@ test("an inherited binding that is missing is answered with 10057 once per name,
 
 test("after all these refusals the same Worker takes the next good upload", async () => {
   const stable = await deploy(server, "patient", answering("one"));
-  const project = await useProject(server, "patient", { code: SERVICE_WORKER });
+  const project = await useProject(server, "patient", { code: UNSTARTABLE });
   await fail(project, "versions", "upload");
   await project.write("src/index.js", answer("two"));
   const id = idAfter("Worker Version ID", await succeed(project, "versions", "upload"));

@@ -318,7 +318,7 @@ describe("several processes", () => {
     // They read it over a Unix socket, beside their own.
     const command = await readFile(`/proc/${traffic_pids[0]}/cmdline`, "utf8");
     const folder = /--socket-addr=follower=unix:([^\0]*)\/FOLLOWER_0/.exec(command)?.[1] as string;
-    expect((await readdir(folder)).sort()).toEqual(["FOLLOWER_0", "FOLLOWER_1", "replica:0"]);
+    expect((await readdir(folder)).sort()).toEqual(["FOLLOWER_0", "FOLLOWER_1", "remote:0", "replica:0"]);
     expect((await stat(folder)).mode & 0o777).toBe(0o700);
   });
 

@@ -19,7 +19,7 @@ const bulkPut = z
       base64: z.boolean().nullish(),
       expiration: z.number().nullish(),
       expiration_ttl: z.number().nullish(),
-      metadata: z.unknown(),
+      metadata: z.unknown().optional(),
     }),
   )
   .max(10_000, { error: "at most 10,000 pairs can be written at once" });

@@ -1,5 +1,6 @@
 /** `…/scripts/{worker}/versions`, the script itself, and `…/workers/{worker}/versions/latest`. */
 import type { WorkerOverview } from "../../versions/registry.ts";
+import { SERVICE_WORKER_MODULE } from "../../versions/names.ts";
 import type { Version } from "../../versions/types.ts";
 import { actorOf, type ControlContext, overviewOf, readBody, registryOf, workerName } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
@@ -19,6 +20,7 @@ export async function uploadVersion(c: ControlContext): Promise<Response> {
   const draft = await readUpload(c.req.raw);
   if (!draft.ok) return failure(draft.error);
   if (draft.value.migrations !== null) return failure({ reason: "migration-in-version" });
+  if (draft.value.main_module === SERVICE_WORKER_MODULE) return failure({ reason: "script-in-version" });
   const stored = await storeDraft(destinationOf(c), draft.value, overview.value, {
     triggered_by: "version_upload",
     deploy: null,

@@ -3,6 +3,7 @@ import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../../env.ts";
 import { LIMITS } from "../../limits.ts";
 import type { ObjectHost } from "../objects/host.ts";
+import { OBJECT_HEADER } from "../types.ts";
 import { addressOf } from "../objects/address.ts";
 
 interface Props {
@@ -16,6 +17,14 @@ interface Props {
 const named = new Set<string>();
 
 export class ObjectsBinding extends WorkerEntrypoint<Env, Props> {
+  /** For the object that the request's `OBJECT_HEADER` names, in JSON: its id, and its name where it has one. */
+  override async fetch(request: Request): Promise<Response> {
+    const [hex, name] = JSON.parse(request.headers.get(OBJECT_HEADER) ?? "[]") as [string, string?];
+    const incoming = new Request(request);
+    incoming.headers.delete(OBJECT_HEADER);
+    return (await this.object(hex, name)).fetch(incoming);
+  }
+
   /** @param name the name that the id was made from; the object is told it before it starts */
   async object(hex: string, name: string | undefined): Promise<DurableObjectStub<ObjectHost>> {
     const host = this.#host(hex);

@@ -8,6 +8,7 @@ import { KvNamespace } from "./kv.ts";
 import { DurableObjectNamespace } from "./objects.ts";
 
 export { objectClass } from "./objects.ts";
+export { prepareScript, scriptHandlers } from "./service-worker.ts";
 
 type Client = (channel: never, binding: never) => unknown;
 

@@ -6,6 +6,7 @@ import { DurableObject } from "cloudflare:workers";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { ObjectsBinding } from "../bindings/objects.ts";
+import { OBJECT_HEADER } from "../types.ts";
 import type { Rpc } from "./rpc.ts";
 
 /** Bytes of an id that identify the object; as many follow that prove its namespace. */
@@ -92,8 +93,12 @@ function stubOf(remote: Rpc<ObjectsBinding>, id: DurableObjectId): object {
   const object = () =>
     remote.object(id.toString(), id.name) as unknown as Promise<Fetcher> & Record<string, unknown>;
   const fetchObject = async (input: RequestInfo, init?: RequestInit) => {
-    const stub = await object();
-    return stub.fetch(input, init);
+    const outgoing = new Request(input, init);
+    outgoing.headers.set(
+      OBJECT_HEADER,
+      JSON.stringify(id.name === undefined ? [`${id}`] : [`${id}`, id.name]),
+    );
+    return remote.fetch(outgoing);
   };
   const known: Record<PropertyKey, unknown> = {
     id,

@@ -87,7 +87,10 @@ export class ObjectHost extends DurableObject<Env> {
     return this.ctx.storage.deleteAlarm();
   }
 
-  /** To be called when the deployment has changed: what still runs of another version ends, its WebSockets with it. */
+  /**
+   * To be called when the deployment has changed: what still runs of another version ends, its WebSockets with it.
+   * Rejects where there is no version left for the object.
+   */
   async sluiceFollow(): Promise<void> {
     if (this.#version !== undefined && this.#ready() === undefined) await this.#move();
   }
@@ -115,7 +118,7 @@ export class ObjectHost extends DurableObject<Env> {
     const { hex, namespace } = this.#address;
     return this.ctx.facets.get(FACET, () => {
       const className = split.record.classes?.[namespace];
-      if (className === undefined) throw new Error("Durable Object namespace was deleted.");
+      if (className === undefined) throw new Error("The class of this Durable Object was deleted.");
       const identity = { hex, name: this.ctx.storage.kv.get("name") };
       return {
         id: JSON.stringify(identity),
@@ -137,19 +140,26 @@ export class ObjectHost extends DurableObject<Env> {
   }
 
   async #moveNow(): Promise<void> {
-    const { worker } = this.#address;
+    const { worker, namespace } = this.#address;
     const split = await this.#deployments.load(worker);
-    if (split === undefined)
-      throw new Error(`The Worker "${worker}" of this Durable Object is not deployed.`);
+    if (split?.record.classes?.[namespace] === undefined) {
+      const why = `The Worker "${worker}" has no class for this Durable Object any more.`;
+      this.#end(why);
+      throw new Error(why);
+    }
     const version = this.#versionIn(split);
     if (this.#source.worker(version) === undefined) await this.#source.load(worker, version);
     if (this.#version !== undefined && this.#version !== version) {
       const before = this.#source.worker(this.#version);
       if (before !== undefined) await this.#idle(this.#facet(split, before));
-      this.ctx.facets.abort(FACET, new Error("Durable Object reset because its code was updated."));
-      log("debug", "object-moved", { worker, object: this.#address.hex, from: this.#version, to: version });
+      this.#end("Durable Object reset because its code was updated.");
     }
     this.#version = version;
+  }
+
+  #end(why: string): void {
+    this.#version = undefined;
+    this.ctx.facets.abort(FACET, new Error(why));
   }
 
   async #idle(facet: Facet): Promise<void> {
@@ -184,7 +194,7 @@ export async function moveObjects(objects: Env["OBJECTS"], worker: string): Prom
     try {
       await objects.get(objects.idFromString(id)).sluiceFollow();
     } catch (error) {
-      log("error", "object-not-moved", { worker, object: id, why: String(error) });
+      log("info", "object-ended", { worker, object: id, why: String(error) });
     }
   });
   await Promise.all(follow);

@@ -6,9 +6,11 @@
  * isolate is never evicted, so a name that has loaded stays loaded until it is unloaded here. Elsewhere (Cloudflare) an
  * isolate may be dropped and its code asked for again: `reload` answers that.
  */
-import { exports } from "cloudflare:workers";
+import type { Env } from "../../env.ts";
 import { LIMITS } from "../../limits.ts";
 import { log } from "../../log.ts";
+import type { OpenChannel } from "../bindings/env.ts";
+import { openChannel } from "../bindings/remote.ts";
 import { decodeBlob } from "../blob.ts";
 import { READY_ENTRYPOINT, READY_URL, servingCode, UNLOAD_URL } from "../code.ts";
 import { readVersion } from "../replica.ts";
@@ -41,6 +43,7 @@ export class IsolateSource implements VersionSource {
   readonly #loader: WorkerLoader;
   readonly #kv: KVNamespace;
   readonly #build: string;
+  readonly #open: OpenChannel;
   readonly #handlers = new Map<string, IsolateHandler>();
   /** By loader name. */
   readonly #loaded = new Map<string, Loaded>();
@@ -51,11 +54,15 @@ export class IsolateSource implements VersionSource {
   readonly #loading = new Map<string, number>();
   #loads = 0;
 
-  /** @param build id of the parent's own code: what a loaded version captured belongs to the parent that loaded it */
-  constructor(loader: WorkerLoader, kv: KVNamespace, build: string) {
+  /**
+   * @param build id of the parent's own code: what a loaded version captured belongs to the parent that loaded it
+   * @param open gives versions their channels to Sluice
+   */
+  constructor(loader: WorkerLoader, kv: KVNamespace, build: string, open: OpenChannel) {
     this.#loader = loader;
     this.#kv = kv;
     this.#build = build;
+    this.#open = open;
   }
 
   ready(version: string): VersionHandler | undefined {
@@ -241,19 +248,16 @@ export class IsolateSource implements VersionSource {
   async #read(version: string): Promise<WorkerLoaderWorkerCode> {
     const blob = await readVersion(this.#kv, version);
     if (blob === null) throw new Error("its code is not in KV");
-    return servingCode(decodeBlob(blob), (entrypoint, props) => exports[entrypoint]({ props } as never));
+    return servingCode(decodeBlob(blob), this.#open);
   }
 }
 
 let shared: IsolateSource | undefined;
 
 /** The source of this isolate: the router's, the registry's and the follower's are one. */
-export function isolateSource(env: {
-  readonly LOADER: WorkerLoader;
-  readonly SLUICE_KV: KVNamespace;
-  readonly SLUICE_BUILD: string;
-}): IsolateSource {
-  shared ??= new IsolateSource(env.LOADER, env.SLUICE_KV, env.SLUICE_BUILD);
+export function isolateSource(env: Env): IsolateSource {
+  const open: OpenChannel = (entrypoint, props) => openChannel(env, entrypoint, props);
+  shared ??= new IsolateSource(env.LOADER, env.SLUICE_KV, env.SLUICE_BUILD, open);
   return shared;
 }
 

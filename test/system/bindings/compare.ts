@@ -44,6 +44,8 @@ export interface Suite {
   readonly miniflare: Readonly<Record<string, unknown>>;
   /** The same, as an upload's metadata. */
   readonly metadata: Readonly<Record<string, unknown>>;
+  /** Main modules of other Workers, by name. */
+  readonly others?: Readonly<Record<string, string>>;
 }
 
 type Records = Record<string, unknown>;
@@ -69,6 +71,12 @@ export async function runBoth(
   const [plain, sluice] = await Promise.all([
     runPlain(suite, modules),
     (async () => {
+      for (const [name, content] of Object.entries(suite.others ?? {})) {
+        await deploy(server, name, {
+          modules: { "index.js": { content } },
+          metadata: { compatibility_date: DATE },
+        });
+      }
       await deploy(server, worker, { modules, metadata: { compatibility_date: DATE, ...suite.metadata } });
       const { status, body } = await server.traffic(worker);
       expect([status, body]).toEqual([200, expect.stringMatching(/^\{/)]);
@@ -83,17 +91,21 @@ async function runPlain(
   modules: Readonly<Record<string, { readonly content: string }>>,
 ): Promise<Records> {
   const folder = await mkdtemp(join(tmpdir(), "sluice-plain-"));
+  const toModules = (contents: Readonly<Record<string, string>>) =>
+    Object.entries(contents).map(([path, text]) => ({ type: "ESModule" as const, path, contents: text }));
+  const contents = Object.fromEntries(Object.entries(modules).map(([path, { content }]) => [path, content]));
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       cf: false,
       resourcePersistencePath: folder,
-      compatibilityDate: DATE,
-      modules: Object.entries(modules).map(([path, { content }]) => ({
-        type: "ESModule" as const,
-        path,
-        contents: content,
-      })),
-      ...suite.miniflare,
+      workers: [
+        { name: "main", compatibilityDate: DATE, modules: toModules(contents), ...suite.miniflare },
+        ...Object.entries(suite.others ?? {}).map(([name, text]) => ({
+          name,
+          compatibilityDate: DATE,
+          modules: toModules({ "index.js": text }),
+        })),
+      ],
     }),
   );
   try {

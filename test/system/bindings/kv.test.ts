@@ -1,20 +1,21 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { disposeServer, type Server, startServer } from "../../support/server.ts";
 import { runBoth } from "./compare.ts";
 
-let server: Server;
+describe.each([1, 2])("with --processes %i", (processes) => {
+  let server: Server;
 
-beforeAll(async () => {
-  server = await startServer();
-});
+  beforeAll(async () => {
+    server = await startServer({ args: ["--processes", String(processes)] });
+  });
 
-afterAll(() => disposeServer(server));
+  afterAll(() => disposeServer(server));
 
-test("a KV namespace gives what it gives a plain Worker, errors included", async () => {
-  const { plain, sluice } = await runBoth(server, "kv", {
-    miniflare: { kvNamespaces: { KV: "one" } },
-    metadata: { bindings: [{ type: "kv_namespace", name: "KV", namespace_id: "0123abcd" }] },
-    body: `
+  test("a KV namespace gives what it gives a plain Worker, errors included", async () => {
+    const { plain, sluice } = await runBoth(server, "kv", {
+      miniflare: { kvNamespaces: { KV: "one" } },
+      metadata: { bindings: [{ type: "kv_namespace", name: "KV", namespace_id: "0123abcd" }] },
+      body: `
 const { KV } = env;
 await record("nothing", () => KV.get("nothing"));
 await record("put", () => KV.put("text", "väl", { metadata: { a: [1] } }));
@@ -72,7 +73,8 @@ await record("cache ttl", () => KV.get("a", { cacheTtl: 5 }));
 await record("not json", () => KV.get("number", "json").then(() => KV.get("stream", "json")));
 await record("constructor", () => KV.constructor.name);
 await record("promise", () => KV.get("a") instanceof Promise);`,
+    });
+    expect(sluice).toEqual(plain);
+    expect(Object.keys(plain).length).toBeGreaterThan(50);
   });
-  expect(sluice).toEqual(plain);
-  expect(Object.keys(plain).length).toBeGreaterThan(50);
 });

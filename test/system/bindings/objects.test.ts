@@ -1,14 +1,6 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { disposeServer, type Server, startServer } from "../../support/server.ts";
 import { runBoth } from "./compare.ts";
-
-let server: Server;
-
-beforeAll(async () => {
-  server = await startServer();
-});
-
-afterAll(() => disposeServer(server));
 
 const ROOM = `
 class Counter extends RpcTarget {
@@ -63,23 +55,32 @@ export class Classic {
   }
 }`;
 
-test("a Durable Object gives what it gives in a plain Worker, errors included", async () => {
-  const { plain, sluice } = await runBoth(server, "objects", {
-    top: ROOM,
-    miniflare: {
-      durableObjects: {
-        ROOM: { className: "Room", useSQLite: true },
-        CLASSIC: { className: "Classic", useSQLite: true },
+describe.each([1, 2])("with --processes %i", (processes) => {
+  let server: Server;
+
+  beforeAll(async () => {
+    server = await startServer({ args: ["--processes", String(processes)] });
+  });
+
+  afterAll(() => disposeServer(server));
+
+  test("a Durable Object gives what it gives in a plain Worker, errors included", async () => {
+    const { plain, sluice } = await runBoth(server, "objects", {
+      top: ROOM,
+      miniflare: {
+        durableObjects: {
+          ROOM: { className: "Room", useSQLite: true },
+          CLASSIC: { className: "Classic", useSQLite: true },
+        },
       },
-    },
-    metadata: {
-      bindings: [
-        { type: "durable_object_namespace", name: "ROOM", class_name: "Room" },
-        { type: "durable_object_namespace", name: "CLASSIC", class_name: "Classic" },
-      ],
-      migrations: { new_tag: "v1", steps: [{ new_sqlite_classes: ["Room", "Classic"] }] },
-    },
-    body: `
+      metadata: {
+        bindings: [
+          { type: "durable_object_namespace", name: "ROOM", class_name: "Room" },
+          { type: "durable_object_namespace", name: "CLASSIC", class_name: "Classic" },
+        ],
+        migrations: { new_tag: "v1", steps: [{ new_sqlite_classes: ["Room", "Classic"] }] },
+      },
+      body: `
 const { ROOM, CLASSIC } = env;
 const id = ROOM.idFromName("one");
 await record("id is 64 hex digits", () => /^[0-9a-f]{64}$/.test(id.toString()));
@@ -121,6 +122,7 @@ await record("clear", () => stub.clear());
 await record("classic", async () => [await (await CLASSIC.getByName("c").fetch("http://c/")).text(), await (await CLASSIC.getByName("c").fetch("http://c/")).text()]);
 await record("get without id", () => ROOM.get("one"));
 await record("jurisdiction", () => ROOM.jurisdiction("eu").constructor.name);`,
+    });
+    expect(sluice).toEqual(plain);
   });
-  expect(sluice).toEqual(plain);
 });
