@@ -4,7 +4,7 @@
  */
 import { printTable, type Row } from "./table.ts";
 
-const PARTS = ["decisions", "requests", "flips", "memory", "scale", "streams", "nginx"] as const;
+const PARTS = ["decisions", "requests", "flips", "memory", "scale", "streams", "bindings", "nginx"] as const;
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((part) => !(PARTS as readonly string[]).includes(part));

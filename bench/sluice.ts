@@ -77,8 +77,12 @@ export class Sluice {
   }
 
   /** PUT of a Worker: a version at 100%. Returns its id. */
-  async deploy(worker: string, code: string): Promise<string> {
-    return (await this.#api("PUT", `/${worker}`, form(code))).deployment_id;
+  async deploy(
+    worker: string,
+    code: string,
+    metadata: Readonly<Record<string, unknown>> = {},
+  ): Promise<string> {
+    return (await this.#api("PUT", `/${worker}`, form(code, metadata))).deployment_id;
   }
 
   async upload(worker: string, code: string): Promise<string> {
@@ -136,11 +140,16 @@ export class Sluice {
   }
 }
 
-function form(code: string): FormData {
+function form(code: string, metadata: Readonly<Record<string, unknown>> = {}): FormData {
   const body = new FormData();
   body.set(
     "metadata",
-    JSON.stringify({ main_module: "index.js", compatibility_date: "2026-11-17", bindings: [] }),
+    JSON.stringify({
+      main_module: "index.js",
+      compatibility_date: "2026-11-17",
+      bindings: [],
+      ...metadata,
+    }),
   );
   body.append("index.js", new File([code], "index.js", { type: "application/javascript+module" }));
   return body;
