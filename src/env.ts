@@ -1,4 +1,5 @@
 import type { AccountRegistry } from "./account/registry.ts";
+import type { Database } from "./versions/objects/database.ts";
 import type { ObjectHost } from "./versions/objects/host.ts";
 import type { WorkerRegistry } from "./versions/registry.ts";
 
@@ -12,6 +13,8 @@ export interface Env {
   readonly ACCOUNT: DurableObjectNamespace<AccountRegistry>;
   /** One object per Durable Object of a version. */
   readonly OBJECTS: DurableObjectNamespace<ObjectHost>;
+  /** One object per D1 database. */
+  readonly DATABASES: DurableObjectNamespace<Database>;
   /** The KV namespaces of Workers, each below its id. */
   readonly SLUICE_DATA: KVNamespace;
   /** Runs uploaded versions in isolates of their own. */

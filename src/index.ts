@@ -11,11 +11,13 @@ import { Control } from "./control/index.ts";
 
 export { AccountRegistry } from "./account/registry.ts";
 export { Control };
+export { D1Binding } from "./versions/bindings/d1.ts";
 export { KvBinding } from "./versions/bindings/kv.ts";
 export { ObjectsBinding } from "./versions/bindings/objects.ts";
 export { Remote, RemoteBinding } from "./versions/bindings/remote.ts";
 export { ServiceBinding } from "./versions/bindings/service.ts";
 export { Follower, Replica } from "./versions/follower.ts";
+export { Database } from "./versions/objects/database.ts";
 export { ObjectHost } from "./versions/objects/host.ts";
 export { WorkerRegistry } from "./versions/registry.ts";
 

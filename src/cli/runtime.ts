@@ -93,6 +93,7 @@ export class Runtime {
       durableObjects: {
         REGISTRY: { className: "WorkerRegistry", useSQLite: true },
         ACCOUNT: { className: "AccountRegistry", useSQLite: true },
+        DATABASES: { className: "Database", useSQLite: true },
         OBJECTS: { className: "ObjectHost", useSQLite: true },
       },
       workerLoaders: { LOADER: {} },

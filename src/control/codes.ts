@@ -87,6 +87,8 @@ export function toWire(error: SluiceError): WireError {
       return one(404, 10009, `get: 'key not found': there is no key "${error.key}".`);
     case "storage-refused":
       return one(400, 10147, error.detail);
+    case "query-failed":
+      return one(400, 7500, error.detail);
     case "service-not-found":
       return one(
         400,

@@ -10,6 +10,7 @@ import type { Author } from "../versions/types.ts";
 import { authenticate } from "./auth.ts";
 import { failure, internalError } from "./envelope.ts";
 import * as account from "./resources/account.ts";
+import * as d1 from "./resources/d1.ts";
 import * as deployments from "./resources/deployments.ts";
 import * as scripts from "./resources/scripts.ts";
 import * as kv from "./resources/kv.ts";
@@ -100,6 +101,14 @@ storage.delete("/namespaces/:namespace/bulk", kv.deleteBulk);
 storage.post("/namespaces/:namespace/bulk/delete", kv.deleteBulk);
 storage.post("/namespaces/:namespace/bulk/get", kv.getBulk);
 
+const databases = v4.basePath("/accounts/:account/d1");
+databases.get("/database", d1.listDatabases);
+databases.post("/database", d1.createDatabase);
+databases.get("/database/:database", d1.getDatabase);
+databases.delete("/database/:database", d1.deleteDatabase);
+databases.post("/database/:database/query", d1.queryDatabase);
+databases.post("/database/:database/raw", d1.rawDatabase);
+
 // What wrangler asks for before it uploads something that this release does not run: refused by name, not as unknown.
 const absent: readonly (readonly [feature: string, advice: string, ...paths: string[]])[] = [
   [
@@ -121,7 +130,16 @@ const absent: readonly (readonly [feature: string, advice: string, ...paths: str
     "/workers/scripts/:worker/tails/*",
   ],
   ["R2 buckets", "remove `r2_buckets` from the configuration", "/r2/*"],
-  ["D1 databases", "remove `d1_databases` from the configuration", "/d1/*"],
+  [
+    "importing files into D1",
+    "run the statements with `wrangler d1 execute --command`, or as a migration",
+    "/d1/database/:database/import",
+  ],
+  [
+    "exporting D1 databases",
+    "read the tables with `wrangler d1 execute --command`",
+    "/d1/database/:database/export",
+  ],
   ["queues", "remove `queues` from the configuration", "/queues", "/queues/*"],
   ["workflows", "remove `workflows` from the configuration", "/workflows", "/workflows/*"],
 ];

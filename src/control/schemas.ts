@@ -94,13 +94,16 @@ export const inheritBinding = z.object({
   old_name: z.string().optional(),
   version_id: z.literal("latest", { error: "only the latest version can be inherited from" }).optional(),
 });
+const resourceId = z
+  .string()
+  .regex(/^[\w-]{1,64}$/, { error: "must be an id as wrangler makes them: letters, digits, - and _" });
+
 export const kvBinding = z.object({
   type: z.literal("kv_namespace"),
   name: z.string(),
-  namespace_id: z.string().regex(/^[\w-]{1,64}$/, {
-    error: "namespace_id must be an id like wrangler's: letters, digits, - and _",
-  }),
+  namespace_id: resourceId,
 });
+export const d1Binding = z.object({ type: z.literal("d1"), name: z.string(), id: resourceId });
 export const objectsBinding = z.object({
   type: z.literal("durable_object_namespace"),
   name: z.string(),
@@ -120,6 +123,7 @@ export const knownBinding = z.discriminatedUnion("type", [
   secretBinding,
   versionMetadataBinding,
   kvBinding,
+  d1Binding,
   objectsBinding,
   serviceBinding,
   inheritBinding,

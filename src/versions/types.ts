@@ -41,6 +41,7 @@ export type Binding =
   | { readonly type: "version_metadata"; readonly name: string }
   | { readonly type: "kv_namespace"; readonly name: string; readonly namespace_id: string }
   | ObjectsBindingRecord
+  | { readonly type: "d1"; readonly name: string; readonly id: string }
   | {
       readonly type: "service";
       readonly name: string;
@@ -56,6 +57,35 @@ export interface ObjectsBindingRecord {
   /** The Worker that has the class, where it is not the one that has the binding. */
   readonly script_name?: string | undefined;
   readonly namespace_id: string;
+}
+
+/** What SQLite takes and gives. */
+export type D1Value = string | number | null | ArrayBuffer;
+
+export interface D1Query {
+  readonly sql: string;
+  readonly params: readonly D1Value[];
+}
+
+/** What a query came to. Times in ms, sizes in bytes. */
+export interface D1Outcome {
+  readonly columns: string[];
+  readonly rows: D1Value[][];
+  readonly meta: D1Meta;
+}
+
+export interface D1Meta {
+  readonly served_by: string;
+  readonly served_by_primary: boolean;
+  readonly total_attempts: number;
+  readonly timings: { readonly sql_duration_ms: number };
+  readonly duration: number;
+  readonly changes: number;
+  readonly last_row_id: number;
+  readonly changed_db: boolean;
+  readonly size_after: number;
+  readonly rows_read: number;
+  readonly rows_written: number;
 }
 
 /** Header in which a version's client says which object its request is for. */

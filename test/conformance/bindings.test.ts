@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { call } from "../support/client.ts";
 import { disposeServer, type Server, startServer } from "../support/server.ts";
-import { fail, idAfter, succeed, textOf, useProject, versionsOf } from "./project.ts";
+import { configuration, fail, idAfter, succeed, textOf, useProject, versionsOf } from "./project.ts";
 
 let server: Server;
 beforeAll(async () => {
@@ -92,6 +92,77 @@ describe("kv", () => {
     expect(await textOf(server, "kv-made")).toBe("1");
     await succeed(project, "deploy");
     expect(await textOf(server, "kv-made")).toBe("2");
+  });
+});
+
+describe("d1", () => {
+  const ROWS = `export default { async fetch(request, env) {
+  const { results } = await env.DB.prepare("SELECT name FROM item ORDER BY name").all();
+  return new Response(results.map(({ name }) => name).join());
+} };`;
+
+  test("a database is made, migrated, asked and deleted by wrangler, and a Worker that is bound to it sees the same rows", async () => {
+    const project = await useProject(server, "d1-worker", { code: ROWS });
+    const created = await succeed(project, "d1", "create", "shop");
+    const id = /"database_id": "([0-9a-f-]{36})"/.exec(created)?.[1] as string;
+    expect(await succeed(project, "d1", "list")).toContain(id);
+    await project.write(
+      "wrangler.json",
+      configuration("d1-worker", {
+        d1_databases: [{ binding: "DB", database_name: "shop", database_id: id }],
+      }),
+    );
+    await project.write(
+      "migrations/0001_items.sql",
+      "CREATE TABLE item (name TEXT);\nINSERT INTO item VALUES ('first');\n",
+    );
+    expect(await succeed(project, "d1", "migrations", "apply", "shop", "--remote")).toContain(
+      "0001_items.sql",
+    );
+    expect(await succeed(project, "d1", "migrations", "list", "shop", "--remote")).toContain(
+      "No migrations to apply",
+    );
+    await succeed(
+      project,
+      "d1",
+      "execute",
+      "shop",
+      "--remote",
+      "-y",
+      "--command",
+      "INSERT INTO item VALUES ('second')",
+    );
+    await succeed(project, "deploy");
+    expect(await textOf(server, "d1-worker")).toBe("first,second");
+    const asked = await succeed(
+      project,
+      "d1",
+      "execute",
+      "shop",
+      "--remote",
+      "--json",
+      "--command",
+      "SELECT count(*) AS n FROM item",
+    );
+    expect(JSON.parse(asked)[0].results).toEqual([{ n: 2 }]);
+    expect(
+      await fail(project, "d1", "execute", "shop", "--remote", "-y", "--command", "SELECT * FROM nowhere"),
+    ).toContain("no such table: nowhere");
+    await project.write("rows.sql", "INSERT INTO item VALUES ('third');");
+    expect(await fail(project, "d1", "execute", "shop", "--remote", "-y", "--file", "rows.sql")).toContain(
+      "does not support importing files into D1",
+    );
+    await succeed(project, "d1", "delete", "shop", "-y");
+    expect(await succeed(project, "d1", "list")).not.toContain(id);
+  });
+
+  test("a database without an id is made when the Worker is deployed", async () => {
+    const project = await useProject(server, "d1-made", {
+      config: { d1_databases: [{ binding: "DB" }] },
+      code: `export default { fetch: async (request, env) => new Response(String(await env.DB.prepare("SELECT 6 * 7 AS n").first("n"))) };`,
+    });
+    await succeed(project, "deploy");
+    expect(await textOf(server, "d1-made")).toBe("42");
   });
 });
 

@@ -10,7 +10,7 @@ import {
 const NONE: Lifecycle = { tag: null, classes: [] };
 
 /** Applies steps one migration after the other, with ids 1, 2, …; throws the detail of a refusal. */
-function after(...migrations: (readonly MigrationStep[])[]): Lifecycle {
+function migrated(...migrations: (readonly MigrationStep[])[]): Lifecycle {
   let at = NONE;
   let ids = 0;
   for (const [i, steps] of migrations.entries()) {
@@ -24,7 +24,7 @@ function after(...migrations: (readonly MigrationStep[])[]): Lifecycle {
 
 describe("a migration", () => {
   test("gives each new class a namespace of its own, whatever its storage", () => {
-    expect(after([{ new_classes: ["A"], new_sqlite_classes: ["B"] }])).toEqual({
+    expect(migrated([{ new_classes: ["A"], new_sqlite_classes: ["B"] }])).toEqual({
       tag: "v1",
       classes: [
         { class_name: "A", namespace_id: "id-1" },
@@ -34,7 +34,7 @@ describe("a migration", () => {
   });
 
   test("leaves a renamed class its namespace", () => {
-    const { classes } = after(
+    const { classes } = migrated(
       [{ new_sqlite_classes: ["A"] }],
       [{ renamed_classes: [{ from: "A", to: "B" }] }],
     );
@@ -42,7 +42,7 @@ describe("a migration", () => {
   });
 
   test("never gives a deleted class's namespace to another one, not even of the same name", () => {
-    const { classes } = after(
+    const { classes } = migrated(
       [{ new_sqlite_classes: ["A"] }],
       [{ deleted_classes: ["A"] }],
       [{ new_sqlite_classes: ["A"] }],
@@ -51,7 +51,7 @@ describe("a migration", () => {
   });
 
   test("takes its steps in order", () => {
-    const swap = after([
+    const swap = migrated([
       { new_sqlite_classes: ["A"] },
       { renamed_classes: [{ from: "A", to: "B" }] },
       { new_sqlite_classes: ["A"] },
@@ -70,11 +70,11 @@ describe("a migration", () => {
     ],
     ["deletes a class that is not there", { deleted_classes: ["X"] }, /no class "X"/],
   ])("is refused where it %s", (_, step, detail) => {
-    expect(() => after([{ new_sqlite_classes: ["A"] }], [step])).toThrow(detail);
+    expect(() => migrated([{ new_sqlite_classes: ["A"] }], [step])).toThrow(detail);
   });
 
   test("is refused where the Worker is not where it expects it", () => {
-    const at = after([{ new_sqlite_classes: ["A"] }]);
+    const at = migrated([{ new_sqlite_classes: ["A"] }]);
     for (const old_tag of [undefined, "v0", "v2"]) {
       const result = migrate(at, { old_tag, new_tag: "v2", steps: [] }, () => "id");
       expect(result).toMatchObject({ ok: false, error: { detail: expect.stringContaining('"v1"') } });

@@ -4,6 +4,7 @@
  */
 import { env } from "cloudflare:workers";
 import type { ClientBinding } from "../types.ts";
+import { D1Database } from "./d1.ts";
 import { KvNamespace } from "./kv.ts";
 import { DurableObjectNamespace } from "./objects.ts";
 
@@ -14,6 +15,7 @@ type Client = (channel: never, binding: never) => unknown;
 
 const CLIENTS: Readonly<Record<string, Client>> = {
   kv_namespace: (channel) => new KvNamespace(channel),
+  d1: (channel) => new D1Database(channel),
   durable_object_namespace: (channel, binding) => new DurableObjectNamespace(channel, binding),
 };
 

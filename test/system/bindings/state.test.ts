@@ -53,6 +53,9 @@ export default { async fetch(request, env) {
     case "/served": return Response.json(await room.served());
     case "/id": return new Response(env.ROOM.idFromName(searchParams.get("room")).toString());
     case "/socket": return room.fetch(request);
+    case "/row": await env.DB.prepare("INSERT INTO row VALUES (?, ?)").bind(searchParams.get("id"), ${JSON.stringify(name)}).run(); return new Response(${JSON.stringify(name)});
+    case "/rows": return Response.json((await env.DB.prepare("SELECT id FROM row").raw()).flat());
+    case "/table": await env.DB.exec("CREATE TABLE row (id TEXT PRIMARY KEY, version TEXT)"); return new Response("made");
     case "/put": await env.KV.put(searchParams.get("id"), ${JSON.stringify(name)}); return new Response(${JSON.stringify(name)});
     case "/list": {
       const names = [];
@@ -71,6 +74,7 @@ export default { async fetch(request, env) {
       bindings: [
         { type: "durable_object_namespace", name: "ROOM", class_name: "Room" },
         { type: "kv_namespace", name: "KV", namespace_id: "shared" },
+        { type: "d1", name: "DB", id: "shared" },
       ],
     },
   };
@@ -115,8 +119,9 @@ test("two versions share what they keep: nothing is lost or doubled under 10,000
   const wanted = Array.from({ length: 10_000 }, (_, i) => ({
     id: `id-${i}`,
     room: rooms[Math.floor(random() * rooms.length)] as string,
-    kv: i % 10 === 0,
+    kind: (["row", "put", "add", "add", "add"] as const)[i % 5] ?? "add",
   }));
+  await ask(server, "/table");
   let answered = 0;
   const flip = async () => {
     const share = [10, 50, 90, 100, 0][(answered / 500) % 5] as number;
@@ -126,20 +131,19 @@ test("two versions share what they keep: nothing is lost or doubled under 10,000
     ]);
     expect(reply.errors).toEqual([]);
   };
-  await inParallel(16, wanted, async ({ id, room, kv }) => {
-    await ask(server, kv ? `/put?id=${id}` : `/add?room=${room}&id=${id}`);
+  await inParallel(16, wanted, async ({ id, room, kind }) => {
+    await ask(server, `/${kind}?room=${room}&id=${id}`);
     if (++answered % 500 === 0) await flip();
   });
   const kept = (await Promise.all(rooms.map((room) => json(server, `/notes?room=${room}`)))).flat();
-  const expected = wanted.filter(({ kv }) => !kv).map(({ id }) => id);
-  expect(kept.sort(), `seed ${SEED}`).toEqual(expected.sort());
-  const keysKept = await json(server, "/list");
-  expect(keysKept.sort()).toEqual(
+  const idsOf = (wantedKind: string) =>
     wanted
-      .filter(({ kv }) => kv)
+      .filter(({ kind }) => kind === wantedKind)
       .map(({ id }) => id)
-      .sort(),
-  );
+      .sort();
+  expect(kept.sort(), `seed ${SEED}`).toEqual(idsOf("add"));
+  expect((await json(server, "/list")).sort()).toEqual(idsOf("put"));
+  expect((await json(server, "/rows")).sort()).toEqual(idsOf("row"));
 }, 180_000);
 
 describe("an object", () => {
@@ -270,19 +274,20 @@ test("an object of a deleted Worker ends, and nobody finds it again under the sa
   expect(await json(server, "/notes?room=one")).toEqual([]);
 });
 
-test("what was acknowledged before a kill -9 in the middle is there after the restart, in objects and in KV", async () => {
+test("what was acknowledged before a kill -9 in the middle is there after the restart, in objects, databases and KV", async () => {
   let server = await startServer();
   onTestFinished(() => disposeServer(server));
   await deployTwo(server);
-  const acknowledged: { id: string; kv: boolean }[] = [];
+  await ask(server, "/table");
+  const acknowledged: { id: string; kind: "put" | "add" | "row" }[] = [];
   let dead = false;
   const lane = async (name: string) => {
     for (let i = 0; !dead; i++) {
       const id = `${name}-${i}`;
-      const kv = i % 4 === 0;
+      const kind = (["put", "add", "row"] as const)[i % 3] ?? "add";
       try {
-        await ask(server, kv ? `/put?id=${id}` : `/add?room=one&id=${id}`);
-        acknowledged.push({ id, kv });
+        await ask(server, `/${kind}?room=one&id=${id}`);
+        acknowledged.push({ id, kind });
       } catch {
         return;
       }
@@ -294,9 +299,12 @@ test("what was acknowledged before a kill -9 in the middle is there after the re
   dead = true;
   await lanes;
   server = await startServer({ like: server });
-  const notes = new Set(await json(server, "/notes?room=one"));
-  const stored = new Set(await json(server, "/list"));
-  expect(acknowledged.filter(({ id, kv }) => !(kv ? stored : notes).has(id))).toEqual([]);
+  const found = {
+    add: new Set(await json(server, "/notes?room=one")),
+    put: new Set(await json(server, "/list")),
+    row: new Set(await json(server, "/rows")),
+  };
+  expect(acknowledged.filter(({ id, kind }) => !found[kind].has(id))).toEqual([]);
 });
 
 describe("a migration", () => {

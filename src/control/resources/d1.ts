@@ -1,0 +1,102 @@
+/** `…/d1/database`: the databases and what is in them, as `wrangler d1` speaks to them. */
+import { z } from "zod";
+import { accountOf } from "../../account/registry.ts";
+import type { Resource } from "../../account/types.ts";
+import type { SluiceError } from "../../errors.ts";
+import { err, ok, type Result } from "../../result.ts";
+import { databaseOf } from "../../versions/bindings/d1.ts";
+import type { D1Outcome, D1Value } from "../../versions/types.ts";
+import { type ControlContext, readBody } from "../context.ts";
+import { failure, respond, success, successOfPage } from "../envelope.ts";
+
+const nameBody = z.looseObject({
+  name: z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/i, {
+    error: "must be 1 to 64 letters, digits, - and _, beginning with a letter or digit",
+  }),
+});
+const query = z.looseObject({
+  sql: z.string().min(1),
+  params: z.array(z.union([z.string(), z.number(), z.null()])).default([]),
+});
+const queryBody = z.union([query, z.looseObject({ batch: z.array(query).min(1) })]);
+
+const idOf = (c: ControlContext) => c.req.param("database") ?? "";
+
+function show({ id, name, created_on }: Resource): Record<string, unknown> {
+  return { uuid: id, name, created_at: created_on, version: "production" };
+}
+
+async function find(c: ControlContext): Promise<Resource | undefined> {
+  return (await accountOf(c.env).get("d1", idOf(c))) as Resource | undefined;
+}
+
+function notFound(c: ControlContext): Response {
+  return failure({ reason: "resource-not-found", kind: "d1", id: idOf(c) });
+}
+
+export async function listDatabases(c: ControlContext): Promise<Response> {
+  const all = (await accountOf(c.env).list("d1")) as Resource[];
+  const wanted = c.req.query("name");
+  const found = wanted ? all.filter(({ name }) => name === wanted) : all;
+  return successOfPage(found.map(show), c.req.query("page"), c.req.query("per_page"));
+}
+
+export async function createDatabase(c: ControlContext): Promise<Response> {
+  const body = await readBody(c, nameBody);
+  if (!body.ok) return failure(body.error);
+  const created = await accountOf(c.env).create("d1", body.value.name, crypto.randomUUID());
+  return respond(created as Result<Resource, SluiceError>, show);
+}
+
+export async function getDatabase(c: ControlContext): Promise<Response> {
+  const found = await find(c);
+  if (found === undefined) return notFound(c);
+  const { size, tables } = await databaseOf(c.env, found.id).describe();
+  return success({ ...show(found), file_size: size, num_tables: tables });
+}
+
+/** With everything in it. */
+export async function deleteDatabase(c: ControlContext): Promise<Response> {
+  const removed = (await accountOf(c.env).remove("d1", idOf(c))) as Result<null, SluiceError>;
+  if (!removed.ok) return failure(removed.error);
+  await databaseOf(c.env, idOf(c)).clear();
+  return success(null);
+}
+
+/** Rows as objects. A query of several statements gives the last one's. */
+export async function queryDatabase(c: ControlContext): Promise<Response> {
+  return respond(await run(c), (outcomes) =>
+    outcomes.map(({ columns, rows, meta }) => ({
+      success: true,
+      meta,
+      results: rows.map((row) => Object.fromEntries(row.map((value, i) => [columns[i], toJson(value)]))),
+    })),
+  );
+}
+
+/** Rows as arrays, with the names of the columns. */
+export async function rawDatabase(c: ControlContext): Promise<Response> {
+  return respond(await run(c), (outcomes) =>
+    outcomes.map(({ columns, rows, meta }) => ({
+      success: true,
+      meta,
+      results: { columns, rows: rows.map((row) => row.map(toJson)) },
+    })),
+  );
+}
+
+async function run(c: ControlContext): Promise<Result<D1Outcome[], SluiceError>> {
+  if ((await find(c)) === undefined) return err({ reason: "resource-not-found", kind: "d1", id: idOf(c) });
+  const body = await readBody(c, queryBody);
+  if (!body.ok) return body;
+  const queries =
+    "batch" in body.value
+      ? (body.value.batch as z.infer<typeof query>[])
+      : [body.value as z.infer<typeof query>];
+  const outcomes = (await databaseOf(c.env, idOf(c)).query(queries)) as Result<D1Outcome[], string>;
+  return outcomes.ok ? ok(outcomes.value) : err({ reason: "query-failed", detail: outcomes.error });
+}
+
+function toJson(value: D1Value): unknown {
+  return value instanceof ArrayBuffer ? [...new Uint8Array(value)] : value;
+}
