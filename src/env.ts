@@ -15,6 +15,8 @@ export interface Env {
   readonly OBJECTS: DurableObjectNamespace<ObjectHost>;
   /** One object per D1 database. */
   readonly DATABASES: DurableObjectNamespace<Database>;
+  /** The buckets of Workers, each below its name. */
+  readonly SLUICE_BUCKET: R2Bucket;
   /** The KV namespaces of Workers, each below its id. */
   readonly SLUICE_DATA: KVNamespace;
   /** Runs uploaded versions in isolates of their own. */

@@ -25,6 +25,8 @@ export type SluiceError =
   | { readonly reason: "resource-exists"; readonly kind: ResourceKind; readonly name: string }
   | { readonly reason: "key-not-found"; readonly key: string }
   | { readonly reason: "storage-refused"; readonly detail: string }
+  | { readonly reason: "bucket-not-empty"; readonly bucket: string }
+  | { readonly reason: "object-not-found"; readonly key: string }
   | { readonly reason: "query-failed"; readonly detail: string }
   | { readonly reason: "service-not-found"; readonly name: string; readonly service: string }
   | {

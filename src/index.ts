@@ -14,6 +14,7 @@ export { Control };
 export { D1Binding } from "./versions/bindings/d1.ts";
 export { KvBinding } from "./versions/bindings/kv.ts";
 export { ObjectsBinding } from "./versions/bindings/objects.ts";
+export { R2Binding } from "./versions/bindings/r2.ts";
 export { Remote, RemoteBinding } from "./versions/bindings/remote.ts";
 export { ServiceBinding } from "./versions/bindings/service.ts";
 export { Follower, Replica } from "./versions/follower.ts";

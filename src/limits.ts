@@ -55,6 +55,8 @@ export const LIMITS = {
   maxDraining: 8,
   /** How long a publication waits for one traffic process to acknowledge it. One that is slower is told again. */
   acknowledgeMs: 2_000,
+  /** Piece in which a stream is stored in R2, whose parts have 5 MiB at least; bounds the memory of an upload. */
+  r2PartBytes: 8 * MiB,
   /** Durable Objects whose names a process remembers to have told them; one that is forgotten is told again. */
   maxNamedObjects: 10_000,
   /** First and longest pause before a version that failed to load is tried again. */

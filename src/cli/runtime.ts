@@ -90,6 +90,7 @@ export class Runtime {
       modules,
       compatibilityDate: COMPATIBILITY_DATE,
       kvNamespaces: { SLUICE_KV: "sluice", SLUICE_DATA: "data" },
+      r2Buckets: { SLUICE_BUCKET: "buckets" },
       durableObjects: {
         REGISTRY: { className: "WorkerRegistry", useSQLite: true },
         ACCOUNT: { className: "AccountRegistry", useSQLite: true },

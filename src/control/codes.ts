@@ -87,6 +87,10 @@ export function toWire(error: SluiceError): WireError {
       return one(404, 10009, `get: 'key not found': there is no key "${error.key}".`);
     case "storage-refused":
       return one(400, 10147, error.detail);
+    case "bucket-not-empty":
+      return one(409, 10008, `The bucket "${error.bucket}" is not empty: delete its objects first.`);
+    case "object-not-found":
+      return one(404, 10007, `The specified key does not exist: "${error.key}".`);
     case "query-failed":
       return one(400, 7500, error.detail);
     case "service-not-found":

@@ -39,3 +39,12 @@ export async function readBody<T>(c: ControlContext, schema: z.ZodType<T>): Prom
   if (body === undefined) return err({ reason: "body-too-large", limitBytes: LIMITS.maxUploadBytes });
   return parseJson(new TextDecoder().decode(body), schema);
 }
+
+/** What the storage refuses, as an answer to the client. */
+export async function attempt<T>(action: () => Promise<T>): Promise<Result<T, SluiceError>> {
+  try {
+    return { ok: true, value: await action() };
+  } catch (error) {
+    return { ok: false, error: { reason: "storage-refused", detail: (error as Error).message } };
+  }
+}

@@ -12,6 +12,7 @@ import { failure, internalError } from "./envelope.ts";
 import * as account from "./resources/account.ts";
 import * as d1 from "./resources/d1.ts";
 import * as deployments from "./resources/deployments.ts";
+import * as r2 from "./resources/r2.ts";
 import * as scripts from "./resources/scripts.ts";
 import * as kv from "./resources/kv.ts";
 import * as secrets from "./resources/secrets.ts";
@@ -109,6 +110,15 @@ databases.delete("/database/:database", d1.deleteDatabase);
 databases.post("/database/:database/query", d1.queryDatabase);
 databases.post("/database/:database/raw", d1.rawDatabase);
 
+const buckets = v4.basePath("/accounts/:account/r2");
+buckets.get("/buckets", r2.listBuckets);
+buckets.post("/buckets", r2.createBucket);
+buckets.get("/buckets/:bucket", r2.getBucket);
+buckets.delete("/buckets/:bucket", r2.deleteBucket);
+buckets.get("/buckets/:bucket/objects/*", r2.getObject);
+buckets.put("/buckets/:bucket/objects/*", r2.putObject);
+buckets.delete("/buckets/:bucket/objects/*", r2.deleteObject);
+
 // What wrangler asks for before it uploads something that this release does not run: refused by name, not as unknown.
 const absent: readonly (readonly [feature: string, advice: string, ...paths: string[]])[] = [
   [
@@ -129,7 +139,6 @@ const absent: readonly (readonly [feature: string, advice: string, ...paths: str
     "/workers/scripts/:worker/tails",
     "/workers/scripts/:worker/tails/*",
   ],
-  ["R2 buckets", "remove `r2_buckets` from the configuration", "/r2/*"],
   [
     "importing files into D1",
     "run the statements with `wrangler d1 execute --command`, or as a migration",

@@ -35,6 +35,9 @@ async function provisionOne(
     case "kv_namespace":
       await accountOf(env).ensure("kv", binding.namespace_id, `${worker}-${binding.name}`);
       return ok(binding);
+    case "r2_bucket":
+      await accountOf(env).ensure("r2", binding.bucket_name, binding.bucket_name);
+      return ok(binding);
     case "d1":
       await accountOf(env).ensure("d1", binding.id, `${worker}-${binding.name}`);
       return ok(binding);

@@ -103,6 +103,15 @@ export const kvBinding = z.object({
   name: z.string(),
   namespace_id: resourceId,
 });
+/** Cloudflare's rule (https://developers.cloudflare.com/r2/buckets/create-buckets/). */
+export const bucketName = z.string().regex(/^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/, {
+  error: "must be 3 to 63 lower-case letters, digits and -, beginning and ending with a letter or digit",
+});
+export const r2Binding = z.object({
+  type: z.literal("r2_bucket"),
+  name: z.string(),
+  bucket_name: bucketName,
+});
 export const d1Binding = z.object({ type: z.literal("d1"), name: z.string(), id: resourceId });
 export const objectsBinding = z.object({
   type: z.literal("durable_object_namespace"),
@@ -123,6 +132,7 @@ export const knownBinding = z.discriminatedUnion("type", [
   secretBinding,
   versionMetadataBinding,
   kvBinding,
+  r2Binding,
   d1Binding,
   objectsBinding,
   serviceBinding,

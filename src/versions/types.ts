@@ -41,6 +41,7 @@ export type Binding =
   | { readonly type: "version_metadata"; readonly name: string }
   | { readonly type: "kv_namespace"; readonly name: string; readonly namespace_id: string }
   | ObjectsBindingRecord
+  | { readonly type: "r2_bucket"; readonly name: string; readonly bucket_name: string }
   | { readonly type: "d1"; readonly name: string; readonly id: string }
   | {
       readonly type: "service";
@@ -57,6 +58,32 @@ export interface ObjectsBindingRecord {
   /** The Worker that has the class, where it is not the one that has the binding. */
   readonly script_name?: string | undefined;
   readonly namespace_id: string;
+}
+
+/** What an object of a bucket is known by. Size in bytes. */
+export interface R2Meta {
+  readonly key: string;
+  readonly version: string;
+  readonly size: number;
+  readonly etag: string;
+  readonly httpEtag: string;
+  readonly uploaded: Date;
+  readonly checksums: Readonly<Partial<Record<"md5" | "sha1" | "sha256" | "sha384" | "sha512", ArrayBuffer>>>;
+  readonly httpMetadata: R2HttpMetadata | undefined;
+  readonly customMetadata: Readonly<Record<string, string>> | undefined;
+  readonly range:
+    | { readonly offset?: number; readonly length?: number; readonly suffix?: number }
+    | undefined;
+  readonly storageClass: string;
+}
+
+export interface R2HttpMetadata {
+  readonly contentType?: string;
+  readonly contentLanguage?: string;
+  readonly contentDisposition?: string;
+  readonly contentEncoding?: string;
+  readonly cacheControl?: string;
+  readonly cacheExpiry?: Date;
 }
 
 /** What SQLite takes and gives. */

@@ -95,6 +95,75 @@ describe("kv", () => {
   });
 });
 
+describe("r2", () => {
+  test("a bucket is made, filled, read and deleted by wrangler, and a Worker that is bound to it sees the same objects", async () => {
+    const project = await useProject(server, "r2-worker", {
+      config: { r2_buckets: [{ binding: "FILES", bucket_name: "photos" }] },
+      code: `export default { async fetch(request, env) {
+  const found = await env.FILES.get(new URL(request.url).pathname.slice(1));
+  return found === null ? new Response("nothing", { status: 404 }) : new Response(found.body, { headers: { "content-type": found.httpMetadata.contentType } });
+} };`,
+      files: { "photo.txt": "a photo" },
+    });
+    await succeed(project, "r2", "bucket", "create", "photos");
+    expect(await succeed(project, "r2", "bucket", "list")).toContain("photos");
+    await succeed(
+      project,
+      "r2",
+      "object",
+      "put",
+      "photos/dir/a b.txt",
+      "--file",
+      "photo.txt",
+      "--content-type",
+      "text/x-photo",
+      "--remote",
+    );
+    await succeed(project, "deploy");
+    await succeed(
+      project,
+      "r2",
+      "object",
+      "put",
+      "photos/photo",
+      "--file",
+      "photo.txt",
+      "--content-type",
+      "text/x-photo",
+      "--remote",
+    );
+    expect(await server.traffic("r2-worker", { path: "/photo" })).toMatchObject({
+      body: "a photo",
+      headers: { "content-type": "text/x-photo" },
+    });
+    expect(
+      await succeed(project, "r2", "object", "get", "photos/dir/a b.txt", "--remote", "--pipe"),
+    ).toContain("a photo");
+    expect(await fail(project, "r2", "bucket", "delete", "photos")).toContain("not empty");
+    await succeed(project, "r2", "object", "delete", "photos/dir/a b.txt", "--remote");
+    await succeed(project, "r2", "object", "delete", "photos/photo", "--remote");
+    expect((await server.traffic("r2-worker", { path: "/photo" })).status).toBe(404);
+    await succeed(project, "r2", "bucket", "delete", "photos");
+    expect(await succeed(project, "r2", "bucket", "list")).not.toContain("photos");
+  });
+
+  test("a bucket that is not there is made when the Worker is deployed", async () => {
+    const code = `export default { async fetch(request, env) {
+  await env.FILES.put("k", "kept");
+  return new Response(await (await env.FILES.get("k")).text());
+} };`;
+    for (const bucket of [{ bucket_name: "made-by-name" }, {}]) {
+      const worker = `r2-made-${Object.keys(bucket).length}`;
+      const project = await useProject(server, worker, {
+        config: { r2_buckets: [{ binding: "FILES", ...bucket }] },
+        code,
+      });
+      await succeed(project, "deploy");
+      expect(await textOf(server, worker)).toBe("kept");
+    }
+  });
+});
+
 describe("d1", () => {
   const ROWS = `export default { async fetch(request, env) {
   const { results } = await env.DB.prepare("SELECT name FROM item ORDER BY name").all();

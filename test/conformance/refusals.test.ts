@@ -103,11 +103,6 @@ ${answer("room")}`,
     says: ["does not support static assets", "remove `assets` from the configuration"],
   },
   {
-    what: "an R2 binding",
-    options: { config: { r2_buckets: [{ binding: "BUCKET", bucket_name: "bucket" }] } },
-    says: [/does not support .*R2/i, /remove/],
-  },
-  {
     what: "a queue binding",
     options: { config: { queues: { producers: [{ binding: "QUEUE", queue: "jobs" }] } } },
     says: [/does not support .*queue/i, /remove/],

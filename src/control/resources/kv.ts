@@ -6,7 +6,7 @@ import type { SluiceError } from "../../errors.ts";
 import { LIMITS } from "../../limits.ts";
 import type { Result } from "../../result.ts";
 import { type Namespace, namespaceOf } from "../../versions/bindings/kv.ts";
-import { type ControlContext, readBody } from "../context.ts";
+import { attempt, type ControlContext, readBody } from "../context.ts";
 import { failure, respond, success, successOfPage } from "../envelope.ts";
 import { readCapped } from "../upload.ts";
 
@@ -206,13 +206,4 @@ function expiryOf(expiration?: number | "" | null, ttl?: number | "" | null): KV
     ...(expiration ? { expiration } : {}),
     ...(ttl ? { expirationTtl: ttl } : {}),
   };
-}
-
-/** What the storage refuses, as an answer to the client. */
-async function attempt<T>(action: () => Promise<T>): Promise<Result<T, SluiceError>> {
-  try {
-    return { ok: true, value: await action() };
-  } catch (error) {
-    return { ok: false, error: { reason: "storage-refused", detail: (error as Error).message } };
-  }
 }

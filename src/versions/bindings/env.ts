@@ -3,7 +3,7 @@ import type { BlobHeader } from "../blob.ts";
 import type { Binding, ClientBinding } from "../types.ts";
 
 /** The entrypoints of Sluice's Worker that versions may be given a channel to. */
-export type ChannelEntrypoint = "D1Binding" | "KvBinding" | "ObjectsBinding" | "ServiceBinding";
+export type ChannelEntrypoint = "D1Binding" | "KvBinding" | "ObjectsBinding" | "R2Binding" | "ServiceBinding";
 
 /** Makes a channel to an entrypoint that knows these properties; undefined where a version is only inspected. */
 export type OpenChannel = (entrypoint: ChannelEntrypoint, props: object) => unknown;
@@ -11,7 +11,12 @@ export type OpenChannel = (entrypoint: ChannelEntrypoint, props: object) => unkn
 type Header = Pick<BlobHeader, "bindings" | "version" | "tag" | "created_on" | "worker">;
 
 /** Types whose channel is replaced by an object of the client before the version's code runs. */
-const WITH_CLIENT: ReadonlySet<Binding["type"]> = new Set(["kv_namespace", "d1", "durable_object_namespace"]);
+const WITH_CLIENT: ReadonlySet<Binding["type"]> = new Set([
+  "kv_namespace",
+  "r2_bucket",
+  "d1",
+  "durable_object_namespace",
+]);
 
 /** The `env` of a version as the loader takes it. */
 export function toEnv(header: Header, open: OpenChannel): Record<string, unknown> {
@@ -36,6 +41,8 @@ function bindingValue(binding: Binding, header: Header, open: OpenChannel): unkn
       return { id: header.version, tag: header.tag ?? "", timestamp: header.created_on };
     case "kv_namespace":
       return open("KvBinding", { namespace: binding.namespace_id });
+    case "r2_bucket":
+      return open("R2Binding", { bucket: binding.bucket_name });
     case "d1":
       return open("D1Binding", { database: binding.id });
     case "durable_object_namespace":

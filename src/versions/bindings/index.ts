@@ -10,6 +10,7 @@ export const BINDING_TYPES = [
   "secret_text",
   "version_metadata",
   "kv_namespace",
+  "r2_bucket",
   "d1",
   "durable_object_namespace",
   "service",

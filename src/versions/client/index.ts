@@ -7,6 +7,7 @@ import type { ClientBinding } from "../types.ts";
 import { D1Database } from "./d1.ts";
 import { KvNamespace } from "./kv.ts";
 import { DurableObjectNamespace } from "./objects.ts";
+import { R2Bucket } from "./r2.ts";
 
 export { objectClass } from "./objects.ts";
 export { prepareScript, scriptHandlers } from "./service-worker.ts";
@@ -15,6 +16,7 @@ type Client = (channel: never, binding: never) => unknown;
 
 const CLIENTS: Readonly<Record<string, Client>> = {
   kv_namespace: (channel) => new KvNamespace(channel),
+  r2_bucket: (channel) => new R2Bucket(channel),
   d1: (channel) => new D1Database(channel),
   durable_object_namespace: (channel, binding) => new DurableObjectNamespace(channel, binding),
 };

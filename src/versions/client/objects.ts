@@ -14,7 +14,6 @@ const HALF = 16;
 
 class DurableObjectId {
   readonly name?: string;
-  readonly jurisdiction = undefined;
   readonly #hex: string;
 
   constructor(hex: string, name: string | undefined) {

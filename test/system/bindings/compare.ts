@@ -24,7 +24,7 @@ export function recorder() {
     if (ArrayBuffer.isView(value)) return { view: value.constructor.name, bytes: [...value].slice(0, 64) };
     if (Array.isArray(value)) return value.map(describe);
     if (typeof value === "object" && value !== null) {
-      return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, describe(v)]));
+      return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined).map(([k, v]) => [k, describe(v)]));
     }
     return typeof value === "bigint" ? value + "n" : value;
   };

@@ -53,6 +53,16 @@ export default { async fetch(request, env) {
     case "/served": return Response.json(await room.served());
     case "/id": return new Response(env.ROOM.idFromName(searchParams.get("room")).toString());
     case "/socket": return room.fetch(request);
+    case "/object": await env.FILES.put(searchParams.get("id"), ${JSON.stringify(name)}); return new Response(${JSON.stringify(name)});
+    case "/objects": {
+      const names = [];
+      for (let cursor; ; ) {
+        const page = await env.FILES.list({ cursor });
+        names.push(...page.objects.map(({ key }) => key));
+        if (!page.truncated) return Response.json(names);
+        cursor = page.cursor;
+      }
+    }
     case "/row": await env.DB.prepare("INSERT INTO row VALUES (?, ?)").bind(searchParams.get("id"), ${JSON.stringify(name)}).run(); return new Response(${JSON.stringify(name)});
     case "/rows": return Response.json((await env.DB.prepare("SELECT id FROM row").raw()).flat());
     case "/table": await env.DB.exec("CREATE TABLE row (id TEXT PRIMARY KEY, version TEXT)"); return new Response("made");
@@ -75,6 +85,7 @@ export default { async fetch(request, env) {
         { type: "durable_object_namespace", name: "ROOM", class_name: "Room" },
         { type: "kv_namespace", name: "KV", namespace_id: "shared" },
         { type: "d1", name: "DB", id: "shared" },
+        { type: "r2_bucket", name: "FILES", bucket_name: "shared" },
       ],
     },
   };
@@ -119,7 +130,7 @@ test("two versions share what they keep: nothing is lost or doubled under 10,000
   const wanted = Array.from({ length: 10_000 }, (_, i) => ({
     id: `id-${i}`,
     room: rooms[Math.floor(random() * rooms.length)] as string,
-    kind: (["row", "put", "add", "add", "add"] as const)[i % 5] ?? "add",
+    kind: (["row", "put", "object", "add", "add"] as const)[i % 5] ?? "add",
   }));
   await ask(server, "/table");
   let answered = 0;
@@ -144,6 +155,7 @@ test("two versions share what they keep: nothing is lost or doubled under 10,000
   expect(kept.sort(), `seed ${SEED}`).toEqual(idsOf("add"));
   expect((await json(server, "/list")).sort()).toEqual(idsOf("put"));
   expect((await json(server, "/rows")).sort()).toEqual(idsOf("row"));
+  expect((await json(server, "/objects")).sort()).toEqual(idsOf("object"));
 }, 180_000);
 
 describe("an object", () => {
@@ -274,17 +286,17 @@ test("an object of a deleted Worker ends, and nobody finds it again under the sa
   expect(await json(server, "/notes?room=one")).toEqual([]);
 });
 
-test("what was acknowledged before a kill -9 in the middle is there after the restart, in objects, databases and KV", async () => {
+test("what was acknowledged before a kill -9 in the middle is there after the restart, in objects, databases, buckets and KV", async () => {
   let server = await startServer();
   onTestFinished(() => disposeServer(server));
   await deployTwo(server);
   await ask(server, "/table");
-  const acknowledged: { id: string; kind: "put" | "add" | "row" }[] = [];
+  const acknowledged: { id: string; kind: "put" | "add" | "row" | "object" }[] = [];
   let dead = false;
   const lane = async (name: string) => {
     for (let i = 0; !dead; i++) {
       const id = `${name}-${i}`;
-      const kind = (["put", "add", "row"] as const)[i % 3] ?? "add";
+      const kind = (["put", "add", "row", "object"] as const)[i % 4] ?? "add";
       try {
         await ask(server, `/${kind}?room=one&id=${id}`);
         acknowledged.push({ id, kind });
@@ -303,6 +315,7 @@ test("what was acknowledged before a kill -9 in the middle is there after the re
     add: new Set(await json(server, "/notes?room=one")),
     put: new Set(await json(server, "/list")),
     row: new Set(await json(server, "/rows")),
+    object: new Set(await json(server, "/objects")),
   };
   expect(acknowledged.filter(({ id, kind }) => !found[kind].has(id))).toEqual([]);
 });

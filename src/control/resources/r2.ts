@@ -1,0 +1,107 @@
+/** `…/r2/buckets`: the buckets and their objects, as `wrangler r2` speaks to them. */
+import { z } from "zod";
+import { accountOf } from "../../account/registry.ts";
+import type { Resource } from "../../account/types.ts";
+import type { SluiceError } from "../../errors.ts";
+import type { Result } from "../../result.ts";
+import { type Bucket, bucketOf } from "../../versions/bindings/r2.ts";
+import { attempt, type ControlContext, readBody } from "../context.ts";
+import { failure, respond, success } from "../envelope.ts";
+import { bucketName } from "../schemas.ts";
+
+const bucketBody = z.looseObject({ name: bucketName });
+
+const nameOf = (c: ControlContext) => c.req.param("bucket") ?? "";
+/** The rest of the path: keys have slashes. */
+const keyOf = (c: ControlContext) =>
+  decodeURIComponent(c.req.path.split("/objects/").slice(1).join("/objects/"));
+
+function show({ name, created_on }: Resource): Record<string, unknown> {
+  return {
+    name,
+    creation_date: created_on,
+    location: "local",
+    storage_class: "Standard",
+    jurisdiction: "default",
+  };
+}
+
+async function find(c: ControlContext): Promise<Resource | undefined> {
+  return (await accountOf(c.env).get("r2", nameOf(c))) as Resource | undefined;
+}
+
+function contentsOf(c: ControlContext): Bucket {
+  return bucketOf(c.env.SLUICE_BUCKET, nameOf(c));
+}
+
+function notFound(c: ControlContext): Response {
+  return failure({ reason: "resource-not-found", kind: "r2", id: nameOf(c) });
+}
+
+export async function listBuckets(c: ControlContext): Promise<Response> {
+  const all = (await accountOf(c.env).list("r2")) as Resource[];
+  return success({ buckets: all.map(show) });
+}
+
+export async function createBucket(c: ControlContext): Promise<Response> {
+  const body = await readBody(c, bucketBody);
+  if (!body.ok) return failure(body.error);
+  const created = await accountOf(c.env).create("r2", body.value.name, body.value.name);
+  return respond(created as Result<Resource, SluiceError>, show);
+}
+
+export async function getBucket(c: ControlContext): Promise<Response> {
+  const found = await find(c);
+  return found === undefined ? notFound(c) : success(show(found));
+}
+
+/** Refused while there is anything in it. */
+export async function deleteBucket(c: ControlContext): Promise<Response> {
+  if ((await find(c)) === undefined) return notFound(c);
+  const { objects } = await contentsOf(c).list({ limit: 1 });
+  if (objects.length > 0) return failure({ reason: "bucket-not-empty", bucket: nameOf(c) });
+  const removed = (await accountOf(c.env).remove("r2", nameOf(c))) as Result<null, SluiceError>;
+  return respond(removed, () => ({}));
+}
+
+/** The content as it is, without an envelope. */
+export async function getObject(c: ControlContext): Promise<Response> {
+  if ((await find(c)) === undefined) return notFound(c);
+  const found = await attempt(() => contentsOf(c).get(keyOf(c)));
+  if (!found.ok) return failure(found.error);
+  if (found.value?.body === undefined) return failure({ reason: "object-not-found", key: keyOf(c) });
+  const { meta, body } = found.value;
+  const headers = new Headers({ ETag: meta.httpEtag, "Content-Length": String(meta.size) });
+  headers.set("Content-Type", meta.httpMetadata?.contentType ?? "application/octet-stream");
+  return new Response(body, { headers });
+}
+
+/** The body is the content; it is not held in memory as a whole. */
+export async function putObject(c: ControlContext): Promise<Response> {
+  if ((await find(c)) === undefined) return notFound(c);
+  const content = c.req.raw.body ?? "";
+  const headers = new Headers();
+  for (const name of [
+    "content-type",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "cache-control",
+    "expires",
+  ]) {
+    const value = c.req.header(name);
+    if (value !== undefined) headers.set(name, value);
+  }
+  const stored = await attempt(() => contentsOf(c).put(keyOf(c), content, { httpMetadata: headers }));
+  return respond(stored, (meta) => ({
+    key: keyOf(c),
+    etag: meta?.etag,
+    size: String(meta?.size),
+    version: meta?.version,
+  }));
+}
+
+export async function deleteObject(c: ControlContext): Promise<Response> {
+  if ((await find(c)) === undefined) return notFound(c);
+  return respond(await attempt(() => contentsOf(c).delete(keyOf(c))), () => ({ key: keyOf(c) }));
+}
