@@ -1,6 +1,8 @@
 import type { AccountRegistry } from "./account/registry.ts";
 import type { Database } from "./versions/objects/database.ts";
+import type { Dataset } from "./versions/objects/dataset.ts";
 import type { ObjectHost } from "./versions/objects/host.ts";
+import type { QueueBroker } from "./versions/objects/queue.ts";
 import type { WorkerRegistry } from "./versions/registry.ts";
 
 /** The bindings of Sluice's own Worker. */
@@ -15,6 +17,10 @@ export interface Env {
   readonly OBJECTS: DurableObjectNamespace<ObjectHost>;
   /** One object per D1 database. */
   readonly DATABASES: DurableObjectNamespace<Database>;
+  /** One object per queue, by its name. */
+  readonly QUEUES: DurableObjectNamespace<QueueBroker>;
+  /** One object per dataset of Analytics Engine, by its name. */
+  readonly DATASETS: DurableObjectNamespace<Dataset>;
   /** The buckets of Workers, each below its name. */
   readonly SLUICE_BUCKET: R2Bucket;
   /** The KV namespaces of Workers, each below its id. */

@@ -27,6 +27,8 @@ export type SluiceError =
   | { readonly reason: "storage-refused"; readonly detail: string }
   | { readonly reason: "bucket-not-empty"; readonly bucket: string }
   | { readonly reason: "object-not-found"; readonly key: string }
+  | { readonly reason: "consumer-exists"; readonly queue: string; readonly worker: string }
+  | { readonly reason: "consumer-not-found"; readonly queue: string; readonly consumer: string }
   | { readonly reason: "query-failed"; readonly detail: string }
   | { readonly reason: "service-not-found"; readonly name: string; readonly service: string }
   | {

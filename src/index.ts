@@ -2,25 +2,31 @@
  * Sluice's Worker. The default export serves end users; `Control` serves operators and has a listener of its own
  * where `sluice serve` runs it, or a hostname (`SLUICE_CONTROL_HOST`) where both come in at one place.
  */
+
+import { Control } from "./control/index.ts";
 import type { Env } from "./env.ts";
 import { workersUnder } from "./router/hosts.ts";
 import { createRouter } from "./router/index.ts";
 import { refreshMsOf } from "./versions/deployments.ts";
 import { isolateSource } from "./versions/sources/isolate.ts";
-import { Control } from "./control/index.ts";
 
 export { AccountRegistry } from "./account/registry.ts";
-export { Control };
+export { AnalyticsBinding } from "./versions/bindings/analytics.ts";
 export { D1Binding } from "./versions/bindings/d1.ts";
 export { KvBinding } from "./versions/bindings/kv.ts";
 export { ObjectsBinding } from "./versions/bindings/objects.ts";
+export { QueueBinding } from "./versions/bindings/queue.ts";
 export { R2Binding } from "./versions/bindings/r2.ts";
+export { RateLimitBinding } from "./versions/bindings/ratelimit.ts";
 export { Remote, RemoteBinding } from "./versions/bindings/remote.ts";
 export { ServiceBinding } from "./versions/bindings/service.ts";
 export { Follower, Replica } from "./versions/follower.ts";
 export { Database } from "./versions/objects/database.ts";
+export { Dataset } from "./versions/objects/dataset.ts";
 export { ObjectHost } from "./versions/objects/host.ts";
+export { QueueBroker } from "./versions/objects/queue.ts";
 export { WorkerRegistry } from "./versions/registry.ts";
+export { Control };
 
 const router = createRouter<Env>((env) => ({
   deployments: env.SLUICE_KV,

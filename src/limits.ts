@@ -57,6 +57,12 @@ export const LIMITS = {
   acknowledgeMs: 2_000,
   /** Piece in which a stream is stored in R2, whose parts have 5 MiB at least; bounds the memory of an upload. */
   r2PartBytes: 8 * MiB,
+  /** Keys of rate limits counted at once. */
+  maxRateLimitKeys: 100_000,
+  /** Points that a dataset of Analytics Engine keeps, the newest ones. */
+  maxDataPoints: 100_000,
+  /** Pause before a batch that no consumer could be found for is tried again. */
+  queueRetryMs: 5_000,
   /** Durable Objects whose names a process remembers to have told them; one that is forgotten is told again. */
   maxNamedObjects: 10_000,
   /** First and longest pause before a version that failed to load is tried again. */

@@ -95,6 +95,8 @@ export class Runtime {
         REGISTRY: { className: "WorkerRegistry", useSQLite: true },
         ACCOUNT: { className: "AccountRegistry", useSQLite: true },
         DATABASES: { className: "Database", useSQLite: true },
+        DATASETS: { className: "Dataset", useSQLite: true },
+        QUEUES: { className: "QueueBroker", useSQLite: true },
         OBJECTS: { className: "ObjectHost", useSQLite: true },
       },
       workerLoaders: { LOADER: {} },

@@ -91,6 +91,14 @@ export function toWire(error: SluiceError): WireError {
       return one(409, 10008, `The bucket "${error.bucket}" is not empty: delete its objects first.`);
     case "object-not-found":
       return one(404, 10007, `The specified key does not exist: "${error.key}".`);
+    case "consumer-exists":
+      return one(
+        400,
+        11004,
+        `The queue "${error.queue}" has the consumer "${error.worker}" already; remove it with \`wrangler queues consumer remove ${error.queue} ${error.worker}\` first.`,
+      );
+    case "consumer-not-found":
+      return one(404, 11003, `The queue "${error.queue}" has no consumer ${error.consumer}.`);
     case "query-failed":
       return one(400, 7500, error.detail);
     case "service-not-found":

@@ -1,5 +1,6 @@
 /** What every resource gets: the request, who sends it, and the record of the Worker that it names. */
 import type { Context } from "hono";
+import type { z } from "zod";
 import type { Env } from "../env.ts";
 import type { SluiceError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
@@ -8,7 +9,6 @@ import type { Actor, WorkerOverview, WorkerRegistry } from "../versions/registry
 import type { Author } from "../versions/types.ts";
 import { parseJson } from "./schemas.ts";
 import { readCapped } from "./upload.ts";
-import type { z } from "zod";
 
 export type ControlContext = Context<{ Bindings: Env; Variables: { author: Author } }>;
 

@@ -10,11 +10,13 @@ import type { Author } from "../versions/types.ts";
 import { authenticate } from "./auth.ts";
 import { failure, internalError } from "./envelope.ts";
 import * as account from "./resources/account.ts";
+import * as analytics from "./resources/analytics.ts";
 import * as d1 from "./resources/d1.ts";
 import * as deployments from "./resources/deployments.ts";
+import * as kv from "./resources/kv.ts";
+import * as queues from "./resources/queues.ts";
 import * as r2 from "./resources/r2.ts";
 import * as scripts from "./resources/scripts.ts";
-import * as kv from "./resources/kv.ts";
 import * as secrets from "./resources/secrets.ts";
 import * as versions from "./resources/versions.ts";
 
@@ -119,6 +121,19 @@ buckets.get("/buckets/:bucket/objects/*", r2.getObject);
 buckets.put("/buckets/:bucket/objects/*", r2.putObject);
 buckets.delete("/buckets/:bucket/objects/*", r2.deleteObject);
 
+const queueing = v4.basePath("/accounts/:account");
+queueing.get("/queues", queues.listQueues);
+queueing.post("/queues", queues.createQueue);
+queueing.get("/queues/:queue", queues.getQueue);
+queueing.delete("/queues/:queue", queues.deleteQueue);
+queueing.post("/queues/:queue/purge", queues.purgeQueue);
+queueing.get("/queues/:queue/consumers", queues.listConsumers);
+queueing.post("/queues/:queue/consumers", queues.createConsumer);
+queueing.put("/queues/:queue/consumers/:consumer", queues.updateConsumer);
+queueing.delete("/queues/:queue/consumers/:consumer", queues.deleteConsumer);
+
+v4.post("/accounts/:account/analytics_engine/sql", analytics.queryDataset);
+
 // What wrangler asks for before it uploads something that this release does not run: refused by name, not as unknown.
 const absent: readonly (readonly [feature: string, advice: string, ...paths: string[]])[] = [
   [
@@ -149,7 +164,6 @@ const absent: readonly (readonly [feature: string, advice: string, ...paths: str
     "read the tables with `wrangler d1 execute --command`",
     "/d1/database/:database/export",
   ],
-  ["queues", "remove `queues` from the configuration", "/queues", "/queues/*"],
   ["workflows", "remove `workflows` from the configuration", "/workflows", "/workflows/*"],
 ];
 for (const [feature, advice, ...paths] of absent) {

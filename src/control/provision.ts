@@ -38,6 +38,9 @@ async function provisionOne(
     case "r2_bucket":
       await accountOf(env).ensure("r2", binding.bucket_name, binding.bucket_name);
       return ok(binding);
+    case "queue":
+      await ensureQueue(env, binding.queue_name);
+      return ok(binding);
     case "d1":
       await accountOf(env).ensure("d1", binding.id, `${worker}-${binding.name}`);
       return ok(binding);
@@ -61,6 +64,12 @@ async function provisionOne(
     default:
       return ok(binding);
   }
+}
+
+async function ensureQueue(env: Env, name: string): Promise<void> {
+  const account = accountOf(env);
+  if ((await account.named("queue", name)) !== undefined) return;
+  await account.create("queue", name, crypto.randomUUID().replaceAll("-", ""));
 }
 
 async function overviewOf({ REGISTRY }: Env, worker: string): Promise<WorkerOverview | undefined> {

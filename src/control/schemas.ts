@@ -112,6 +112,33 @@ export const r2Binding = z.object({
   name: z.string(),
   bucket_name: bucketName,
 });
+/** Cloudflare's rule for the names of queues. */
+export const queueName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$|^[a-z0-9]$/i, {
+  error: "must be 1 to 63 letters, digits and -, beginning and ending with a letter or digit",
+});
+export const queueBinding = z.object({
+  type: z.literal("queue"),
+  name: z.string(),
+  queue_name: queueName,
+  delivery_delay: z.number().int().min(0).max(86_400).optional(),
+});
+export const analyticsBinding = z.object({
+  type: z.literal("analytics_engine"),
+  name: z.string(),
+  dataset: z
+    .string()
+    .regex(/^[A-Za-z_][\w-]{0,127}$/, { error: "must be a name of letters, digits, - and _" })
+    .optional(),
+});
+export const rateLimitBinding = z.object({
+  type: z.literal("ratelimit"),
+  name: z.string(),
+  namespace_id: z.coerce.string(),
+  simple: z.object({
+    limit: z.number().int().min(1),
+    period: z.union([z.literal(10), z.literal(60)], { error: "a period is 10 or 60 seconds" }),
+  }),
+});
 export const d1Binding = z.object({ type: z.literal("d1"), name: z.string(), id: resourceId });
 export const objectsBinding = z.object({
   type: z.literal("durable_object_namespace"),
@@ -134,6 +161,9 @@ export const knownBinding = z.discriminatedUnion("type", [
   kvBinding,
   r2Binding,
   d1Binding,
+  queueBinding,
+  analyticsBinding,
+  rateLimitBinding,
   objectsBinding,
   serviceBinding,
   inheritBinding,

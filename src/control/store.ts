@@ -116,7 +116,8 @@ async function record(
   const missing = missingClasses(Object.keys(header.classes ?? {}), inspection.value.named_handlers);
   if (missing.length > 0) return err({ reason: "class-not-exported", classes: missing });
   const { has_default } = inspection.value;
-  const encoded = encodeBlob({ header: { ...header, has_default }, modules });
+  const takes_batches = inspection.value.handlers.includes("queue");
+  const encoded = encodeBlob({ header: { ...header, has_default, takes_batches }, modules });
   await registry.announce(header.version);
   await writeVersion(env.SLUICE_KV, header.version, encoded);
   const recorded = await registry.recordVersion(worker, {

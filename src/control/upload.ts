@@ -6,8 +6,8 @@ import { unsupportedBinding } from "../versions/bindings/index.ts";
 import type { Migrations } from "../versions/classes.ts";
 import { RESERVED_MODULE_PREFIX, SERVICE_WORKER_MODULE } from "../versions/names.ts";
 import type { Module, Settings, UploadedBinding } from "../versions/types.ts";
-import { isPartBinding, toModules } from "./service-worker.ts";
 import { check, knownBinding, parseJson, type UploadMetadata, uploadMetadata } from "./schemas.ts";
+import { isPartBinding, toModules } from "./service-worker.ts";
 
 /** Date for an upload that names none: the oldest there is, as on Cloudflare. */
 const OLDEST_COMPATIBILITY_DATE = "2021-11-02";

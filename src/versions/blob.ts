@@ -16,6 +16,8 @@ export interface BlobHeader {
   readonly bindings: readonly Binding[];
   /** Whether the main module has a default export; a blob that is still to be inspected says false. */
   readonly has_default: boolean;
+  /** Whether the default export takes batches of queues. */
+  readonly takes_batches?: boolean;
   /** The main module's classes that run as Durable Objects, with the ids of their namespaces. */
   readonly classes?: Readonly<Record<string, string>>;
 }

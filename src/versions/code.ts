@@ -2,7 +2,7 @@
 import CLIENT from "#client";
 import { clientBindings, type OpenChannel, toEnv } from "./bindings/env.ts";
 import type { BlobHeader, VersionBlob } from "./blob.ts";
-import { CLIENT_MODULE, SERVICE_WORKER_MODULE, WRAPPER_MODULE } from "./names.ts";
+import { CLIENT_MODULE, QUEUE_ENTRYPOINT, SERVICE_WORKER_MODULE, WRAPPER_MODULE } from "./names.ts";
 import type { Module, ModuleType } from "./types.ts";
 
 /**
@@ -54,6 +54,7 @@ export function servingCode(blob: VersionBlob, open: OpenChannel): WorkerLoaderW
   const wrapper = `export * from ${main};
 ${header.has_default ? `export { default } from ${main};` : ""}
 ${classes.length === 0 ? "" : hostedClasses(header, main, classes)}
+${header.takes_batches ? batches(main) : ""}
 ${ENTRYPOINT}`;
   return wrap(blob, wrapper, open);
 }
@@ -72,12 +73,18 @@ import { alarms } from "./${INSTALL_MODULE}";
 ${hosted.join("\n")}`;
 }
 
+function batches(main: string): string {
+  return `import consumer from ${main};
+import { queueEntrypoint } from "./${CLIENT_MODULE}";
+export const ${QUEUE_ENTRYPOINT} = queueEntrypoint(consumer);`;
+}
+
 /** The modules that put a version's clients into its `env`; none where it needs none. */
 function clientModules(header: BlobHeader): Record<string, WorkerLoaderModule> {
   const bindings = clientBindings(header);
   const hasObjects = Object.keys(header.classes ?? {}).length > 0;
   const isScript = header.main_module === SERVICE_WORKER_MODULE;
-  if (bindings.length === 0 && !hasObjects && !isScript) return {};
+  if (bindings.length === 0 && !hasObjects && !isScript && !header.takes_batches) return {};
   const install = `import { install, take } from "./${CLIENT_MODULE}";
 install(${JSON.stringify(bindings)});
 export const alarms = take(${JSON.stringify(ALARMS)}) ?? {};`;

@@ -42,6 +42,21 @@ export type Binding =
   | { readonly type: "kv_namespace"; readonly name: string; readonly namespace_id: string }
   | ObjectsBindingRecord
   | { readonly type: "r2_bucket"; readonly name: string; readonly bucket_name: string }
+  | {
+      readonly type: "queue";
+      readonly name: string;
+      readonly queue_name: string;
+      /** Seconds. */
+      readonly delivery_delay?: number | undefined;
+    }
+  | { readonly type: "analytics_engine"; readonly name: string; readonly dataset?: string | undefined }
+  | {
+      readonly type: "ratelimit";
+      readonly name: string;
+      readonly namespace_id: string;
+      /** Period in seconds. */
+      readonly simple: { readonly limit: number; readonly period: number };
+    }
   | { readonly type: "d1"; readonly name: string; readonly id: string }
   | {
       readonly type: "service";
@@ -58,6 +73,42 @@ export interface ObjectsBindingRecord {
   /** The Worker that has the class, where it is not the one that has the binding. */
   readonly script_name?: string | undefined;
   readonly namespace_id: string;
+}
+
+/** A message as its sender gives it. Size in bytes, 0 where it is not known; delay in seconds. */
+export interface QueuedMessage {
+  readonly type: string;
+  readonly body: unknown;
+  readonly size: number;
+  readonly delay: number;
+}
+
+/** What waits in a queue. */
+export interface QueueMetrics {
+  readonly backlogCount: number;
+  readonly backlogBytes: number;
+  readonly oldestMessageTimestamp?: Date;
+}
+
+/** A batch on its way to a consumer. */
+export interface DeliveredBatch {
+  readonly id: string;
+  readonly queue: string;
+  readonly messages: readonly {
+    readonly id: string;
+    readonly timestamp: Date;
+    readonly attempts: number;
+    readonly type: string;
+    readonly body: unknown;
+  }[];
+  readonly metrics: QueueMetrics;
+}
+
+/** A data point of Analytics Engine. */
+export interface DataPoint {
+  readonly indexes: readonly string[];
+  readonly blobs: readonly string[];
+  readonly doubles: readonly number[];
 }
 
 /** What an object of a bucket is known by. Size in bytes. */

@@ -1,7 +1,7 @@
 /** Workers with storage, deployed and looked into by the real wrangler. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { call } from "../support/client.ts";
-import { disposeServer, type Server, startServer } from "../support/server.ts";
+import { disposeServer, type Server, startServer, waitUntil } from "../support/server.ts";
 import { configuration, fail, idAfter, succeed, textOf, useProject, versionsOf } from "./project.ts";
 
 let server: Server;
@@ -232,6 +232,81 @@ describe("d1", () => {
     });
     await succeed(project, "deploy");
     expect(await textOf(server, "d1-made")).toBe("42");
+  });
+});
+
+describe("queues", () => {
+  test("a queue is made by wrangler, and a deploy makes the Worker its producer and consumer", async () => {
+    const project = await useProject(server, "jobs", {
+      config: {
+        kv_namespaces: [{ binding: "KV", id: "jobs-done" }],
+        queues: {
+          producers: [{ binding: "JOBS", queue: "jobs" }],
+          consumers: [
+            {
+              queue: "jobs",
+              max_batch_size: 5,
+              max_batch_timeout: 0,
+              max_retries: 1,
+              dead_letter_queue: "jobs-dead",
+            },
+          ],
+        },
+      },
+      code: `export default {
+  async fetch(request, env) {
+    const { pathname } = new URL(request.url);
+    if (pathname === "/done") return new Response(await env.KV.get("done"));
+    await env.JOBS.send({ path: pathname });
+    return new Response("sent");
+  },
+  async queue(batch, env) {
+    for (const { body } of batch.messages) await env.KV.put("done", batch.queue + body.path);
+  },
+};`,
+    });
+    expect(await fail(project, "deploy")).toContain(
+      'Queue "jobs" does not exist. To create it, run: wrangler queues create jobs',
+    );
+    await succeed(project, "queues", "create", "jobs");
+    await succeed(project, "queues", "create", "jobs-dead");
+    expect(await succeed(project, "queues", "list")).toContain("jobs-dead");
+    expect(await succeed(project, "deploy")).toContain("Consumer for jobs");
+    expect((await server.traffic("jobs", { path: "/first" })).body).toBe("sent");
+    await waitUntil(async () => (await server.traffic("jobs", { path: "/done" })).body === "jobs/first");
+    // The second deploy finds the consumer there and changes it.
+    await succeed(project, "deploy");
+    const info = await succeed(project, "queues", "info", "jobs");
+    expect(info).toContain("worker:jobs");
+    await succeed(project, "queues", "consumer", "remove", "jobs", "jobs");
+    await succeed(project, "queues", "purge", "jobs", "--force");
+    await succeed(project, "queues", "delete", "jobs-dead");
+    expect(await succeed(project, "queues", "list")).not.toContain("jobs-dead");
+  });
+});
+
+describe("ratelimit and analytics_engine", () => {
+  test("deploy from the configuration and work", async () => {
+    const project = await useProject(server, "limited", {
+      config: {
+        ratelimits: [{ name: "LIMITER", namespace_id: "1", simple: { limit: 1, period: 60 } }],
+        analytics_engine_datasets: [{ binding: "EVENTS", dataset: "limited_events" }],
+      },
+      code: `export default { async fetch(request, env) {
+  const results = [];
+  for (let i = 0; i < 3; i++) results.push((await env.LIMITER.limit({ key: "k" })).success);
+  env.EVENTS.writeDataPoint({ blobs: results.map(String) });
+  return Response.json(results);
+} };`,
+    });
+    await succeed(project, "deploy");
+    expect(JSON.parse(await textOf(server, "limited"))).toContain(false);
+    await waitUntil(async () => {
+      const response = await server.api("POST", "/analytics_engine/sql", {
+        body: "SELECT blob3 FROM limited_events",
+      });
+      return ((await response.json()) as { rows: number }).rows === 1;
+    });
   });
 });
 

@@ -54,7 +54,7 @@ const REFUSALS: readonly Refusal[] = [
   {
     what: "a binding of a type that does not run here",
     options: { config: { vectorize: [{ binding: "INDEX", index_name: "words" }] } },
-    says: ['binding "INDEX" of type vectorize', "remove the binding", "10021"],
+    says: ['binding "INDEX" of type vectorize', "keep vectors in D1", "10021"],
   },
   {
     what: "a Durable Object class that no migration made",
@@ -101,11 +101,6 @@ ${answer("room")}`,
     what: "static assets",
     options: { config: { assets: { directory: "public" } }, files: { "public/index.html": "hello" } },
     says: ["does not support static assets", "remove `assets` from the configuration"],
-  },
-  {
-    what: "a queue binding",
-    options: { config: { queues: { producers: [{ binding: "QUEUE", queue: "jobs" }] } } },
-    says: [/does not support .*queue/i, /remove/],
   },
 ];
 

@@ -1,9 +1,10 @@
 /** `…/scripts/{worker}/deployments` and `…/explain`. */
+
+import type { SluiceError } from "../../errors.ts";
+import type { Result } from "../../result.ts";
 import { decide } from "../../router/decide.ts";
 import { hashKey } from "../../router/hash.ts";
 import { compileSplit } from "../../router/split.ts";
-import type { SluiceError } from "../../errors.ts";
-import type { Result } from "../../result.ts";
 import type { Deployment, DeploymentRecord } from "../../versions/types.ts";
 import { actorOf, type ControlContext, overviewOf, readBody, registryOf, workerName } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";

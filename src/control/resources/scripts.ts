@@ -2,12 +2,12 @@
 import { z } from "zod";
 import type { SluiceError } from "../../errors.ts";
 import type { Result } from "../../result.ts";
+import { redact } from "../../versions/bindings/index.ts";
 import type { WorkerState } from "../../versions/sql.ts";
 import type { Settings } from "../../versions/types.ts";
 import { type ControlContext, overviewOf, readBody, registryOf, workerName } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
 import { settingsBody, subdomainBody } from "../schemas.ts";
-import { redact } from "../../versions/bindings/index.ts";
 import { showService, showSettings, workerUrl } from "../view.ts";
 
 export async function getService(c: ControlContext): Promise<Response> {

@@ -1,6 +1,7 @@
 /** `…/scripts/{worker}/versions`, the script itself, and `…/workers/{worker}/versions/latest`. */
-import type { WorkerOverview } from "../../versions/registry.ts";
+
 import { SERVICE_WORKER_MODULE } from "../../versions/names.ts";
+import type { WorkerOverview } from "../../versions/registry.ts";
 import type { Version } from "../../versions/types.ts";
 import { actorOf, type ControlContext, overviewOf, readBody, registryOf, workerName } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";

@@ -3,7 +3,15 @@ import type { BlobHeader } from "../blob.ts";
 import type { Binding, ClientBinding } from "../types.ts";
 
 /** The entrypoints of Sluice's Worker that versions may be given a channel to. */
-export type ChannelEntrypoint = "D1Binding" | "KvBinding" | "ObjectsBinding" | "R2Binding" | "ServiceBinding";
+export type ChannelEntrypoint =
+  | "AnalyticsBinding"
+  | "QueueBinding"
+  | "RateLimitBinding"
+  | "D1Binding"
+  | "KvBinding"
+  | "ObjectsBinding"
+  | "R2Binding"
+  | "ServiceBinding";
 
 /** Makes a channel to an entrypoint that knows these properties; undefined where a version is only inspected. */
 export type OpenChannel = (entrypoint: ChannelEntrypoint, props: object) => unknown;
@@ -15,6 +23,9 @@ const WITH_CLIENT: ReadonlySet<Binding["type"]> = new Set([
   "kv_namespace",
   "r2_bucket",
   "d1",
+  "queue",
+  "analytics_engine",
+  "ratelimit",
   "durable_object_namespace",
 ]);
 
@@ -43,6 +54,14 @@ function bindingValue(binding: Binding, header: Header, open: OpenChannel): unkn
       return open("KvBinding", { namespace: binding.namespace_id });
     case "r2_bucket":
       return open("R2Binding", { bucket: binding.bucket_name });
+    case "queue":
+      return open("QueueBinding", { queue: binding.queue_name });
+    case "analytics_engine":
+      return open("AnalyticsBinding", { dataset: binding.dataset ?? binding.name });
+    case "ratelimit": {
+      const { limit, period } = binding.simple;
+      return open("RateLimitBinding", { namespace: binding.namespace_id, limit, period });
+    }
     case "d1":
       return open("D1Binding", { database: binding.id });
     case "durable_object_namespace":

@@ -12,6 +12,9 @@ export const BINDING_TYPES = [
   "kv_namespace",
   "r2_bucket",
   "d1",
+  "queue",
+  "analytics_engine",
+  "ratelimit",
   "durable_object_namespace",
   "service",
   "inherit",
@@ -22,6 +25,23 @@ const ADVICE: ReadonlyMap<string, string> = new Map(
   Object.entries({
     mtls_certificate:
       "versions run without client certificates: remove `mtls_certificates`, and let a proxy in front of the origin present the certificate",
+    hyperdrive:
+      "put the connection string into a secret and connect with it: sockets to databases work as they are",
+    send_email: "send through the HTTP API of a mail service with fetch(), its key in a secret",
+    ai: "call a model's HTTP API with fetch(), its key in a secret",
+    ai_search: "call a search service's HTTP API with fetch()",
+    vectorize: "call a vector database's HTTP API with fetch(), or keep vectors in D1",
+    browser: "connect to a browser of your own over WebSocket",
+    images: "transform images with WebAssembly in the Worker, or through a service with fetch()",
+    workflow: "keep the steps in a Durable Object with alarms, or in a queue",
+    dispatch_namespace: "bind to the Workers by name with `services`",
+    pipelines: "write to a queue, whose consumer writes batches to R2",
+    tail_consumer: "read the server's log",
+    worker_loader: "upload the code as a Worker of its own and bind to it with `services`",
+    secrets_store_secret: "set the secret on the Worker with `wrangler secret put`",
+    logfwdr: "write to the console: the server's log has it",
+    vpc_service: "call the service with fetch(): it is on the same network",
+    vpc_network: "call the service with fetch(): it is on the same network",
     secret_key: "store the key as text with `wrangler secret put` and import it in the Worker",
   }),
 );

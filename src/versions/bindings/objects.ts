@@ -2,9 +2,9 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../../env.ts";
 import { LIMITS } from "../../limits.ts";
+import { addressOf } from "../objects/address.ts";
 import type { ObjectHost } from "../objects/host.ts";
 import { OBJECT_HEADER } from "../types.ts";
-import { addressOf } from "../objects/address.ts";
 
 interface Props {
   /** The Worker whose class the objects are of. */

@@ -4,12 +4,16 @@
  */
 import { env } from "cloudflare:workers";
 import type { ClientBinding } from "../types.ts";
+import { AnalyticsEngineDataset } from "./analytics.ts";
 import { D1Database } from "./d1.ts";
 import { KvNamespace } from "./kv.ts";
 import { DurableObjectNamespace } from "./objects.ts";
+import { WorkerQueue } from "./queue.ts";
 import { R2Bucket } from "./r2.ts";
+import { Ratelimit } from "./ratelimit.ts";
 
 export { objectClass } from "./objects.ts";
+export { queueEntrypoint } from "./queue.ts";
 export { prepareScript, scriptHandlers } from "./service-worker.ts";
 
 type Client = (channel: never, binding: never) => unknown;
@@ -17,6 +21,9 @@ type Client = (channel: never, binding: never) => unknown;
 const CLIENTS: Readonly<Record<string, Client>> = {
   kv_namespace: (channel) => new KvNamespace(channel),
   r2_bucket: (channel) => new R2Bucket(channel),
+  queue: (channel, binding) => new WorkerQueue(channel, binding),
+  analytics_engine: (channel) => new AnalyticsEngineDataset(channel),
+  ratelimit: (channel) => new Ratelimit(channel),
   d1: (channel) => new D1Database(channel),
   durable_object_namespace: (channel, binding) => new DurableObjectNamespace(channel, binding),
 };

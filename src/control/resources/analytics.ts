@@ -1,0 +1,27 @@
+/** `…/analytics_engine/sql`: what Workers wrote to a dataset, by SQLite's SQL. */
+import type { SluiceError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
+import type { Result } from "../../result.ts";
+import { datasetOf } from "../../versions/bindings/analytics.ts";
+import type { Selection } from "../../versions/objects/dataset.ts";
+import type { ControlContext } from "../context.ts";
+import { failure } from "../envelope.ts";
+import { readCapped } from "../upload.ts";
+
+/** The answer has no envelope, as Cloudflare's. */
+export async function queryDataset(c: ControlContext): Promise<Response> {
+  const body = await readCapped(c.req.raw, LIMITS.maxUploadBytes);
+  if (body === undefined) return failure({ reason: "body-too-large", limitBytes: LIMITS.maxUploadBytes });
+  const query = new TextDecoder().decode(body).replace(/\s+FORMAT\s+JSON\s*$/i, "");
+  const dataset = /^\s*SELECT\b[\s\S]*?\bFROM\s+["'`]?([\w-]+)["'`]?/i.exec(query)?.[1];
+  if (dataset === undefined || query.includes(";")) {
+    return failure({
+      reason: "query-failed",
+      detail: "send one SELECT … FROM <dataset>, without a semicolon",
+    });
+  }
+  const found = (await datasetOf(c.env, dataset).select(dataset, query)) as Result<Selection, string>;
+  if (found.ok) return Response.json(found.value);
+  const error: SluiceError = { reason: "query-failed", detail: found.error };
+  return failure(error);
+}
