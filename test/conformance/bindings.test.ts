@@ -236,7 +236,7 @@ describe("d1", () => {
 });
 
 describe("queues", () => {
-  test("a queue is made by wrangler, and a deploy makes the Worker its producer and consumer", async () => {
+  test("a deploy makes the queue, and the Worker its producer and consumer; wrangler shows, purges and deletes it", async () => {
     const project = await useProject(server, "jobs", {
       config: {
         kv_namespaces: [{ binding: "KV", id: "jobs-done" }],
@@ -265,10 +265,6 @@ describe("queues", () => {
   },
 };`,
     });
-    expect(await fail(project, "deploy")).toContain(
-      'Queue "jobs" does not exist. To create it, run: wrangler queues create jobs',
-    );
-    await succeed(project, "queues", "create", "jobs");
     await succeed(project, "queues", "create", "jobs-dead");
     expect(await succeed(project, "queues", "list")).toContain("jobs-dead");
     expect(await succeed(project, "deploy")).toContain("Consumer for jobs");
