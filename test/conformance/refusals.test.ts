@@ -49,7 +49,7 @@ const REFUSALS: readonly Refusal[] = [
   {
     what: "an mTLS certificate binding",
     options: { config: { mtls_certificates: [{ binding: "CERT", certificate_id: CERTIFICATE }] } },
-    says: ['binding "CERT" of type mtls_certificate', "remove `mtls_certificates`", "10021"],
+    says: ['binding "CERT" of type mtls_certificate', "let a proxy in front", "10021"],
   },
   {
     what: "a binding of a type that does not run here",

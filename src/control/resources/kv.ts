@@ -75,6 +75,12 @@ export async function deleteNamespace(c: ControlContext): Promise<Response> {
 export async function listKeys(c: ControlContext): Promise<Response> {
   if ((await find(c)) === undefined) return notFound(c);
   const { prefix, cursor, limit } = c.req.query();
+  if (limit !== undefined && !(Number(limit) >= 1)) {
+    return failure({
+      reason: "storage-refused",
+      detail: `"${limit}" cannot be the limit: use a number from 1 to 1000.`,
+    });
+  }
   const found = await attempt(() =>
     contentsOf(c).list({
       ...(prefix === undefined ? {} : { prefix }),

@@ -12,9 +12,15 @@ import { bucketName } from "../schemas.ts";
 const bucketBody = z.looseObject({ name: bucketName });
 
 const nameOf = (c: ControlContext) => c.req.param("bucket") ?? "";
-/** The rest of the path: keys have slashes. */
-const keyOf = (c: ControlContext) =>
-  decodeURIComponent(c.req.path.split("/objects/").slice(1).join("/objects/"));
+/** The rest of the path: keys have slashes. Throws where it is no text. */
+function keyOf(c: ControlContext): string {
+  const key = c.req.path.split("/objects/").slice(1).join("/objects/");
+  try {
+    return decodeURIComponent(key);
+  } catch {
+    throw new TypeError(`"${key}" cannot be the name of an object: it is not UTF-8.`);
+  }
+}
 
 function show({ name, created_on }: Resource): Record<string, unknown> {
   return {

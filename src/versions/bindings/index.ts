@@ -20,11 +20,10 @@ export const BINDING_TYPES = [
   "inherit",
 ] as const;
 
-/** What to do about the types that people are most likely to try. */
+/** What to do instead of the types that people are most likely to try. */
 const ADVICE: ReadonlyMap<string, string> = new Map(
   Object.entries({
-    mtls_certificate:
-      "versions run without client certificates: remove `mtls_certificates`, and let a proxy in front of the origin present the certificate",
+    mtls_certificate: "let a proxy in front of the origin present the certificate",
     hyperdrive:
       "put the connection string into a secret and connect with it: sockets to databases work as they are",
     send_email: "send through the HTTP API of a mail service with fetch(), its key in a secret",
@@ -48,9 +47,8 @@ const ADVICE: ReadonlyMap<string, string> = new Map(
 
 /** How to refuse a binding of a type that this release does not run. */
 export function unsupportedBinding(type: string, name: string): SluiceError {
-  const advice =
-    ADVICE.get(type) ??
-    `remove the binding; this release runs ${BINDING_TYPES.join(", ")}, and a service on the network can be reached with fetch()`;
+  const instead = ADVICE.get(type) ?? "reach a service on the network with fetch()";
+  const advice = `remove the binding and ${instead}; this release runs ${BINDING_TYPES.join(", ")}`;
   return { reason: "unsupported", feature: `binding "${name}" of type ${type}`, advice };
 }
 
