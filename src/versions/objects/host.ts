@@ -24,8 +24,18 @@ interface Hosted {
 
 type Facet = Fetcher & Hosted & Record<string, (...args: unknown[]) => unknown>;
 
-/** The hosts of this process by Worker: to be told when its deployment changes. */
-const hosts = new Map<string, Map<string, WeakRef<ObjectHost>>>();
+/** Ids of the hosts that are in this process, by Worker: to be told when its deployment changes. */
+const hosts = new Map<string, Set<string>>();
+/** Takes those out of it that the runtime has evicted. */
+const evicted = new FinalizationRegistry<{ readonly worker: string; readonly id: string }>(
+  ({ worker, id }) => {
+    const ofWorker = hosts.get(worker);
+    ofWorker?.delete(id);
+    if (ofWorker?.size === 0) hosts.delete(worker);
+  },
+);
+/** Hosts that are told at once. */
+const TOLD_AT_ONCE = 100;
 
 export class ObjectHost extends DurableObject<Env> {
   readonly #source: IsolateSource;
@@ -173,9 +183,10 @@ export class ObjectHost extends DurableObject<Env> {
 
   #register(): void {
     const { worker } = this.#address;
-    const ofWorker = hosts.get(worker) ?? new Map<string, WeakRef<ObjectHost>>();
-    hosts.set(worker, ofWorker);
-    ofWorker.set(this.ctx.id.toString(), new WeakRef(this));
+    const id = this.ctx.id.toString();
+    const ofWorker = hosts.get(worker) ?? new Set();
+    hosts.set(worker, ofWorker.add(id));
+    evicted.register(this, { worker, id });
   }
 }
 
@@ -184,18 +195,16 @@ export class ObjectHost extends DurableObject<Env> {
  * should have now. Never rejects.
  */
 export async function moveObjects(objects: Env["OBJECTS"], worker: string): Promise<void> {
-  const ofWorker = hosts.get(worker);
-  if (ofWorker === undefined) return;
-  const follow = [...ofWorker].map(async ([id, host]) => {
-    if (host.deref() === undefined) {
-      ofWorker.delete(id);
-      return;
-    }
-    try {
-      await objects.get(objects.idFromString(id)).sluiceFollow();
-    } catch (error) {
-      log("info", "object-ended", { worker, object: id, why: String(error) });
-    }
-  });
-  await Promise.all(follow);
+  const ids = [...(hosts.get(worker) ?? [])];
+  for (let at = 0; at < ids.length; at += TOLD_AT_ONCE) {
+    await Promise.all(ids.slice(at, at + TOLD_AT_ONCE).map((id) => follow(objects, worker, id)));
+  }
+}
+
+async function follow(objects: Env["OBJECTS"], worker: string, id: string): Promise<void> {
+  try {
+    await objects.get(objects.idFromString(id)).sluiceFollow();
+  } catch (error) {
+    log("info", "object-ended", { worker, object: id, why: String(error) });
+  }
 }

@@ -14,9 +14,22 @@ export class Room extends DurableObject {
   }
   fetch(request) {
     const { pathname } = new URL(request.url);
+    if (request.headers.get("Upgrade") === "websocket") {
+      const [client, server] = Object.values(new WebSocketPair());
+      this.ctx.acceptWebSocket(server, ["tag"]);
+      server.serializeAttachment({ path: pathname });
+      this.ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
+      return new Response(null, { status: 101, webSocket: client });
+    }
     if (pathname === "/throw") throw new TypeError("thrown in fetch");
     return Response.json({ method: request.method, path: pathname, name: this.ctx.id.name, header: request.headers.get("x-test") });
   }
+  async webSocketMessage(socket, message) {
+    socket.send(JSON.stringify([message, socket.deserializeAttachment(), this.ctx.getWebSockets("tag").length]));
+    if (message === "end") socket.close(4000, "the end");
+  }
+  async webSocketClose(socket, code) { await this.ctx.storage.put("closed", code); }
+  names() { return Object.keys(this.env); }
   add(text) { this.ctx.storage.sql.exec("INSERT INTO note VALUES (?)", text); return this.notes(); }
   notes() { return this.ctx.storage.sql.exec("SELECT text FROM note").toArray().map(({ text }) => text); }
   get size() { return this.notes().length; }
@@ -120,6 +133,17 @@ await record("transaction", () => stub.transact());
 await record("one calls another", () => stub.other("three"));
 await record("clear", () => stub.clear());
 await record("classic", async () => [await (await CLASSIC.getByName("c").fetch("http://c/")).text(), await (await CLASSIC.getByName("c").fetch("http://c/")).text()]);
+await record("env", () => Object.keys(env));
+await record("env inside", () => stub.names());
+await record("WebSocket", async () => {
+  const { status, webSocket } = await ROOM.getByName("sockets").fetch("http://room/socket", { headers: { Upgrade: "websocket" } });
+  webSocket.accept();
+  const said = [];
+  const closed = new Promise((resolve) => webSocket.addEventListener("close", ({ code, reason }) => resolve([code, reason])));
+  webSocket.addEventListener("message", ({ data }) => said.push(data));
+  for (const message of ["ping", "hello", "end"]) webSocket.send(message);
+  return [status, await closed, said];
+});
 await record("get without id", () => ROOM.get("one"));
 await record("jurisdiction", () => ROOM.jurisdiction("eu").constructor.name);`,
     });
