@@ -63,6 +63,12 @@ export class AccountRegistry extends DurableObject<Env> {
     return created.ok ? created.value : (this.get(kind, id) as Resource);
   }
 
+  /** The resource of this name, made where there is none. */
+  ensureNamed(kind: ResourceKind, name: string): Resource {
+    const found = this.named(kind, name);
+    return found ?? this.ensure(kind, crypto.randomUUID().replaceAll("-", ""), name);
+  }
+
   rename(kind: ResourceKind, id: string, name: string): Result<Resource, SluiceError> {
     const found = this.get(kind, id);
     if (found === undefined) return err({ reason: "resource-not-found", kind, id });

@@ -1,4 +1,4 @@
-/** Looks up what an upload's bindings refer to, and makes it where it is not there yet. */
+/** What an upload's bindings refer to: looked up before the upload is started, made once it is known to be good. */
 import { accountOf } from "../account/registry.ts";
 import type { Env } from "../env.ts";
 import type { SluiceError } from "../errors.ts";
@@ -8,9 +8,11 @@ import type { WorkerOverview } from "../versions/registry.ts";
 import type { Binding, InheritBinding, UploadedBinding } from "../versions/types.ts";
 
 /**
+ * The bindings with what has to be known of the Workers that they refer to. Changes nothing.
+ *
  * @param lifecycle the Worker's own classes, the upload's migrations applied
  */
-export async function provision(
+export async function lookUp(
   env: Env,
   worker: string,
   bindings: readonly UploadedBinding[],
@@ -18,58 +20,56 @@ export async function provision(
 ): Promise<Result<readonly (Binding | InheritBinding)[], SluiceError>> {
   const resolved: (Binding | InheritBinding)[] = [];
   for (const binding of bindings) {
-    const found = await provisionOne(env, worker, binding, lifecycle);
+    const found = await lookUpOne(env, worker, binding, lifecycle);
     if (!found.ok) return found;
     resolved.push(found.value);
   }
   return ok(resolved);
 }
 
-async function provisionOne(
+async function lookUpOne(
   env: Env,
   worker: string,
   binding: UploadedBinding,
   lifecycle: Lifecycle,
 ): Promise<Result<Binding | InheritBinding, SluiceError>> {
   switch (binding.type) {
-    case "kv_namespace":
-      await accountOf(env).ensure("kv", binding.namespace_id, `${worker}-${binding.name}`);
-      return ok(binding);
-    case "r2_bucket":
-      await accountOf(env).ensure("r2", binding.bucket_name, binding.bucket_name);
-      return ok(binding);
-    case "queue":
-      await ensureQueue(env, binding.queue_name);
-      return ok(binding);
-    case "d1":
-      await accountOf(env).ensure("d1", binding.id, `${worker}-${binding.name}`);
-      return ok(binding);
     case "service": {
-      if (binding.service === worker || (await overviewOf(env, binding.service)) !== undefined) {
-        return ok(binding);
-      }
-      return err({ reason: "service-not-found", name: binding.name, service: binding.service });
+      const { name, service } = binding;
+      const found = service === worker || (await overviewOf(env, service)) !== undefined;
+      return found ? ok(binding) : err({ reason: "service-not-found", name, service });
     }
     case "durable_object_namespace": {
       const { name, class_name, script_name = worker } = binding;
-      const classes =
-        script_name === worker
-          ? lifecycle.classes
-          : ((await overviewOf(env, script_name))?.lifecycle.classes ?? []);
-      const found = classes.find((candidate) => candidate.class_name === class_name);
-      if (found === undefined)
-        return err({ reason: "class-not-found", name, class_name, worker: script_name });
-      return ok({ ...binding, namespace_id: found.namespace_id });
+      const owner = script_name === worker ? lifecycle : (await overviewOf(env, script_name))?.lifecycle;
+      const found = owner?.classes.find((candidate) => candidate.class_name === class_name);
+      if (found !== undefined) return ok({ ...binding, namespace_id: found.namespace_id });
+      return err({ reason: "class-not-found", name, class_name, worker: script_name });
     }
     default:
       return ok(binding);
   }
 }
 
-async function ensureQueue(env: Env, name: string): Promise<void> {
+/** Makes the resources that bindings name and that are not there yet. */
+export async function provision(env: Env, worker: string, bindings: readonly Binding[]): Promise<void> {
   const account = accountOf(env);
-  if ((await account.named("queue", name)) !== undefined) return;
-  await account.create("queue", name, crypto.randomUUID().replaceAll("-", ""));
+  for (const binding of bindings) {
+    switch (binding.type) {
+      case "kv_namespace":
+        await account.ensure("kv", binding.namespace_id, `${worker}-${binding.name}`);
+        break;
+      case "r2_bucket":
+        await account.ensure("r2", binding.bucket_name, binding.bucket_name);
+        break;
+      case "d1":
+        await account.ensure("d1", binding.id, `${worker}-${binding.name}`);
+        break;
+      case "queue":
+        await account.ensureNamed("queue", binding.queue_name);
+        break;
+    }
+  }
 }
 
 async function overviewOf({ REGISTRY }: Env, worker: string): Promise<WorkerOverview | undefined> {

@@ -12,7 +12,7 @@ import type { Actor, RecordVersion, WorkerOverview, WorkerRegistry } from "../ve
 import { readVersion, writeVersion } from "../versions/replica.ts";
 import type { Binding, Version } from "../versions/types.ts";
 import { sha256Hex } from "./auth.ts";
-import { provision } from "./provision.ts";
+import { lookUp, provision } from "./provision.ts";
 import type { Draft } from "./upload.ts";
 import { validate } from "./validate.ts";
 
@@ -40,7 +40,7 @@ export async function storeDraft(
   const latest = overview?.latest;
   const lifecycle = applyMigrations(draft, overview?.lifecycle);
   if (!lifecycle.ok) return lifecycle;
-  const uploaded = await provision(to.env, to.worker, draft.bindings, lifecycle.value);
+  const uploaded = await lookUp(to.env, to.worker, draft.bindings, lifecycle.value);
   if (!uploaded.ok) return uploaded;
   const bindings = resolveBindings(uploaded.value, draft.keep_bindings, latest?.bindings ?? []);
   if (!bindings.ok) return bindings;
@@ -118,6 +118,7 @@ async function record(
   const { has_default } = inspection.value;
   const takes_batches = inspection.value.handlers.includes("queue");
   const encoded = encodeBlob({ header: { ...header, has_default, takes_batches }, modules });
+  await provision(env, worker, header.bindings);
   await registry.announce(header.version);
   await writeVersion(env.SLUICE_KV, header.version, encoded);
   const recorded = await registry.recordVersion(worker, {

@@ -171,6 +171,24 @@ describe("refused with words that help:", () => {
   });
 });
 
+test("an upload that does not start makes none of the resources that it names", async () => {
+  const form = uploadForm({
+    modules: { "index.js": { content: "throw new Error('no');" } },
+    metadata: {
+      bindings: [
+        { type: "kv_namespace", name: "KV", namespace_id: "never-made" },
+        { type: "r2_bucket", name: "R2", bucket_name: "never-made" },
+        { type: "d1", name: "DB", id: "never-made" },
+        { type: "queue", name: "QUEUE", queue_name: "never-made" },
+      ],
+    },
+  });
+  expect((await call(server, "PUT", "/workers/scripts/refused", form)).status).toBe(400);
+  for (const path of ["/storage/kv/namespaces", "/r2/buckets", "/d1/database", "/queues"]) {
+    expect(JSON.stringify((await call(server, "GET", path)).result)).not.toContain("never-made");
+  }
+});
+
 describe("an upload is refused, and neither a Worker nor a resource is left behind, for", () => {
   test.each<[string, object, RegExp]>([
     ["a KV namespace without an id", { type: "kv_namespace", name: "B" }, /"B".*namespace_id/],
@@ -214,7 +232,8 @@ describe("an upload is refused, and neither a Worker nor a resource is left behi
     ],
     ["a service that is not there", { type: "service", name: "B", service: "nobody" }, /nobody/],
   ])("%s", async (_, binding, words) => {
-    const form = uploadForm({ ...answering("no"), metadata: { bindings: [binding] } });
+    const other = { type: "kv_namespace", name: "KV", namespace_id: "never-made" };
+    const form = uploadForm({ ...answering("no"), metadata: { bindings: [other, binding] } });
     const reply = await call(server, "PUT", "/workers/scripts/refused", form);
     expect([reply.status, reply.errors[0]?.message]).toEqual([400, expect.stringMatching(words)]);
     expect((await call(server, "GET", "/workers/services/refused")).status).toBe(404);
