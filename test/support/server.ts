@@ -188,12 +188,20 @@ export async function waitUntil(
   }
 }
 
+/**
+ * Ports below those that the system gives to outgoing connections (from 32768 on Linux): one of these would be taken
+ * now and then between its choice here and the server's listening. Each worker of the test run has a range of its own.
+ */
+const RANGE = { first: 12_000 + (Number(process.env.VITEST_POOL_ID ?? 0) % 4) * 5_000, size: 5_000 };
+let next = Math.floor(Math.random() * RANGE.size);
+
 export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const address = probe.address();
-  probe.close();
-  await once(probe, "close");
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
+  for (;;) {
+    const port = RANGE.first + (next++ % RANGE.size);
+    const probe = createServer();
+    const { promise, resolve: settle } = Promise.withResolvers<boolean>();
+    probe.once("error", () => settle(false));
+    probe.listen(port, "127.0.0.1", () => probe.close(() => settle(true)));
+    if (await promise) return port;
+  }
 }
