@@ -4,6 +4,7 @@
  */
 import { exports, RpcTarget, WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../../env.ts";
+import { forwarding } from "../forward.ts";
 import type { ChannelEntrypoint } from "./env.ts";
 
 interface Props {
@@ -35,15 +36,8 @@ type Methods = Record<string, (...args: unknown[]) => unknown>;
 export class RemoteBinding extends WorkerEntrypoint<Env, Props> {
   constructor(ctx: ExecutionContext<Props>, env: Env) {
     super(ctx, env);
-    const call = (method: string) => this.#call(method);
-    // biome-ignore lint/correctness/noConstructorReturn: the runtime looks methods up on what it constructs
-    return new Proxy(this, {
-      get: (own, property) => {
-        if (property === "fetch") return own.fetch.bind(own);
-        if (typeof property === "symbol" || property in own) return Reflect.get(own, property, own);
-        return call(property);
-      },
-    });
+    // biome-ignore lint/correctness/noConstructorReturn: see forwarding()
+    return forwarding(this, (method) => this.#call(method));
   }
 
   override async fetch(request: Request): Promise<Response> {

@@ -4,6 +4,7 @@ import type { Env } from "../../env.ts";
 import { decideFor } from "../../router/choose.ts";
 import type { Split } from "../../router/split.ts";
 import { deploymentsOf } from "../deployments.ts";
+import { forwarding } from "../forward.ts";
 import { isolateSource } from "../sources/isolate.ts";
 
 interface Props {
@@ -23,16 +24,8 @@ type Callee = Fetcher & Record<string, (...args: unknown[]) => unknown>;
 export class ServiceBinding extends WorkerEntrypoint<Env, Props> {
   constructor(ctx: ExecutionContext<Props>, env: Env) {
     super(ctx, env);
-    const call = (method: string) => this.#call(method);
-    // Every method that is asked for is the callee's.
-    // biome-ignore lint/correctness/noConstructorReturn: the runtime looks methods up on what it constructs
-    return new Proxy(this, {
-      get: (own, property) => {
-        if (property === "fetch") return own.fetch.bind(own);
-        if (typeof property === "symbol" || property in own) return Reflect.get(own, property, own);
-        return call(property);
-      },
-    });
+    // biome-ignore lint/correctness/noConstructorReturn: see forwarding()
+    return forwarding(this, (method) => this.#call(method));
   }
 
   override async fetch(request: Request): Promise<Response> {

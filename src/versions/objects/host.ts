@@ -11,6 +11,7 @@ import { log } from "../../log.ts";
 import { decide } from "../../router/decide.ts";
 import type { Split } from "../../router/split.ts";
 import { type Deployments, deploymentsOf } from "../deployments.ts";
+import { forwarding } from "../forward.ts";
 import { type IsolateSource, isolateSource } from "../sources/isolate.ts";
 import { type Address, parseAddress } from "./address.ts";
 
@@ -24,13 +25,13 @@ interface Hosted {
 
 type Facet = Fetcher & Hosted & Record<string, (...args: unknown[]) => unknown>;
 
-/** Ids of the hosts that are in this process, by Worker: to be told when its deployment changes. */
-const hosts = new Map<string, Set<string>>();
-/** Takes those out of it that the runtime has evicted. */
+/** The hosts that are in this process, by Worker and id: to be told when its deployment changes. */
+const hosts = new Map<string, Map<string, WeakRef<ObjectHost>>>();
+/** Takes those out of it that the runtime has evicted, unless they are back. */
 const evicted = new FinalizationRegistry<{ readonly worker: string; readonly id: string }>(
   ({ worker, id }) => {
     const ofWorker = hosts.get(worker);
-    ofWorker?.delete(id);
+    if (ofWorker?.get(id)?.deref() === undefined) ofWorker?.delete(id);
     if (ofWorker?.size === 0) hosts.delete(worker);
   },
 );
@@ -52,18 +53,8 @@ export class ObjectHost extends DurableObject<Env> {
     // An alarm wakes an object without its name.
     this.#address = parseAddress(ctx.id.name ?? ctx.storage.kv.get<string>("address") ?? "");
     this.#register();
-    const call = (method: string) => this.#call(method);
-    // Whatever is asked of the object that is not the host's own is the version's.
-    // biome-ignore lint/correctness/noConstructorReturn: the runtime looks methods up on what it constructs
-    return new Proxy(this, {
-      get: (host, property) => {
-        if (typeof property === "symbol" || property in host) {
-          const own = Reflect.get(host, property, host);
-          return typeof own === "function" ? own.bind(host) : own;
-        }
-        return call(property);
-      },
-    });
+    // biome-ignore lint/correctness/noConstructorReturn: see forwarding()
+    return forwarding(this, (method) => this.#call(method));
   }
 
   override async fetch(request: Request): Promise<Response> {
@@ -184,8 +175,8 @@ export class ObjectHost extends DurableObject<Env> {
   #register(): void {
     const { worker } = this.#address;
     const id = this.ctx.id.toString();
-    const ofWorker = hosts.get(worker) ?? new Set();
-    hosts.set(worker, ofWorker.add(id));
+    const ofWorker = hosts.get(worker) ?? new Map();
+    hosts.set(worker, ofWorker.set(id, new WeakRef(this)));
     evicted.register(this, { worker, id });
   }
 }
@@ -195,7 +186,7 @@ export class ObjectHost extends DurableObject<Env> {
  * should have now. Never rejects.
  */
 export async function moveObjects(objects: Env["OBJECTS"], worker: string): Promise<void> {
-  const ids = [...(hosts.get(worker) ?? [])];
+  const ids = [...(hosts.get(worker)?.keys() ?? [])];
   for (let at = 0; at < ids.length; at += TOLD_AT_ONCE) {
     await Promise.all(ids.slice(at, at + TOLD_AT_ONCE).map((id) => follow(objects, worker, id)));
   }
