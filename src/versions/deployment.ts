@@ -91,11 +91,18 @@ export function parseDeploymentRecord(text: string): DeploymentRecord | undefine
     !record.versions.every(isShare) ||
     !checkShares(record.versions).ok ||
     // Two of one number: neither would be the candidate.
-    record.versions[0]?.number === record.versions[1]?.number
+    record.versions[0]?.number === record.versions[1]?.number ||
+    !isClasses(record.classes)
   ) {
     return undefined;
   }
   return value as DeploymentRecord;
+}
+
+function isClasses(value: unknown): value is DeploymentRecord["classes"] {
+  if (value === undefined) return true;
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  return Object.values(value).every((name) => typeof name === "string");
 }
 
 function isShare(value: unknown): value is Share {

@@ -15,6 +15,8 @@ describe("a record from KV", () => {
         expect(parse(written)).toEqual(written);
       }),
     );
+    const withClasses = { ...record, classes: { "id-1": "Room", "id-2": "Hall" } };
+    expect(parse(withClasses)).toEqual(withClasses);
     const alone = recordOf([{ ...first, percentage: 100 }]);
     expect(parse(alone)).toEqual(alone);
   });
@@ -33,6 +35,12 @@ describe("a record from KV", () => {
         const broken = { ...record, [field]: value };
         expect(parse(broken), JSON.stringify(broken)).toBeUndefined();
       }
+    }
+  });
+
+  test("is taken for none where its classes are no names", () => {
+    for (const classes of [null, 1, "Room", ["Room"], { "id-1": 1 }, { "id-1": null }]) {
+      expect(parse({ ...record, classes }), JSON.stringify(classes)).toBeUndefined();
     }
   });
 
