@@ -55,6 +55,10 @@ export const LIMITS = {
   maxDraining: 8,
   /** How long a publication waits for one traffic process to acknowledge it. One that is slower is told again. */
   acknowledgeMs: 2_000,
+  /** A file of SQL: it is kept as one KV value until it is run. */
+  maxImportBytes: 24 * MiB,
+  /** How long an uploaded file of SQL waits to be run, in seconds. */
+  importSeconds: 3_600,
   /** Piece in which a stream is stored in R2, whose parts have 5 MiB at least; bounds the memory of an upload. */
   r2PartBytes: 8 * MiB,
   /** Keys of rate limits counted at once. */

@@ -4,6 +4,8 @@ import type { SluiceError } from "../errors.ts";
 import { err, ok, type Result } from "../result.ts";
 import type { Author } from "../versions/types.ts";
 
+const encoder = new TextEncoder();
+
 export async function authenticate(request: Request, env: Env): Promise<Result<Author, SluiceError>> {
   const refuse = (detail: string) => err({ reason: "unauthorized", detail } as const);
   const header = request.headers.get("Authorization");
@@ -17,10 +19,7 @@ export async function authenticate(request: Request, env: Env): Promise<Result<A
   const token = /^Bearer (.+)$/i.exec(header)?.[1];
   if (token === undefined) return refuse("the Authorization header must be `Bearer <token>`.");
 
-  const encoder = new TextEncoder();
-  const given = encoder.encode(await sha256Hex(encoder.encode(token)));
-  const expected = encoder.encode(env.SLUICE_TOKEN_SHA256);
-  if (given.length !== expected.length || !crypto.subtle.timingSafeEqual(given, expected)) {
+  if (!isSame(await sha256Hex(encoder.encode(token)), env.SLUICE_TOKEN_SHA256)) {
     return refuse("the API token is not valid here; `sluice env` prints the one that is.");
   }
   return ok(adminOf(env));
@@ -28,6 +27,12 @@ export async function authenticate(request: Request, env: Env): Promise<Result<A
 
 export function adminOf(env: Env): Author {
   return { id: "admin", email: `admin@${env.SLUICE_DOMAIN}` };
+}
+
+/** Takes the same time wherever the two differ. */
+export function isSame(given: string, expected: string): boolean {
+  const [a, b] = [encoder.encode(given), encoder.encode(expected)];
+  return a.length === b.length && crypto.subtle.timingSafeEqual(a, b);
 }
 
 export async function sha256Hex(bytes: ArrayBuffer | Uint8Array): Promise<string> {

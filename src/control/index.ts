@@ -12,6 +12,7 @@ import { failure, internalError } from "./envelope.ts";
 import * as account from "./resources/account.ts";
 import * as analytics from "./resources/analytics.ts";
 import * as d1 from "./resources/d1.ts";
+import * as d1Import from "./resources/d1-import.ts";
 import * as deployments from "./resources/deployments.ts";
 import * as kv from "./resources/kv.ts";
 import * as queues from "./resources/queues.ts";
@@ -28,6 +29,9 @@ api.get("/healthz", async (c) => {
 });
 
 const v4 = api.basePath("/client/v4");
+
+// Its address is the permission.
+v4.put("/accounts/:account/d1/database/:database/import/:filename", d1Import.uploadFile);
 
 v4.use("*", async (c, next) => {
   const author = await authenticate(c.req.raw, c.env);
@@ -111,6 +115,7 @@ databases.get("/database/:database", d1.getDatabase);
 databases.delete("/database/:database", d1.deleteDatabase);
 databases.post("/database/:database/query", d1.queryDatabase);
 databases.post("/database/:database/raw", d1.rawDatabase);
+databases.post("/database/:database/import", d1Import.importFile);
 
 const buckets = v4.basePath("/accounts/:account/r2");
 buckets.get("/buckets", r2.listBuckets);
@@ -153,11 +158,6 @@ const absent: readonly (readonly [feature: string, advice: string, ...paths: str
     "read the server's log instead",
     "/workers/scripts/:worker/tails",
     "/workers/scripts/:worker/tails/*",
-  ],
-  [
-    "importing files into D1",
-    "run the statements with `wrangler d1 execute --command`, or as a migration",
-    "/d1/database/:database/import",
   ],
   [
     "exporting D1 databases",

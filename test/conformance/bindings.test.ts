@@ -217,10 +217,20 @@ describe("d1", () => {
     expect(
       await fail(project, "d1", "execute", "shop", "--remote", "-y", "--command", "SELECT * FROM nowhere"),
     ).toContain("no such table: nowhere");
-    await project.write("rows.sql", "INSERT INTO item VALUES ('third');");
-    expect(await fail(project, "d1", "execute", "shop", "--remote", "-y", "--file", "rows.sql")).toContain(
-      "does not support importing files into D1",
+    await project.write(
+      "rows.sql",
+      "-- more\nINSERT INTO item VALUES ('third; not the end');\nINSERT INTO item VALUES ('fourth');\n",
     );
+    const file = await succeed(project, "d1", "execute", "shop", "--remote", "-y", "--file", "rows.sql");
+    expect(file).toContain("Executed 2 queries");
+    expect(await textOf(server, "d1-worker")).toBe("first,fourth,second,third; not the end");
+    await project.write(
+      "broken.sql",
+      "INSERT INTO item VALUES ('never');\nINSERT INTO nowhere VALUES (1);\n",
+    );
+    const broken = await fail(project, "d1", "execute", "shop", "--remote", "-y", "--file", "broken.sql");
+    expect(broken).toContain("no such table: nowhere");
+    expect(await textOf(server, "d1-worker")).not.toContain("never");
     await succeed(project, "d1", "delete", "shop", "-y");
     expect(await succeed(project, "d1", "list")).not.toContain(id);
   });

@@ -26,12 +26,11 @@ function show({ id, name, created_on }: Resource): Record<string, unknown> {
   return { uuid: id, name, created_at: created_on, version: "production" };
 }
 
-async function find(c: ControlContext): Promise<Resource | undefined> {
-  return (await accountOf(c.env).get("d1", idOf(c))) as Resource | undefined;
-}
-
-function notFound(c: ControlContext): Response {
-  return failure({ reason: "resource-not-found", kind: "d1", id: idOf(c) });
+/** The database that the path names, or that there is none. */
+export async function findDatabase(c: ControlContext): Promise<Result<Resource, SluiceError>> {
+  const id = c.req.param("database") ?? "";
+  const found = (await accountOf(c.env).get("d1", id)) as Resource | undefined;
+  return found === undefined ? err({ reason: "resource-not-found", kind: "d1", id }) : ok(found);
 }
 
 export async function listDatabases(c: ControlContext): Promise<Response> {
@@ -49,10 +48,10 @@ export async function createDatabase(c: ControlContext): Promise<Response> {
 }
 
 export async function getDatabase(c: ControlContext): Promise<Response> {
-  const found = await find(c);
-  if (found === undefined) return notFound(c);
-  const { size, tables } = await databaseOf(c.env, found.id).describe();
-  return success({ ...show(found), file_size: size, num_tables: tables });
+  const found = await findDatabase(c);
+  if (!found.ok) return failure(found.error);
+  const { size, tables } = await databaseOf(c.env, found.value.id).describe();
+  return success({ ...show(found.value), file_size: size, num_tables: tables });
 }
 
 /** With everything in it. */
@@ -86,7 +85,8 @@ export async function rawDatabase(c: ControlContext): Promise<Response> {
 }
 
 async function run(c: ControlContext): Promise<Result<D1Outcome[], SluiceError>> {
-  if ((await find(c)) === undefined) return err({ reason: "resource-not-found", kind: "d1", id: idOf(c) });
+  const found = await findDatabase(c);
+  if (!found.ok) return found;
   const body = await readBody(c, queryBody);
   if (!body.ok) return body;
   const queries =

@@ -1,0 +1,101 @@
+/**
+ * `…/d1/database/{id}/import`: a file of SQL, as `wrangler d1 execute --file` sends it. It asks for an address, uploads
+ * the file there without its token, then has it run: all of it or, where one statement fails, none.
+ */
+import { z } from "zod";
+import type { SluiceError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
+import { err, ok, type Result } from "../../result.ts";
+import { databaseOf } from "../../versions/bindings/d1.ts";
+import type { D1Outcome } from "../../versions/types.ts";
+import { isSame, sha256Hex } from "../auth.ts";
+import { type ControlContext, readBody } from "../context.ts";
+import { failure, success } from "../envelope.ts";
+import { readCapped } from "../upload.ts";
+import { findDatabase } from "./d1.ts";
+
+const importBody = z.discriminatedUnion("action", [
+  z.looseObject({
+    action: z.literal("init"),
+    etag: z.string().regex(/^[0-9a-f]{32}$/, { error: "must be an MD5 in hex" }),
+  }),
+  z.looseObject({ action: z.literal("ingest"), filename: z.uuid() }),
+]);
+
+export async function importFile(c: ControlContext): Promise<Response> {
+  const database = await findDatabase(c);
+  if (!database.ok) return failure(database.error);
+  const body = await readBody(c, importBody);
+  if (!body.ok) return failure(body.error);
+  if (body.value.action === "ingest") return ingest(c, database.value.id, body.value.filename);
+  const filename = crypto.randomUUID();
+  const upload_url = new URL(c.req.url);
+  upload_url.pathname += `/${filename}`;
+  upload_url.search = new URLSearchParams({
+    md5: body.value.etag,
+    signature: await sign(c, database.value.id, filename, body.value.etag),
+  }).toString();
+  return success({ success: true, type: "import", filename, upload_url, messages: [] });
+}
+
+/** PUT of the file, at an address that `importFile` gave: its signature is the permission. */
+export async function uploadFile(c: ControlContext): Promise<Response> {
+  const [database, filename] = [c.req.param("database") ?? "", c.req.param("filename") ?? ""];
+  const { md5 = "", signature = "" } = c.req.query();
+  if (!isSame(signature, await sign(c, database, filename, md5))) {
+    return failure({ reason: "unauthorized", detail: "this is no address that an import was given" });
+  }
+  const file = await readCapped(c.req.raw, LIMITS.maxImportBytes);
+  if (file === undefined) return failure({ reason: "body-too-large", limitBytes: LIMITS.maxImportBytes });
+  const digest = await crypto.subtle.digest("MD5", file);
+  const etag = [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  if (etag !== md5) return failure({ reason: "body-invalid", detail: `its MD5 is ${etag}, and not ${md5}` });
+  await c.env.SLUICE_DATA.put(keyOf(database, filename), file, { expirationTtl: LIMITS.importSeconds });
+  return new Response(null, { headers: { ETag: `"${etag}"` } });
+}
+
+async function ingest(c: ControlContext, database: string, filename: string): Promise<Response> {
+  const sql = await c.env.SLUICE_DATA.get(keyOf(database, filename));
+  if (sql === null)
+    return failure({ reason: "body-invalid", detail: `the file ${filename} was not uploaded` });
+  const outcome = await run(c, database, sql);
+  await c.env.SLUICE_DATA.delete(keyOf(database, filename));
+  if (!outcome.ok) return failure(outcome.error);
+  const bookmark = Date.now().toString(16).padStart(16, "0");
+  const result = { num_queries: countStatements(sql), final_bookmark: bookmark, meta: outcome.value.meta };
+  return success({
+    success: true,
+    type: "import",
+    status: "complete",
+    at_bookmark: bookmark,
+    messages: [],
+    result,
+  });
+}
+
+async function run(
+  c: ControlContext,
+  database: string,
+  sql: string,
+): Promise<Result<D1Outcome, SluiceError>> {
+  const outcomes = (await databaseOf(c.env, database).query([{ sql, params: [] }])) as Result<
+    D1Outcome[],
+    string
+  >;
+  return outcomes.ok
+    ? ok(outcomes.value[0] as D1Outcome)
+    : err({ reason: "query-failed", detail: outcomes.error });
+}
+
+/** For the eye: statements inside a trigger count as well. */
+function countStatements(sql: string): number {
+  const bare = sql.replace(/'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\//g, " x ");
+  return bare.split(";").filter((statement) => statement.replaceAll(" x ", "").trim() !== "").length;
+}
+
+function sign(c: ControlContext, ...parts: string[]): Promise<string> {
+  return sha256Hex(new TextEncoder().encode([c.env.SLUICE_TOKEN_SHA256, ...parts].join("\n")));
+}
+
+/** No id of a namespace begins with a dot. */
+const keyOf = (database: string, filename: string): string => `.import/${database}/${filename}`;
