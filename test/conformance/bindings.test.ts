@@ -219,7 +219,7 @@ describe("d1", () => {
     ).toContain("no such table: nowhere");
     await project.write(
       "rows.sql",
-      "-- more\nINSERT INTO item VALUES ('third; not the end');\nINSERT INTO item VALUES ('fourth');\n",
+      "-- more\nINSERT INTO item VALUES ('third; not the end');\nINSERT INTO item VALUES ('fourth');\n-- the end\n",
     );
     const file = await succeed(project, "d1", "execute", "shop", "--remote", "-y", "--file", "rows.sql");
     expect(file).toContain("Executed 2 queries");
@@ -233,6 +233,29 @@ describe("d1", () => {
     expect(await textOf(server, "d1-worker")).not.toContain("never");
     await succeed(project, "d1", "delete", "shop", "-y");
     expect(await succeed(project, "d1", "list")).not.toContain(id);
+  });
+
+  test("a database is found by its name, where the configuration has no id or there is none", async () => {
+    const project = await useProject(server, "d1-named", {
+      config: { d1_databases: [{ binding: "DB", database_name: "by-name" }] },
+      code: `export default { fetch: async (request, env) => new Response(await env.DB.prepare("SELECT name FROM item").first("name")) };`,
+    });
+    await succeed(project, "d1", "create", "by-name");
+    const anywhere = await useProject(server, "d1-anywhere");
+    await succeed(
+      anywhere,
+      "d1",
+      "execute",
+      "by-name",
+      "--remote",
+      "-y",
+      "--command",
+      "CREATE TABLE item (name TEXT); INSERT INTO item VALUES ('here')",
+    );
+    await succeed(project, "deploy");
+    expect(await textOf(server, "d1-named")).toBe("here");
+    await succeed(anywhere, "d1", "delete", "by-name", "-y");
+    expect(await succeed(anywhere, "d1", "list")).not.toContain("by-name");
   });
 
   test("a database without an id is made when the Worker is deployed", async () => {

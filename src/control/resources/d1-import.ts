@@ -3,16 +3,14 @@
  * the file there without its token, then has it run: all of it or, where one statement fails, none.
  */
 import { z } from "zod";
-import type { SluiceError } from "../../errors.ts";
 import { LIMITS } from "../../limits.ts";
-import { err, ok, type Result } from "../../result.ts";
-import { databaseOf } from "../../versions/bindings/d1.ts";
-import type { D1Outcome } from "../../versions/types.ts";
+import { statementsOf } from "../../versions/statements.ts";
+import type { D1Meta, D1Outcome } from "../../versions/types.ts";
 import { isSame, sha256Hex } from "../auth.ts";
 import { type ControlContext, readBody } from "../context.ts";
 import { failure, success } from "../envelope.ts";
 import { readCapped } from "../upload.ts";
-import { findDatabase } from "./d1.ts";
+import { findDatabase, runQueries } from "./d1.ts";
 
 const importBody = z.discriminatedUnion("action", [
   z.looseObject({
@@ -58,11 +56,12 @@ async function ingest(c: ControlContext, database: string, filename: string): Pr
   const sql = await c.env.SLUICE_DATA.get(keyOf(database, filename));
   if (sql === null)
     return failure({ reason: "body-invalid", detail: `the file ${filename} was not uploaded` });
-  const outcome = await run(c, database, sql);
+  const statements = statementsOf(sql).map((statement) => ({ sql: statement, params: [] }));
+  const outcomes = await runQueries(c, database, statements);
   await c.env.SLUICE_DATA.delete(keyOf(database, filename));
-  if (!outcome.ok) return failure(outcome.error);
+  if (!outcomes.ok) return failure(outcomes.error);
   const bookmark = Date.now().toString(16).padStart(16, "0");
-  const result = { num_queries: countStatements(sql), final_bookmark: bookmark, meta: outcome.value.meta };
+  const result = { num_queries: statements.length, final_bookmark: bookmark, meta: totalOf(outcomes.value) };
   return success({
     success: true,
     type: "import",
@@ -73,24 +72,18 @@ async function ingest(c: ControlContext, database: string, filename: string): Pr
   });
 }
 
-async function run(
-  c: ControlContext,
-  database: string,
-  sql: string,
-): Promise<Result<D1Outcome, SluiceError>> {
-  const outcomes = (await databaseOf(c.env, database).query([{ sql, params: [] }])) as Result<
-    D1Outcome[],
-    string
-  >;
-  return outcomes.ok
-    ? ok(outcomes.value[0] as D1Outcome)
-    : err({ reason: "query-failed", detail: outcomes.error });
-}
-
-/** For the eye: statements inside a trigger count as well. */
-function countStatements(sql: string): number {
-  const bare = sql.replace(/'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\//g, " x ");
-  return bare.split(";").filter((statement) => statement.replaceAll(" x ", "").trim() !== "").length;
+/** What all of them came to; there is one at least. */
+function totalOf(outcomes: readonly D1Outcome[]): D1Meta {
+  return outcomes
+    .map(({ meta }) => meta)
+    .reduce((sum, meta) => ({
+      ...meta,
+      duration: sum.duration + meta.duration,
+      changes: sum.changes + meta.changes,
+      changed_db: sum.changed_db || meta.changed_db,
+      rows_read: sum.rows_read + meta.rows_read,
+      rows_written: sum.rows_written + meta.rows_written,
+    }));
 }
 
 function sign(c: ControlContext, ...parts: string[]): Promise<string> {

@@ -5,8 +5,9 @@ import type { Resource } from "../../account/types.ts";
 import type { SluiceError } from "../../errors.ts";
 import { err, ok, type Result } from "../../result.ts";
 import { databaseOf } from "../../versions/bindings/d1.ts";
-import type { D1Outcome, D1Value } from "../../versions/types.ts";
-import { type ControlContext, readBody } from "../context.ts";
+import { statementsOf } from "../../versions/statements.ts";
+import type { D1Outcome, D1Query, D1Value } from "../../versions/types.ts";
+import { attempt, type ControlContext, readBody } from "../context.ts";
 import { failure, respond, success, successOfPage } from "../envelope.ts";
 
 const nameBody = z.looseObject({
@@ -18,18 +19,18 @@ const query = z.looseObject({
   sql: z.string().min(1),
   params: z.array(z.union([z.string(), z.number(), z.null()])).default([]),
 });
+type Query = z.infer<typeof query>;
 const queryBody = z.union([query, z.looseObject({ batch: z.array(query).min(1) })]);
-
-const idOf = (c: ControlContext) => c.req.param("database") ?? "";
 
 function show({ id, name, created_on }: Resource): Record<string, unknown> {
   return { uuid: id, name, created_at: created_on, version: "production" };
 }
 
-/** The database that the path names, or that there is none. */
+/** The database whose id, or else whose name, the path has; or that there is none. */
 export async function findDatabase(c: ControlContext): Promise<Result<Resource, SluiceError>> {
   const id = c.req.param("database") ?? "";
-  const found = (await accountOf(c.env).get("d1", id)) as Resource | undefined;
+  const account = accountOf(c.env);
+  const found = ((await account.get("d1", id)) ?? (await account.named("d1", id))) as Resource | undefined;
   return found === undefined ? err({ reason: "resource-not-found", kind: "d1", id }) : ok(found);
 }
 
@@ -56,13 +57,14 @@ export async function getDatabase(c: ControlContext): Promise<Response> {
 
 /** With everything in it. */
 export async function deleteDatabase(c: ControlContext): Promise<Response> {
-  const removed = (await accountOf(c.env).remove("d1", idOf(c))) as Result<null, SluiceError>;
-  if (!removed.ok) return failure(removed.error);
-  await databaseOf(c.env, idOf(c)).clear();
+  const found = await findDatabase(c);
+  if (!found.ok) return failure(found.error);
+  await accountOf(c.env).remove("d1", found.value.id);
+  await databaseOf(c.env, found.value.id).clear();
   return success(null);
 }
 
-/** Rows as objects. A query of several statements gives the last one's. */
+/** Rows as objects; a text of several statements gives a result for each. */
 export async function queryDatabase(c: ControlContext): Promise<Response> {
   return respond(await run(c), (outcomes) =>
     outcomes.map(({ columns, rows, meta }) => ({
@@ -89,12 +91,29 @@ async function run(c: ControlContext): Promise<Result<D1Outcome[], SluiceError>>
   if (!found.ok) return found;
   const body = await readBody(c, queryBody);
   if (!body.ok) return body;
-  const queries =
-    "batch" in body.value
-      ? (body.value.batch as z.infer<typeof query>[])
-      : [body.value as z.infer<typeof query>];
-  const outcomes = (await databaseOf(c.env, idOf(c)).query(queries)) as Result<D1Outcome[], string>;
-  return outcomes.ok ? ok(outcomes.value) : err({ reason: "query-failed", detail: outcomes.error });
+  const given = "batch" in body.value ? (body.value.batch as Query[]) : [body.value as Query];
+  return runQueries(c, found.value.id, given.flatMap(toQueries));
+}
+
+/** Parameters belong to one statement. */
+function toQueries({ sql, params }: Query): D1Query[] {
+  return params.length > 0
+    ? [{ sql, params }]
+    : statementsOf(sql).map((statement) => ({ sql: statement, params: [] }));
+}
+
+/** Runs all of them, or none. */
+export async function runQueries(
+  c: ControlContext,
+  database: string,
+  queries: readonly D1Query[],
+): Promise<Result<D1Outcome[], SluiceError>> {
+  if (queries.length === 0) return err({ reason: "query-failed", detail: "No SQL statements detected." });
+  // What does not fit into one message between two objects fails before it is run, or after.
+  const outcomes = await attempt(async () => databaseOf(c.env, database).query(queries));
+  if (!outcomes.ok) return outcomes;
+  const result = outcomes.value as Result<D1Outcome[], string>;
+  return result.ok ? result : err({ reason: "query-failed", detail: result.error });
 }
 
 function toJson(value: D1Value): unknown {
