@@ -29,7 +29,7 @@ export function namespaceOf(kv: KVNamespace, id: string) {
       value: string | ArrayBuffer | ArrayBufferView | ReadableStream,
       options?: KVNamespacePutOptions,
     ) {
-      // What came through RPC has lost its length, and KV wants to know it.
+      // KV refuses a stream whose length is not known; a value is small enough to be read whole.
       const whole = value instanceof ReadableStream ? await new Response(value).arrayBuffer() : value;
       await kv.put(inside(key), whole, options);
     },

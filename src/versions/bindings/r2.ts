@@ -54,7 +54,10 @@ export function bucketOf(all: R2Bucket, name: string) {
     async put(key: string, content: R2Content, options?: R2PutOptions): Promise<R2Meta | null> {
       const stored =
         content instanceof ReadableStream
-          ? await putStream(all, inside(key), content, options)
+          ? await withLength(
+              () => all.put(inside(key), content, options),
+              () => putStream(all, inside(key), content, options),
+            )
           : await all.put(inside(key), content, options);
       return stored && toMeta(stored);
     },
@@ -79,8 +82,14 @@ export function bucketOf(all: R2Bucket, name: string) {
       return (await all.createMultipartUpload(inside(key), options)).uploadId;
     },
     async uploadPart(key: string, uploadId: string, number: number, content: Exclude<R2Content, null>) {
-      const whole = content instanceof ReadableStream ? await new Response(content).arrayBuffer() : content;
-      const { partNumber, etag } = await part(key, uploadId).uploadPart(number, whole);
+      const upload = part(key, uploadId);
+      const { partNumber, etag } =
+        content instanceof ReadableStream
+          ? await withLength(
+              () => upload.uploadPart(number, content),
+              async () => upload.uploadPart(number, await new Response(content).arrayBuffer()),
+            )
+          : await upload.uploadPart(number, content);
       return { partNumber, etag };
     },
     async abortMultipartUpload(key: string, uploadId: string): Promise<void> {
@@ -93,6 +102,16 @@ export function bucketOf(all: R2Bucket, name: string) {
 }
 
 export type Bucket = ReturnType<typeof bucketOf>;
+
+/** R2 takes a stream whose length is known, and refuses another one before it reads of it: that is stored otherwise. */
+async function withLength<T>(known: () => Promise<T>, unknown: () => Promise<T>): Promise<T> {
+  try {
+    return await known();
+  } catch (error) {
+    if (error instanceof TypeError && error.message.includes("known length")) return unknown();
+    throw error;
+  }
+}
 
 /**
  * Stores a stream whose length is not known, which R2 takes in parts only: one that is small as a whole, a longer one

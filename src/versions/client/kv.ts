@@ -4,6 +4,8 @@ import type { Rpc } from "./rpc.ts";
 
 /** Longest key, in UTF-8 bytes (https://developers.cloudflare.com/kv/platform/limits/). */
 const MAX_KEY_BYTES = 512;
+/** Longest value. */
+const MAX_VALUE_BYTES = 25 * 1024 * 1024;
 
 type Keys = string | readonly string[];
 
@@ -58,11 +60,28 @@ function checkKey(method: string, key: string): string {
 }
 
 function toValue(value: unknown): string | ArrayBuffer | ArrayBufferView | ReadableStream {
-  if (typeof value !== "object" || value === null) return String(value);
-  if (value instanceof ArrayBuffer || ArrayBuffer.isView(value) || value instanceof ReadableStream)
-    return value;
+  if (typeof value !== "object" || value === null) {
+    const text = String(value);
+    if (text.length * 3 > MAX_VALUE_BYTES) checkLength(new TextEncoder().encode(text));
+    return text;
+  }
+  if (value instanceof ReadableStream) return value;
+  if (value instanceof ArrayBuffer) return checkLength(value);
+  if (ArrayBuffer.isView(value)) {
+    // A view is sent with all of its buffer.
+    const { buffer, byteOffset, byteLength } = value;
+    return checkLength(new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength).slice());
+  }
   throw new TypeError(
     "KV put() accepts only strings, ArrayBuffers, ArrayBufferViews, and ReadableStreams as values.",
+  );
+}
+
+/** A call between isolates takes little more than KV does. */
+function checkLength<T extends { readonly byteLength: number }>(bytes: T): T {
+  if (bytes.byteLength <= MAX_VALUE_BYTES) return bytes;
+  throw new Error(
+    `KV PUT failed: 413 Value length of ${bytes.byteLength} exceeds limit of ${MAX_VALUE_BYTES}.`,
   );
 }
 

@@ -170,6 +170,9 @@ function orNull(meta: R2Meta | null): HeadResult | null {
   return meta && new HeadResult(meta);
 }
 
+/** A call between isolates takes 32 MiB at most: what is larger goes as a stream, which keeps its length. */
+const MAX_IN_CALL_BYTES = 8 * 1024 * 1024;
+
 /** A blob cannot go from one isolate to another, its bytes can. */
 async function toContent(content: Content): Promise<R2Content> {
   if (content === undefined) {
@@ -177,5 +180,22 @@ async function toContent(content: Content): Promise<R2Content> {
       "Failed to execute 'put' on 'R2Bucket': parameter 2 is not of type 'JsReadableStream or ArrayBuffer or ArrayBufferView or string or Blob'.",
     );
   }
-  return content instanceof Blob ? content.arrayBuffer() : content;
+  if (content === null || content instanceof ReadableStream) return content;
+  if (content instanceof Blob) return fitting(await content.arrayBuffer());
+  if (typeof content === "string") {
+    // Three bytes at most for each of its units.
+    return content.length * 3 <= MAX_IN_CALL_BYTES
+      ? content
+      : fitting(new TextEncoder().encode(content) as Uint8Array<ArrayBuffer>);
+  }
+  // A view is sent with all of its buffer.
+  if (ArrayBuffer.isView(content)) {
+    const { buffer, byteOffset, byteLength } = content;
+    return fitting(new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength).slice());
+  }
+  return content instanceof ArrayBuffer ? fitting(content) : content;
+}
+
+function fitting(bytes: ArrayBuffer | Uint8Array<ArrayBuffer>): R2Content {
+  return bytes.byteLength <= MAX_IN_CALL_BYTES ? bytes : (new Response(bytes).body as ReadableStream);
 }

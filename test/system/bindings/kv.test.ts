@@ -69,6 +69,9 @@ await record("slash", async () => { await KV.put("a/b?c#d%20", "1"); return KV.g
 await record("no key", () => KV.get());
 await record("no value", () => KV.put("a"));
 await record("an object", () => KV.put("a", {}));
+await record("too long a text", () => KV.put("a", "x".repeat(26 * 1024 * 1024)));
+await record("too many bytes", () => KV.put("a", new Uint8Array(40 * 1024 * 1024)));
+await record("a view of a large buffer", async () => { await KV.put("view", new Uint8Array(new ArrayBuffer(40 * 1024 * 1024), 8, 3)); return KV.get("view", "arrayBuffer"); });
 await record("cache ttl", () => KV.get("a", { cacheTtl: 5 }));
 await record("not json", () => KV.get("number", "json").then(() => KV.get("stream", "json")));
 await record("constructor", () => KV.constructor.name);

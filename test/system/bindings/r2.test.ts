@@ -63,6 +63,10 @@ await record("empty key", async () => meta(await R2.put("", "x")).key);
 await record("long key", () => R2.put("x".repeat(1025), "x"));
 await record("slash", async () => { await R2.put("a/b?c#d%20", "1"); return (await R2.get("a/b?c#d%20")).text(); });
 const big = new Uint8Array(5 * 1024 * 1024).fill(7);
+await put("put 40 MiB", "huge", new Uint8Array(40 * 1024 * 1024));
+await put("put 40 MiB of text", "huge", "x".repeat(40 * 1024 * 1024));
+await put("put a view of 40 MiB", "view", new Uint8Array(new ArrayBuffer(40 * 1024 * 1024), 8, 3));
+await put("put a body of 20 MiB", "huge", new Response(new Uint8Array(20 * 1024 * 1024)).body);
 await record("multipart", async () => {
   const upload = await R2.createMultipartUpload("big", { customMetadata: { parts: "2" } });
   const one = await upload.uploadPart(1, big);
