@@ -1,12 +1,15 @@
 /** What every resource gets: the request, who sends it, and the record of the Worker that it names. */
 import type { Context } from "hono";
 import type { z } from "zod";
+import { accountOf } from "../account/registry.ts";
+import type { Resource, ResourceKind } from "../account/types.ts";
 import type { Env } from "../env.ts";
 import type { SluiceError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import { err, ok, type Result } from "../result.ts";
 import type { Actor, WorkerOverview, WorkerRegistry } from "../versions/registry.ts";
 import type { Author } from "../versions/types.ts";
+import { failure } from "./envelope.ts";
 import { parseJson } from "./schemas.ts";
 import { readCapped } from "./upload.ts";
 
@@ -20,6 +23,26 @@ export function workerName(c: ControlContext): string {
 export function registryOf(c: ControlContext): DurableObjectStub<WorkerRegistry> {
   const { REGISTRY } = c.env;
   return REGISTRY.get(REGISTRY.idFromName(workerName(c)));
+}
+
+/** What the account has under this id, or that there is none. */
+export async function findResource(
+  c: ControlContext,
+  kind: ResourceKind,
+  id: string,
+): Promise<Result<Resource, SluiceError>> {
+  const found = (await accountOf(c.env).get(kind, id)) as Resource | undefined;
+  return found === undefined ? err({ reason: "resource-not-found", kind, id }) : ok(found);
+}
+
+/** Refuses what is below a resource that is not there. @param parameter of the path, with the resource's id */
+export function requireResource(kind: ResourceKind, parameter: string) {
+  return async (c: ControlContext, next: () => Promise<void>): Promise<Response | undefined> => {
+    const found = await findResource(c, kind, c.req.param(parameter) ?? "");
+    if (!found.ok) return failure(found.error);
+    await next();
+    return undefined;
+  };
 }
 
 /** Everything of the Worker as of one moment, or that there is none. */

@@ -6,7 +6,7 @@ import type { SluiceError } from "../../errors.ts";
 import { LIMITS } from "../../limits.ts";
 import type { Result } from "../../result.ts";
 import { type Namespace, namespaceOf } from "../../versions/bindings/kv.ts";
-import { attempt, type ControlContext, readBody } from "../context.ts";
+import { attempt, type ControlContext, findResource, readBody } from "../context.ts";
 import { failure, respond, success, successOfPage } from "../envelope.ts";
 import { readCapped } from "../upload.ts";
 
@@ -48,8 +48,7 @@ export async function createNamespace(c: ControlContext): Promise<Response> {
 }
 
 export async function getNamespace(c: ControlContext): Promise<Response> {
-  const found = await find(c);
-  return found === undefined ? notFound(c) : success(show(found));
+  return respond(await findResource(c, "kv", idOf(c)), show);
 }
 
 export async function renameNamespace(c: ControlContext): Promise<Response> {
@@ -73,7 +72,6 @@ export async function deleteNamespace(c: ControlContext): Promise<Response> {
 }
 
 export async function listKeys(c: ControlContext): Promise<Response> {
-  if ((await find(c)) === undefined) return notFound(c);
   const { prefix, cursor, limit } = c.req.query();
   if (limit !== undefined && !(Number(limit) >= 1)) {
     return failure({
@@ -96,7 +94,6 @@ export async function listKeys(c: ControlContext): Promise<Response> {
 
 /** The value as it is, without an envelope. */
 export async function getValue(c: ControlContext): Promise<Response> {
-  if ((await find(c)) === undefined) return notFound(c);
   const key = keyOf(c);
   const value = await attempt(() => contentsOf(c).get(key, "stream") as Promise<ReadableStream | null>);
   if (!value.ok) return failure(value.error);
@@ -105,7 +102,6 @@ export async function getValue(c: ControlContext): Promise<Response> {
 }
 
 export async function getMetadata(c: ControlContext): Promise<Response> {
-  if ((await find(c)) === undefined) return notFound(c);
   const key = keyOf(c);
   const found = await attempt(
     () => contentsOf(c).getWithMetadata(key) as Promise<{ value: unknown; metadata: unknown }>,
@@ -118,7 +114,6 @@ export async function getMetadata(c: ControlContext): Promise<Response> {
 
 /** The body is the value; with metadata it is a form of `value` and `metadata`. */
 export async function putValue(c: ControlContext): Promise<Response> {
-  if ((await find(c)) === undefined) return notFound(c);
   const body = await readCapped(c.req.raw, LIMITS.maxUploadBytes);
   if (body === undefined) return failure({ reason: "body-too-large", limitBytes: LIMITS.maxUploadBytes });
   const { expiration, expiration_ttl } = c.req.query();
@@ -139,13 +134,11 @@ export async function putValue(c: ControlContext): Promise<Response> {
 }
 
 export async function deleteValue(c: ControlContext): Promise<Response> {
-  if ((await find(c)) === undefined) return notFound(c);
   return respond(await attempt(() => contentsOf(c).delete(keyOf(c))), () => null);
 }
 
 /** Stops at the first pair that is refused; what came before it is written, and said to be. */
 export async function putBulk(c: ControlContext): Promise<Response> {
-  if ((await find(c)) === undefined) return notFound(c);
   const body = await readBody(c, bulkPut);
   if (!body.ok) return failure(body.error);
   const namespace = contentsOf(c);
@@ -170,7 +163,6 @@ export async function putBulk(c: ControlContext): Promise<Response> {
 }
 
 export async function deleteBulk(c: ControlContext): Promise<Response> {
-  if ((await find(c)) === undefined) return notFound(c);
   const body = await readBody(c, keyList);
   if (!body.ok) return failure(body.error);
   const deleted = await attempt(() => contentsOf(c).delete(body.value));
@@ -178,7 +170,6 @@ export async function deleteBulk(c: ControlContext): Promise<Response> {
 }
 
 export async function getBulk(c: ControlContext): Promise<Response> {
-  if ((await find(c)) === undefined) return notFound(c);
   const body = await readBody(c, bulkGet);
   if (!body.ok) return failure(body.error);
   const { keys, type, withMetadata } = body.value;
@@ -195,16 +186,8 @@ export async function getBulk(c: ControlContext): Promise<Response> {
 const idOf = (c: ControlContext) => c.req.param("namespace") ?? "";
 const keyOf = (c: ControlContext) => c.req.param("key") ?? "";
 
-async function find(c: ControlContext): Promise<Resource | undefined> {
-  return (await accountOf(c.env).get("kv", idOf(c))) as Resource | undefined;
-}
-
 function contentsOf(c: ControlContext): Namespace {
   return namespaceOf(c.env.SLUICE_DATA, idOf(c));
-}
-
-function notFound(c: ControlContext): Response {
-  return failure({ reason: "resource-not-found", kind: "kv", id: idOf(c) });
 }
 
 function expiryOf(expiration?: number | "" | null, ttl?: number | "" | null): KVNamespacePutOptions {

@@ -6,7 +6,7 @@ import type { SluiceError } from "../../errors.ts";
 import { err, ok, type Result } from "../../result.ts";
 import { brokerOf } from "../../versions/objects/queue.ts";
 import { CONSUMER_DEFAULTS, type Consumer } from "../../versions/queue.ts";
-import { type ControlContext, readBody } from "../context.ts";
+import { type ControlContext, findResource, readBody } from "../context.ts";
 import { failure, respond, success, successOfPage } from "../envelope.ts";
 import { queueName } from "../schemas.ts";
 
@@ -27,9 +27,8 @@ const consumerBody = z.looseObject({
 
 const idOf = (c: ControlContext) => c.req.param("queue") ?? "";
 
-async function find(c: ControlContext): Promise<Result<Resource, SluiceError>> {
-  const found = (await accountOf(c.env).get("queue", idOf(c))) as Resource | undefined;
-  return found === undefined ? err({ reason: "resource-not-found", kind: "queue", id: idOf(c) }) : ok(found);
+function find(c: ControlContext): Promise<Result<Resource, SluiceError>> {
+  return findResource(c, "queue", idOf(c));
 }
 
 function showConsumer(queue: string, consumer: Consumer): Record<string, unknown> {

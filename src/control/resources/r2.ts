@@ -5,7 +5,7 @@ import type { Resource } from "../../account/types.ts";
 import type { SluiceError } from "../../errors.ts";
 import type { Result } from "../../result.ts";
 import { type Bucket, bucketOf } from "../../versions/bindings/r2.ts";
-import { attempt, type ControlContext, readBody } from "../context.ts";
+import { attempt, type ControlContext, findResource, readBody } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
 import { bucketName } from "../schemas.ts";
 
@@ -32,16 +32,8 @@ function show({ name, created_on }: Resource): Record<string, unknown> {
   };
 }
 
-async function find(c: ControlContext): Promise<Resource | undefined> {
-  return (await accountOf(c.env).get("r2", nameOf(c))) as Resource | undefined;
-}
-
 function contentsOf(c: ControlContext): Bucket {
   return bucketOf(c.env.SLUICE_BUCKET, nameOf(c));
-}
-
-function notFound(c: ControlContext): Response {
-  return failure({ reason: "resource-not-found", kind: "r2", id: nameOf(c) });
 }
 
 export async function listBuckets(c: ControlContext): Promise<Response> {
@@ -57,13 +49,13 @@ export async function createBucket(c: ControlContext): Promise<Response> {
 }
 
 export async function getBucket(c: ControlContext): Promise<Response> {
-  const found = await find(c);
-  return found === undefined ? notFound(c) : success(show(found));
+  return respond(await findResource(c, "r2", nameOf(c)), show);
 }
 
 /** Refused while there is anything in it. */
 export async function deleteBucket(c: ControlContext): Promise<Response> {
-  if ((await find(c)) === undefined) return notFound(c);
+  const found = await findResource(c, "r2", nameOf(c));
+  if (!found.ok) return failure(found.error);
   const { objects } = await contentsOf(c).list({ limit: 1 });
   if (objects.length > 0) return failure({ reason: "bucket-not-empty", bucket: nameOf(c) });
   const removed = (await accountOf(c.env).remove("r2", nameOf(c))) as Result<null, SluiceError>;
@@ -72,7 +64,6 @@ export async function deleteBucket(c: ControlContext): Promise<Response> {
 
 /** The content as it is, without an envelope. */
 export async function getObject(c: ControlContext): Promise<Response> {
-  if ((await find(c)) === undefined) return notFound(c);
   const found = await attempt(() => contentsOf(c).get(keyOf(c)));
   if (!found.ok) return failure(found.error);
   if (found.value?.body === undefined) return failure({ reason: "object-not-found", key: keyOf(c) });
@@ -84,7 +75,6 @@ export async function getObject(c: ControlContext): Promise<Response> {
 
 /** The body is the content; it is not held in memory as a whole. */
 export async function putObject(c: ControlContext): Promise<Response> {
-  if ((await find(c)) === undefined) return notFound(c);
   const content = c.req.raw.body ?? "";
   const headers = new Headers();
   for (const name of [
@@ -108,6 +98,5 @@ export async function putObject(c: ControlContext): Promise<Response> {
 }
 
 export async function deleteObject(c: ControlContext): Promise<Response> {
-  if ((await find(c)) === undefined) return notFound(c);
   return respond(await attempt(() => contentsOf(c).delete(keyOf(c))), () => ({ key: keyOf(c) }));
 }

@@ -72,10 +72,6 @@ export class DurableObjectNamespace {
     return this.get(this.idFromName(name));
   }
 
-  getExisting(id: DurableObjectId): object {
-    return this.get(id);
-  }
-
   jurisdiction(): never {
     throw new Error("Jurisdiction restrictions are not implemented in workerd.");
   }
