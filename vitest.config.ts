@@ -1,5 +1,19 @@
 import { defineConfig } from "vitest/config";
 
+/** The tests that say what a Worker does. Those of what becomes of versions make their own splits. */
+const SPLIT = [
+  "bindings/kv",
+  "bindings/r2",
+  "bindings/d1",
+  "bindings/queue",
+  "bindings/objects",
+  "bindings/service",
+  "bindings/limits",
+  "router",
+  "assets",
+  "affinity",
+];
+
 export default defineConfig({
   test: {
     // Each project says what it needs; all of them run with `npm test`.
@@ -22,6 +36,16 @@ export default defineConfig({
           include: ["test/conformance/**/*.test.ts"],
           testTimeout: 120_000,
           hookTimeout: 120_000,
+        },
+      },
+      // What Workers do, once more, with two versions of every Worker at 50/50.
+      {
+        test: {
+          name: "split",
+          include: SPLIT.map((file) => `test/system/${file}.test.ts`),
+          env: { SLUICE_TEST_SPLIT: "50" },
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
         },
       },
       // The pages, in a real browser.

@@ -3,6 +3,8 @@ import type { Database } from "./versions/objects/database.ts";
 import type { Dataset } from "./versions/objects/dataset.ts";
 import type { ObjectHost } from "./versions/objects/host.ts";
 import type { QueueBroker } from "./versions/objects/queue.ts";
+import type { Scheduler } from "./versions/objects/scheduler.ts";
+import type { TailHub } from "./versions/objects/tail.ts";
 import type { WorkerRegistry } from "./versions/registry.ts";
 
 /** The bindings of Sluice's own Worker. */
@@ -21,6 +23,10 @@ export interface Env {
   readonly QUEUES: DurableObjectNamespace<QueueBroker>;
   /** One object per dataset of Analytics Engine, by its name. */
   readonly DATASETS: DurableObjectNamespace<Dataset>;
+  /** One object per Worker name: its cron triggers. */
+  readonly CRONS: DurableObjectNamespace<Scheduler>;
+  /** One object per Worker name: those who watch its events. */
+  readonly TAILS: DurableObjectNamespace<TailHub>;
   /** The buckets of Workers, each below its name. */
   readonly SLUICE_BUCKET: R2Bucket;
   /** The KV namespaces of Workers, each below its id. */
@@ -52,6 +58,8 @@ export interface Env {
   readonly SLUICE_FOLLOWERS?: readonly string[];
   /** The control process, present where this process serves traffic in its stead: what versions are bound to is there. */
   readonly SLUICE_REMOTE?: Fetcher;
+  /** Difference between the time that crons and rollouts go by and the system's, in ms; absent for none. */
+  readonly SLUICE_CLOCK_OFFSET_MS?: number;
   /** Identifies this build of Sluice's own code. */
   readonly SLUICE_BUILD: string;
 }

@@ -43,6 +43,20 @@ export type SluiceError =
   | { readonly reason: "script-in-version" }
   | { readonly reason: "before-migration"; readonly worker: string; readonly version: string }
   | { readonly reason: "latest-not-deployed"; readonly worker: string }
+  | {
+      readonly reason: "split-protected";
+      readonly worker: string;
+      readonly versions: readonly { readonly version_id: string; readonly percentage: number }[];
+    }
+  | { readonly reason: "secrets-changed"; readonly names: readonly string[] }
+  | { readonly reason: "assets-session-invalid" }
+  | { readonly reason: "assets-invalid"; readonly detail: string }
+  | { readonly reason: "route-taken"; readonly pattern: string; readonly worker: string }
+  | { readonly reason: "domain-taken"; readonly hostname: string; readonly worker: string }
+  | { readonly reason: "domain-not-found"; readonly id: string }
+  | { readonly reason: "route-not-found"; readonly id: string }
+  | { readonly reason: "cron-invalid"; readonly detail: string }
+  | { readonly reason: "tail-not-found"; readonly id: string }
   | { readonly reason: "changed-meanwhile"; readonly worker: string }
   | { readonly reason: "code-unavailable"; readonly version: string }
   | { readonly reason: "version-unloadable"; readonly worker: string; readonly why: string }

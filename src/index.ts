@@ -12,6 +12,7 @@ import { isolateSource } from "./versions/sources/isolate.ts";
 
 export { AccountRegistry } from "./account/registry.ts";
 export { AnalyticsBinding } from "./versions/bindings/analytics.ts";
+export { AssetsBinding } from "./versions/bindings/assets.ts";
 export { D1Binding } from "./versions/bindings/d1.ts";
 export { KvBinding } from "./versions/bindings/kv.ts";
 export { ObjectsBinding } from "./versions/bindings/objects.ts";
@@ -25,6 +26,8 @@ export { Database } from "./versions/objects/database.ts";
 export { Dataset } from "./versions/objects/dataset.ts";
 export { ObjectHost } from "./versions/objects/host.ts";
 export { QueueBroker } from "./versions/objects/queue.ts";
+export { CronRunner, Scheduler } from "./versions/objects/scheduler.ts";
+export { TailCollector, TailHub, TailSink } from "./versions/objects/tail.ts";
 export { WorkerRegistry } from "./versions/registry.ts";
 export { Control };
 
@@ -34,6 +37,7 @@ const router = createRouter<Env>((env) => ({
   workerOf: workersUnder(env.SLUICE_DOMAIN),
   addressHeader: env.SLUICE_ADDRESS_HEADER,
   refreshMs: refreshMsOf(env),
+  hasAddresses: true,
 }));
 
 export default {

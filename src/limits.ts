@@ -69,6 +69,40 @@ export const LIMITS = {
   queueRetryMs: 5_000,
   /** Durable Objects whose names a process remembers to have told them; one that is forgotten is told again. */
   maxNamedObjects: 10_000,
+  /** One file of a version's assets, and all of their paths; Cloudflare's figures for paid plans. */
+  maxAssetBytes: 25 * MiB,
+  maxAssetFiles: 100_000,
+  /** Files that wrangler is asked to send in one request: their bytes and their number. */
+  assetBucketBytes: 20 * MiB,
+  assetBucketFiles: 200,
+  /** How long an upload of assets may take, from its manifest to its version; Cloudflare's figure, in seconds. */
+  assetSessionSeconds: 3_600,
+  /** Sets of assets known at once, and memory for their smaller files. */
+  maxAssetSets: 100,
+  assetCacheBytes: 32 * MiB,
+  maxCachedAssetBytes: 1 * MiB,
+  /** Responses of one set that are made ahead: each has the headers of one address, the bytes are those of the files above. */
+  maxAnswers: 2_000,
+  /** Deployed versions that are looked through for those whose assets are retained. */
+  maxRetained: 200,
+  /** Rules in `run_worker_first`, and their length; Cloudflare's figures. */
+  maxWorkerFirstRules: 100,
+  /** Runs of cron triggers that are remembered per Worker; Cloudflare's figure. */
+  listedCronRuns: 100,
+  /** Triggers of one Worker. */
+  maxCrons: 100,
+  /** Routes of one Worker, and custom domains. */
+  maxRoutes: 1_000,
+  /** How long a tail lasts, and how long it waits for its connection. */
+  tailMs: 6 * 3_600_000,
+  tailConnectMs: 30_000,
+  /** Events that one tail is sent in a second. */
+  tailEventsPerSecond: 200,
+  maxTailFilters: 20,
+  /** Sources of a Worker's request keys. */
+  maxAffinitySources: 10,
+  /** Longest label of a hostname (RFC 1035, 2.3.4). */
+  maxLabelLength: 63,
   /** First and longest pause before a version that failed to load is tried again. */
   loadRetryMs: 1_000,
   maxLoadRetryMs: 30_000,

@@ -1,6 +1,6 @@
 /** From a request's URL to a version, in an isolate that serves as many Workers as it was told to load. */
 import { decide } from "../../src/router/decide.ts";
-import { hostOf, workersUnder } from "../../src/router/hosts.ts";
+import { hostOf } from "../../src/router/hosts.ts";
 import { Snapshot } from "../../src/router/snapshot.ts";
 import type { Split } from "../../src/router/split.ts";
 import { deploymentKey } from "../../src/versions/keys.ts";
@@ -18,7 +18,7 @@ const keys = keysOf(36);
 
 export default {
   async fetch(request: Request, env: { KV: KVNamespace }, ctx: ExecutionContext): Promise<Response> {
-    snapshot ??= new Snapshot(env.KV, workersUnder("localhost"));
+    snapshot ??= new Snapshot(env.KV);
     // None is due to be read from KV while the time is taken.
     for (const record of records) notify(record.worker, record);
     const { pathname, searchParams } = new URL(request.url);
@@ -64,7 +64,7 @@ function write(kv: KVNamespace, worker: string): Promise<void> {
 }
 
 async function load(snapshot: Snapshot, worker: string): Promise<void> {
-  const found = await snapshot.load(`${worker}.localhost`);
+  const found = await snapshot.load(worker, `${worker}.localhost`);
   if (typeof found === "string") throw new Error(`the deployment of ${worker} is ${found}`);
   records.push(found.record);
 }

@@ -1,12 +1,18 @@
 /**
- * The account's Durable Object: what Workers can be bound to and what is not part of any of them. It says what there is;
- * the contents are where the bindings keep them.
+ * The account's Durable Object: what Workers can be bound to and what is not part of any of them (it says what there is;
+ * the contents are where the bindings keep them), and the routes and custom domains of all of them, which it publishes
+ * as a Worker's record publishes its deployment: the commit first, then KV and every process, again until they have it.
  */
 import { DurableObject } from "cloudflare:workers";
 import type { Env } from "../env.ts";
 import type { SluiceError } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
+import { log } from "../log.ts";
 import { err, ok, type Result } from "../result.ts";
-import type { Resource, ResourceKind } from "./types.ts";
+import { type Fleet, fleetOf } from "../versions/fleet.ts";
+import { writeRoutes } from "../versions/replica.ts";
+import { Routing } from "./routing.ts";
+import type { Domain, DomainChanges, DomainInput, Resource, ResourceKind, Route } from "./types.ts";
 
 /** Name of the one object. */
 export const ACCOUNT_OBJECT = "account";
@@ -26,11 +32,81 @@ type Row = Resource & Record<string, SqlStorageValue>;
 
 export class AccountRegistry extends DurableObject<Env> {
   readonly #sql: SqlStorage;
+  readonly #routing: Routing;
+  readonly #fleet: Fleet;
+  #publishing: Promise<void> = Promise.resolve();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#sql = ctx.storage.sql;
     this.#sql.exec(SCHEMA);
+    this.#routing = new Routing(this.#sql);
+    this.#fleet = fleetOf(env, ctx.exports.Follower);
+  }
+
+  routes(): Route[] {
+    return this.#routing.routes();
+  }
+
+  domains(): Domain[] {
+    return this.#routing.domains();
+  }
+
+  domainChanges(worker: string, inputs: readonly DomainInput[]): DomainChanges {
+    return this.#routing.domainChanges(worker, inputs);
+  }
+
+  setRoutes(worker: string, patterns: readonly string[]): Promise<Result<readonly Route[], SluiceError>> {
+    return this.#commit(() => this.#routing.setRoutes(worker, patterns));
+  }
+
+  setDomains(
+    worker: string,
+    inputs: readonly DomainInput[],
+    takeOver: boolean,
+  ): Promise<Result<readonly Domain[], SluiceError>> {
+    return this.#commit(() => this.#routing.setDomains(worker, inputs, takeOver));
+  }
+
+  /** Takes routes and domains from a Worker that was deleted. */
+  forgetWorker(worker: string): Promise<void> {
+    return this.#commit(() => this.#routing.forget(worker));
+  }
+
+  override async alarm(): Promise<void> {
+    await this.#publish();
+  }
+
+  async #commit<T>(change: () => T): Promise<T> {
+    const result = this.ctx.storage.transactionSync(change);
+    const stored = this.ctx.storage.setAlarm(Date.now() + LIMITS.publishRetryMs);
+    await Promise.all([stored, this.#publish()]);
+    return result;
+  }
+
+  #publish(): Promise<void> {
+    this.#publishing = this.#publishing.then(() => this.#publishNow());
+    return this.#publishing;
+  }
+
+  /** Never rejects: what could not be told is told again by the alarm. */
+  async #publishNow(): Promise<void> {
+    if (this.#routing.isPublished) return;
+    const record = this.#routing.record();
+    try {
+      await this.ctx.storage.sync();
+      let heard = false;
+      try {
+        await writeRoutes(this.env.SLUICE_KV, record);
+      } finally {
+        heard = await this.#fleet.publishRoutes(record);
+      }
+      if (heard) this.#routing.setPublished(record.revision);
+    } catch (error) {
+      log("error", "publish-failed", { routes: record.revision, why: String(error) });
+    }
+    if (this.#routing.isPublished) await this.ctx.storage.deleteAlarm();
+    else await this.ctx.storage.setAlarm(Date.now() + LIMITS.publishRetryMs);
   }
 
   /** By name. */

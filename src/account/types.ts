@@ -8,3 +8,28 @@ export interface Resource {
   /** ISO 8601 in UTC. */
   readonly created_on: string;
 }
+
+/** A pattern of addresses that leads to a Worker. */
+export interface Route {
+  readonly id: string;
+  readonly pattern: string;
+  readonly worker: string;
+}
+
+/** A hostname all of whose addresses lead to a Worker, as far as no route does. */
+export interface Domain {
+  readonly id: string;
+  readonly hostname: string;
+  readonly worker: string;
+  /** Name of the zone that it was said to be in. */
+  readonly zone: string;
+}
+
+export type DomainInput = Pick<Domain, "hostname" | "zone">;
+
+export interface DomainChanges {
+  readonly added: readonly Domain[];
+  readonly removed: readonly Domain[];
+  /** Those that are there already; `modified` where they belong to another Worker. */
+  readonly updated: readonly (Domain & { readonly modified: boolean })[];
+}

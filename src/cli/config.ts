@@ -17,6 +17,8 @@ export interface ServeConfig {
   readonly demo: boolean;
   /** Processes that serve traffic; one means that the control side's process does. */
   readonly processes: number;
+  /** Seconds to add to the system's time for crons and rollouts. */
+  readonly clockOffset: number;
 }
 
 const MAX_PROCESSES = 64;
@@ -86,6 +88,16 @@ export function addServeOptions(command: Command): Command {
             throw new InvalidArgumentError(`use a number from 1 to ${MAX_PROCESSES}`);
           }
           return processes;
+        }),
+    )
+    .addOption(
+      new Option("--clock-offset <seconds>", "time to add for crons, to try out what they do")
+        .env("SLUICE_CLOCK_OFFSET")
+        .default(0)
+        .argParser((value) => {
+          const seconds = Number(value);
+          if (!Number.isFinite(seconds)) throw new InvalidArgumentError("use a number of seconds");
+          return seconds;
         }),
     )
     .option("--no-demo", "do not deploy the example Worker on the first start");

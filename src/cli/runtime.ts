@@ -96,6 +96,8 @@ export class Runtime {
         ACCOUNT: { className: "AccountRegistry", useSQLite: true },
         DATABASES: { className: "Database", useSQLite: true },
         DATASETS: { className: "Dataset", useSQLite: true },
+        CRONS: { className: "Scheduler", useSQLite: true },
+        TAILS: { className: "TailHub", useSQLite: true },
         QUEUES: { className: "QueueBroker", useSQLite: true },
         OBJECTS: { className: "ObjectHost", useSQLite: true },
       },
@@ -116,6 +118,7 @@ export class Runtime {
         SLUICE_ACCOUNT_ID: config.accountId,
         SLUICE_TOKEN_SHA256: createHash("sha256").update(token).digest("hex"),
         SLUICE_FOLLOWERS: Object.keys(followers?.addresses ?? {}),
+        SLUICE_CLOCK_OFFSET_MS: config.clockOffset * 1000,
       },
       unsafeDirectSockets: [
         { host: config.host, port: config.controlPort, entrypoint: "Control" },

@@ -145,6 +145,49 @@ export function toWire(error: SluiceError): WireError {
         10215,
         `The latest version of "${error.worker}" is not the one that serves alone, so a secret cannot be changed in place. Use \`wrangler versions secret\` and deploy the new version, or deploy the latest version first.`,
       );
+    case "split-protected": {
+      const split = error.versions.map(({ version_id, percentage }) => `${version_id} ${percentage}%`);
+      return one(
+        409,
+        10021,
+        `"${error.worker}" is being rolled out (${split.join(", ")}) and protected, so a newer version cannot take all of its traffic. Finish the split first, with \`wrangler versions deploy <version>@100%\` for one of its two or \`wrangler rollback\`; or lift the protection with \`sluice protect ${error.worker} off\`. Traffic is as it was.`,
+      );
+    }
+    case "secrets-changed":
+      // wrangler reads the names after the colon, asks, and sends it again with ?force=true.
+      return one(
+        400,
+        10220,
+        `The version was made before secrets changed, and would bring back what they were; \`wrangler rollback\` asks and goes on, as does ?force=true. The following secrets have changed: ${error.names.join(", ")}`,
+      );
+    case "assets-session-invalid":
+      return one(
+        401,
+        10000,
+        "Authentication error: the token of this upload of assets is not valid here, or too old. Begin the upload again.",
+      );
+    case "assets-invalid":
+      return one(400, 10021, `The assets are not valid: ${error.detail}.`);
+    case "route-taken":
+      return one(
+        409,
+        10020,
+        `The route "${error.pattern}" belongs to the Worker "${error.worker}" already. Remove it there first, or choose another pattern.`,
+      );
+    case "domain-taken":
+      return one(
+        409,
+        10021,
+        `The domain "${error.hostname}" belongs to the Worker "${error.worker}" already. Remove it there first, or choose another one.`,
+      );
+    case "domain-not-found":
+      return one(404, 10007, `There is no custom domain ${error.id}.`);
+    case "route-not-found":
+      return one(404, 10007, `There is no route ${error.id}.`);
+    case "cron-invalid":
+      return one(400, 10100, `Invalid cron expression: ${error.detail}.`);
+    case "tail-not-found":
+      return one(404, 10007, `There is no tail ${error.id}.`);
     case "changed-meanwhile":
       return one(
         409,

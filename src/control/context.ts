@@ -21,8 +21,14 @@ export function workerName(c: ControlContext): string {
 }
 
 export function registryOf(c: ControlContext): DurableObjectStub<WorkerRegistry> {
-  const { REGISTRY } = c.env;
-  return REGISTRY.get(REGISTRY.idFromName(workerName(c)));
+  return registryNamed(c, workerName(c));
+}
+
+export function registryNamed(
+  { env: { REGISTRY } }: Pick<ControlContext, "env">,
+  worker: string,
+): DurableObjectStub<WorkerRegistry> {
+  return REGISTRY.get(REGISTRY.idFromName(worker));
 }
 
 /** What the account has under this id, or that there is none. */

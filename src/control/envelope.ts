@@ -4,8 +4,12 @@ import type { Result } from "../result.ts";
 import { toWire } from "./codes.ts";
 
 /** @param extra what the answer has beside its result, e.g. `result_info` */
-export function success(result: unknown, extra: Readonly<Record<string, unknown>> = {}): Response {
-  return Response.json({ success: true, errors: [], messages: [], result, ...extra });
+export function success(
+  result: unknown,
+  extra: Readonly<Record<string, unknown>> = {},
+  status: 200 | 201 | 202 = 200,
+): Response {
+  return Response.json({ success: true, errors: [], messages: [], result, ...extra }, { status });
 }
 
 /** One page of a list, by the `page` (from 1) and `per_page` of the query. */

@@ -12,14 +12,18 @@ import { requireResource } from "./context.ts";
 import { failure, internalError } from "./envelope.ts";
 import * as account from "./resources/account.ts";
 import * as analytics from "./resources/analytics.ts";
+import * as assets from "./resources/assets.ts";
 import * as d1 from "./resources/d1.ts";
 import * as d1Import from "./resources/d1-import.ts";
 import * as deployments from "./resources/deployments.ts";
 import * as kv from "./resources/kv.ts";
+import * as options from "./resources/options.ts";
 import * as queues from "./resources/queues.ts";
 import * as r2 from "./resources/r2.ts";
 import * as scripts from "./resources/scripts.ts";
 import * as secrets from "./resources/secrets.ts";
+import * as tails from "./resources/tails.ts";
+import * as triggers from "./resources/triggers.ts";
 import * as versions from "./resources/versions.ts";
 
 const api = new Hono<{ Bindings: Env; Variables: { author: Author } }>();
@@ -30,6 +34,13 @@ api.get("/healthz", async (c) => {
 });
 
 const v4 = api.basePath("/client/v4");
+
+// Its address is the permission.
+api.get("/tail/:token", tails.connectTail);
+
+// Here it is the token of the upload.
+v4.post("/accounts/:account/workers/assets/upload", assets.uploadFiles);
+v4.post("/accounts/:account/workers/assets/upload/:hash", assets.uploadFile);
 
 // Its address is the permission.
 v4.put("/accounts/:account/d1/database/:database/import/:filename", d1Import.uploadFile);
@@ -45,7 +56,10 @@ v4.get("/user/tokens/verify", account.verifyToken);
 v4.get("/user", account.getUser);
 v4.get("/accounts", account.listAccounts);
 v4.get("/memberships", account.listMemberships);
-v4.get("/zones", account.listNothing);
+v4.get("/zones", triggers.listZones);
+v4.get("/zones/:zone/workers/routes", triggers.listZoneRoutes);
+v4.post("/zones/:zone/workers/routes", triggers.createZoneRoute);
+v4.delete("/zones/:zone/workers/routes/:route", triggers.deleteZoneRoute);
 
 v4.use("/accounts/:account/*", async (c, next) => {
   if (c.req.param("account") === c.env.SLUICE_ACCOUNT_ID) return next();
@@ -85,8 +99,23 @@ workers.get("/scripts/:worker/script-settings", scripts.getScriptSettings);
 workers.patch("/scripts/:worker/script-settings", scripts.patchScriptSettings);
 workers.get("/scripts/:worker/subdomain", scripts.getSubdomain);
 workers.post("/scripts/:worker/subdomain", scripts.setSubdomain);
-workers.put("/scripts/:worker/schedules", scripts.refuseTriggers("cron triggers"));
-workers.put("/scripts/:worker/routes", scripts.refuseTriggers("routes"));
+workers.get("/scripts/:worker/schedules", triggers.listSchedules);
+workers.put("/scripts/:worker/schedules", triggers.putSchedules);
+workers.get("/scripts/:worker/schedules/runs", triggers.listCronRuns);
+workers.get("/scripts/:worker/routes", triggers.listRoutes);
+workers.put("/scripts/:worker/routes", triggers.putRoutes);
+workers.post("/scripts/:worker/domains/changeset", triggers.domainChangeset);
+workers.put("/scripts/:worker/domains/records", triggers.putDomains);
+workers.get("/domains", triggers.listDomains);
+workers.get("/domains/records", triggers.listDomains);
+workers.get("/domains/records/:domain", triggers.getDomain);
+workers.post("/scripts/:worker/tails", tails.createTail);
+workers.delete("/scripts/:worker/tails/:tail", tails.deleteTail);
+workers.post("/scripts/:worker/assets-upload-session", assets.openSession);
+workers.get("/scripts/:worker/affinity", options.getAffinity);
+workers.put("/scripts/:worker/affinity", options.putAffinity);
+workers.get("/scripts/:worker/options", options.getOptions);
+workers.patch("/scripts/:worker/options", options.patchOptions);
 workers.get("/scripts/:worker/references", scripts.getReferences);
 workers.get("/tails/by-consumer/:worker", scripts.getTailProducers);
 
@@ -144,24 +173,6 @@ v4.post("/accounts/:account/analytics_engine/sql", analytics.queryDataset);
 
 // What wrangler asks for before it uploads something that this release does not run: refused by name, not as unknown.
 const absent: readonly (readonly [feature: string, advice: string, ...paths: string[]])[] = [
-  [
-    "static assets",
-    "remove `assets` from the configuration; this release serves code only",
-    "/workers/scripts/:worker/assets-upload-session",
-    "/workers/assets/*",
-  ],
-  [
-    "custom domains",
-    "remove them from the configuration",
-    "/workers/scripts/:worker/domains/*",
-    "/workers/domains/*",
-  ],
-  [
-    "wrangler tail",
-    "read the server's log instead",
-    "/workers/scripts/:worker/tails",
-    "/workers/scripts/:worker/tails/*",
-  ],
   [
     "exporting D1 databases",
     "read the tables with `wrangler d1 execute --command`",

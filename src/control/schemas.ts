@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { SluiceError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
+import { ALIAS } from "../versions/preview.ts";
 import { err, ok, type Result } from "../result.ts";
 
 /** A name that `env` can have: an object's `__proto__` is not a property like others. */
@@ -29,7 +30,12 @@ const annotations = z
       .string()
       .max(LIMITS.maxTagLength, { error: `a tag has at most ${LIMITS.maxTagLength} characters` })
       .nullish(),
-    "workers/alias": z.string().nullish(),
+    "workers/alias": z
+      .string()
+      .regex(ALIAS, {
+        error: "an alias has lower-case letters, digits and -, and begins with a letter",
+      })
+      .nullish(),
   })
   .nullish();
 
@@ -56,6 +62,30 @@ const migrations = z.looseObject({
   steps: z.array(migrationStep),
 });
 
+/** What wrangler says of assets, beside their files. */
+const assetsConfig = z.looseObject({
+  html_handling: z
+    .enum(["auto-trailing-slash", "force-trailing-slash", "drop-trailing-slash", "none"])
+    .optional(),
+  not_found_handling: z.enum(["single-page-application", "404-page", "none"]).optional(),
+  base_path: z
+    .string()
+    .regex(/^\/[^?#*\\]*$/, { error: "must begin with / and have no ?, #, * or \\" })
+    .optional(),
+  run_worker_first: z
+    .union([
+      z.boolean(),
+      z
+        .array(
+          z.string().regex(/^!?\//, { error: "a rule begins with / or !/" }).max(LIMITS.maxWorkerFirstRules),
+        )
+        .max(LIMITS.maxWorkerFirstRules),
+    ])
+    .optional(),
+  _headers: z.string().optional(),
+  _redirects: z.string().optional(),
+});
+
 const date = z.iso.date({ error: "must be a date like 2026-11-17" });
 
 /** The `metadata` part of an upload. What it may say beyond this is checked by name in upload.ts. */
@@ -68,6 +98,8 @@ export const uploadMetadata = z.looseObject({
   keep_bindings: z.array(z.string()).nullish(),
   annotations,
   migrations: migrations.nullish(),
+  assets: z.looseObject({ jwt: z.string(), config: assetsConfig.nullish() }).nullish(),
+  keep_assets: z.boolean().nullish(),
   logpush: z.boolean().nullish(),
   observability: z.record(z.string(), z.unknown()).nullish(),
   tags: z.array(z.string()).nullish(),
@@ -139,6 +171,7 @@ export const rateLimitBinding = z.object({
     period: z.union([z.literal(10), z.literal(60)], { error: "a period is 10 or 60 seconds" }),
   }),
 });
+export const assetsBinding = z.object({ type: z.literal("assets"), name: z.string() });
 export const d1Binding = z.object({ type: z.literal("d1"), name: z.string(), id: resourceId });
 export const objectsBinding = z.object({
   type: z.literal("durable_object_namespace"),
@@ -161,6 +194,7 @@ export const knownBinding = z.discriminatedUnion("type", [
   kvBinding,
   r2Binding,
   d1Binding,
+  assetsBinding,
   queueBinding,
   analyticsBinding,
   rateLimitBinding,
@@ -206,6 +240,23 @@ export const settingsBody = z.looseObject({
   observability: z.record(z.string(), z.unknown()).nullish(),
   tail_consumers: z.array(z.unknown()).nullish(),
   streaming_tail_consumers: z.array(z.unknown()).nullish(),
+});
+
+const assetFile = z.looseObject({
+  hash: z.string().regex(/^[0-9a-f]{32}$/, { error: "a hash is 32 hexadecimal digits" }),
+  size: z
+    .number()
+    .int()
+    .min(0)
+    .max(LIMITS.maxAssetBytes, { error: `a file has at most ${LIMITS.maxAssetBytes / 1024 / 1024} MiB` }),
+});
+
+export const assetsManifest = z.looseObject({
+  manifest: z
+    .record(z.string().startsWith("/", { error: "a path begins with /" }), assetFile)
+    .refine((files) => Object.keys(files).length <= LIMITS.maxAssetFiles, {
+      error: `a version has at most ${LIMITS.maxAssetFiles} files`,
+    }),
 });
 
 /** Parses JSON text against a schema, whatever its content type was. */

@@ -9,8 +9,11 @@ import { decodeBlob, encodeBlob, type VersionBlob } from "../versions/blob.ts";
 import { type Lifecycle, migrate, namespacesByClass } from "../versions/classes.ts";
 import { missingClasses } from "../versions/inspect.ts";
 import type { Actor, RecordVersion, WorkerOverview, WorkerRegistry } from "../versions/registry.ts";
+import { previewKey } from "../versions/keys.ts";
+import { previewLabel } from "../versions/preview.ts";
 import { readVersion, writeVersion } from "../versions/replica.ts";
-import type { Binding, Version } from "../versions/types.ts";
+import type { Binding, PreviewRecord, Version } from "../versions/types.ts";
+import { type PreparedAssets, prepareAssets, storeAssets } from "./assets.ts";
 import { sha256Hex } from "./auth.ts";
 import { lookUp, provision } from "./provision.ts";
 import type { Draft } from "./upload.ts";
@@ -44,6 +47,10 @@ export async function storeDraft(
   if (!uploaded.ok) return uploaded;
   const bindings = resolveBindings(uploaded.value, draft.keep_bindings, latest?.bindings ?? []);
   if (!bindings.ok) return bindings;
+  const free = await checkAlias(to, draft.alias);
+  if (!free.ok) return free;
+  const assets = await prepareAssets(to.env, to.registry, to.worker, draft, latest);
+  if (!assets.ok) return assets;
   const classes = namespacesByClass(lifecycle.value);
   const blob: VersionBlob = {
     header: {
@@ -54,12 +61,16 @@ export async function storeDraft(
       bindings: bindings.value,
       has_default: false,
       ...(classes === undefined ? {} : { classes }),
+      ...(assets.value === null ? {} : { assets: assets.value.of }),
     },
     modules: draft.modules,
   };
   const { message, tag, settings } = draft;
   const changed = draft.migrations === null ? null : lifecycle.value;
-  return record(to, blob, latest, { ...how, message, tag }, { settings, lifecycle: changed });
+  return record(to, blob, latest, { ...how, message, tag, alias: draft.alias }, assets.value, {
+    settings,
+    lifecycle: changed,
+  });
 }
 
 function applyMigrations(
@@ -93,7 +104,36 @@ export async function storeWithSecrets(
     header: { ...header, ...newHeader(to.worker, how.tag), bindings: bindings.value },
     modules,
   };
-  return record(to, blob, latest, how, { settings: {}, lifecycle: null });
+  const assets = latest.assets && { of: latest.assets, json: null };
+  return record(to, blob, latest, { ...how, alias: null }, assets, { settings: {}, lifecycle: null });
+}
+
+/** Whether the alias makes a hostname that belongs to nobody else. */
+async function checkAlias(
+  { env, worker }: Destination,
+  alias: string | null,
+): Promise<Result<null, SluiceError>> {
+  if (alias === null) return ok(null);
+  const invalid = (detail: string) => err({ reason: "upload-invalid", detail } as const);
+  const label = previewLabel(alias, worker);
+  if (label.length > LIMITS.maxLabelLength) {
+    return invalid(
+      `"${label}" has ${label.length} characters, and a hostname's part at most ${LIMITS.maxLabelLength}: choose a shorter alias`,
+    );
+  }
+  const { REGISTRY, SLUICE_KV } = env;
+  if ((await REGISTRY.get(REGISTRY.idFromName(label)).overview()) !== undefined) {
+    return invalid(
+      `the alias "${alias}" would give it the hostname of the Worker "${label}": choose another one`,
+    );
+  }
+  const taken = await SLUICE_KV.get<PreviewRecord>(previewKey(label), { type: "json" });
+  if (taken !== null && taken.worker !== worker) {
+    return invalid(
+      `the alias "${alias}" would give it the hostname of a version of "${taken.worker}": choose another one`,
+    );
+  }
+  return ok(null);
 }
 
 /**
@@ -105,7 +145,8 @@ async function record(
   { env, registry, worker, actor }: Destination,
   blob: VersionBlob,
   latest: Version | undefined,
-  how: Recorded,
+  how: Recorded & Pick<Version, "alias">,
+  assets: PreparedAssets | null,
   ofWorker: Pick<RecordVersion, "settings" | "lifecycle">,
 ): Promise<Result<Version, SluiceError>> {
   const { header, modules } = blob;
@@ -116,9 +157,11 @@ async function record(
   const missing = missingClasses(Object.keys(header.classes ?? {}), inspection.value.named_handlers);
   if (missing.length > 0) return err({ reason: "class-not-exported", classes: missing });
   const { has_default } = inspection.value;
-  const takes_batches = inspection.value.handlers.includes("queue");
-  const encoded = encodeBlob({ header: { ...header, has_default, takes_batches }, modules });
+  const { handlers } = inspection.value;
+  const takes = { takes_batches: handlers.includes("queue"), takes_crons: handlers.includes("scheduled") };
+  const encoded = encodeBlob({ header: { ...header, has_default, ...takes }, modules });
   await provision(env, worker, header.bindings);
+  if (assets !== null) await storeAssets(env, registry, assets);
   await registry.announce(header.version);
   await writeVersion(env.SLUICE_KV, header.version, encoded);
   const recorded = await registry.recordVersion(worker, {
@@ -136,6 +179,8 @@ async function record(
       inspection: inspection.value,
       etag: await etagOf(blob),
       size_bytes: encoded.byteLength,
+      assets: assets?.of ?? null,
+      alias: how.alias,
     },
     basedOn: latest?.id ?? null,
     deploy: how.deploy,

@@ -4,8 +4,9 @@ import { LIMITS } from "../limits.ts";
 import { err, ok, type Result } from "../result.ts";
 import { unsupportedBinding } from "../versions/bindings/index.ts";
 import type { Migrations } from "../versions/classes.ts";
-import { RESERVED_MODULE_PREFIX, SERVICE_WORKER_MODULE } from "../versions/names.ts";
+import { ASSETS_ONLY_MODULE, RESERVED_MODULE_PREFIX, SERVICE_WORKER_MODULE } from "../versions/names.ts";
 import type { Module, Settings, UploadedBinding } from "../versions/types.ts";
+import { type AssetsDraft, readAssets } from "./assets.ts";
 import { check, knownBinding, parseJson, type UploadMetadata, uploadMetadata } from "./schemas.ts";
 import { isPartBinding, toModules } from "./service-worker.ts";
 
@@ -24,6 +25,9 @@ export interface Draft {
   readonly tag: string | null;
   readonly settings: Partial<Settings>;
   readonly migrations: Migrations | null;
+  /** "keep" for those of the version before. */
+  readonly assets: AssetsDraft | "keep" | null;
+  readonly alias: string | null;
 }
 
 const MODULE_TYPES: ReadonlyMap<string, Module["type"]> = new Map(
@@ -53,19 +57,18 @@ export async function readUpload(request: Request): Promise<Result<Draft, Sluice
   if (!bindings.ok) return bindings;
   const parts = await readModules(form.value);
   if (!parts.ok) return parts;
-  const modules =
-    body_part === undefined ? parts : toModules(body_part, all.filter(isPartBinding), parts.value);
-  if (!modules.ok) return modules;
-  const main =
-    body_part === undefined
-      ? checkMain(metadata.value.main_module, modules.value)
-      : ok(SERVICE_WORKER_MODULE);
-  if (!main.ok) return main;
+  const code = readCode(metadata.value, all, parts.value);
+  if (!code.ok) return code;
+  const assets = readAssets(metadata.value);
+  if (!assets.ok) return assets;
+  if (assets.value === null && bindings.value.some(({ type }) => type === "assets")) {
+    const detail = "it has a binding to assets, but no assets: set `assets.directory` in the configuration";
+    return err({ reason: "upload-invalid", detail });
+  }
 
   const { annotations, compatibility_date, compatibility_flags, keep_bindings } = metadata.value;
   return ok({
-    main_module: main.value,
-    modules: modules.value,
+    ...code.value,
     compatibility_date: compatibility_date ?? OLDEST_COMPATIBILITY_DATE,
     compatibility_flags: compatibility_flags ?? [],
     bindings: bindings.value,
@@ -74,7 +77,30 @@ export async function readUpload(request: Request): Promise<Result<Draft, Sluice
     tag: annotations?.["workers/tag"] || null,
     settings: readSettings(metadata.value),
     migrations: metadata.value.migrations ?? null,
+    assets: assets.value,
+    alias: annotations?.["workers/alias"] || null,
   });
+}
+
+type Code = Pick<Draft, "main_module" | "modules">;
+
+/** The modules in each of the three forms: ES modules, service-worker syntax, assets without code. */
+function readCode(
+  { main_module, body_part, assets, keep_assets }: UploadMetadata,
+  bindings: readonly { readonly type: string; readonly name: string }[],
+  parts: readonly Module[],
+): Result<Code, SluiceError> {
+  if (body_part !== undefined) {
+    const modules = toModules(body_part, bindings.filter(isPartBinding), parts);
+    return modules.ok ? ok({ main_module: SERVICE_WORKER_MODULE, modules: modules.value }) : modules;
+  }
+  if (main_module === undefined && (assets || keep_assets)) {
+    const bytes = new TextEncoder().encode("export default {};");
+    const module: Module = { name: ASSETS_ONLY_MODULE, type: "js", bytes };
+    return ok({ main_module: ASSETS_ONLY_MODULE, modules: [module, ...parts] });
+  }
+  const main = checkMain(main_module, parts);
+  return main.ok ? ok({ main_module: main.value, modules: parts }) : main;
 }
 
 /** A message cut to the limit in UTF-8 bytes, at a character; null for none. */
@@ -85,7 +111,8 @@ export function cutMessage(message: string | null | undefined): string | null {
   return message.slice(0, read);
 }
 
-async function readForm(request: Request): Promise<Result<FormData, SluiceError>> {
+/** The multipart body of a request. */
+export async function readForm(request: Request): Promise<Result<FormData, SluiceError>> {
   const invalid = (detail: string) => err({ reason: "upload-invalid", detail } as const);
   const type = request.headers.get("Content-Type") ?? "";
   if (!type.toLowerCase().startsWith("multipart/form-data")) {
@@ -153,12 +180,6 @@ function refuseUnsupported(metadata: UploadMetadata): SluiceError | undefined {
       "every version runs on this machine, so there is nothing to place: remove `placement` from the configuration",
     );
   }
-  if (given("assets") || given("keep_assets")) {
-    return unsupported(
-      "static assets",
-      "remove `assets` from the configuration; this release serves code only",
-    );
-  }
   if (given("exports")) {
     return unsupported(
       "declarative exports",
@@ -182,12 +203,6 @@ function refuseUnsupported(metadata: UploadMetadata): SluiceError | undefined {
     return unsupported("tail consumers", "remove `tail_consumers` from the configuration");
   }
   if (given("logpush")) return unsupported("Logpush", "remove `logpush` from the configuration");
-  if (metadata.annotations?.["workers/alias"]) {
-    return unsupported(
-      "preview aliases",
-      "upload without `--preview-alias`, and use `--tag` to name the version",
-    );
-  }
   return undefined;
 }
 

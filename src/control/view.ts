@@ -9,7 +9,8 @@ function annotations(fields: Record<string, string | null>): Record<string, stri
   );
 }
 
-export function showVersion(version: Version): Record<string, unknown> {
+/** @param hasPreview whether the version has a hostname of its own */
+export function showVersion(version: Version, hasPreview: boolean): Record<string, unknown> {
   return {
     id: version.id,
     number: version.number,
@@ -19,12 +20,13 @@ export function showVersion(version: Version): Record<string, unknown> {
       source: version.source,
       author_id: version.author.id,
       author_email: version.author.email,
-      has_preview: false,
+      has_preview: hasPreview,
     },
     annotations: annotations({
       "workers/triggered_by": version.triggered_by,
       "workers/message": version.message,
       "workers/tag": version.tag,
+      "workers/alias": version.alias,
     }),
     resources: {
       bindings: version.bindings.map(redact),

@@ -8,6 +8,6 @@ export function decideFor(split: Split, request: Request, addressHeader: string)
   if (split.stable === undefined) return split.candidate.single;
   const { headers } = request;
   const override = readOverride(headers, split.record.worker);
-  const key = split.everybody === undefined ? readKey(headers, addressHeader) : undefined;
+  const key = split.everybody === undefined ? readKey(headers, split.affinity, addressHeader) : undefined;
   return decide(split, override, key, Math.random);
 }

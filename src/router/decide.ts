@@ -30,6 +30,9 @@ export function decide(
  * for the stable one only where operators gave it traffic. Undefined where nothing may take over.
  */
 export function decideFallback(split: Split, failed: Decision): Decision | undefined {
+  // A preview is of that version or of none; who is pinned to one that cannot serve gets what everybody gets.
+  if (failed.reason === "preview") return undefined;
+  if (failed.reason === "pin") return (split.stable ?? split.candidate).fallback;
   if (split.stable === undefined) return undefined;
   if (failed.version === split.candidate.version) return split.stable.fallback;
   return split.threshold > 0 ? split.candidate.fallback : undefined;

@@ -20,6 +20,18 @@ export function workersUnder(domain: string): (host: string) => string | undefin
   };
 }
 
+/** A host without the port that it may have. */
+export function withoutPort(host: string): string {
+  const colon = host.lastIndexOf(":");
+  return colon === -1 || host.endsWith("]") ? host : host.slice(0, colon);
+}
+
+/** What comes after the authority of a request's URL: path and query. */
+export function pathOf(url: string): string {
+  const start = url.indexOf("/", "https://".length);
+  return start === -1 ? "/" : url.slice(start);
+}
+
 /** The authority of a request's URL, as it was written: cheaper than parsing it. */
 export function hostOf(url: string): string {
   const start = url.charCodeAt(5) === 0x2f ? "http://".length : "https://".length;

@@ -5,12 +5,16 @@
  */
 import { Hono } from "hono";
 import type { VersionSource } from "../versions/sources/index.ts";
+import { LIMITS } from "../limits.ts";
+import { Addresses } from "./addresses.ts";
 import { decideFor } from "./choose.ts";
+import { decorate, issue } from "./decorate.ts";
 import { dispatch } from "./dispatch.ts";
 import { hostOf } from "./hosts.ts";
 import { OneRoute } from "./one-route.ts";
+import { pinOf } from "./pins.ts";
 import { Snapshot } from "./snapshot.ts";
-import type { Split } from "./split.ts";
+import { previewOf, type Split } from "./split.ts";
 
 export { moduleSource } from "../versions/sources/module.ts";
 
@@ -24,10 +28,13 @@ export interface RouterOptions {
   readonly addressHeader?: string;
   /** Age in ms at which a deployment is read again, behind a request. Default: `LIMITS.snapshotRefreshMs`. */
   readonly refreshMs?: number;
+  /** Whether that namespace has routes, custom domains and previews as well. Default: no. */
+  readonly hasAddresses?: boolean;
 }
 
 interface Router extends RouterOptions {
   readonly snapshot: Snapshot;
+  readonly addresses: Addresses | undefined;
 }
 
 /** A Hono app that serves every path of every host. `options` is called once per isolate, with the first request. */
@@ -41,7 +48,7 @@ export function createRouter<Env extends object>(options: (env: Env) => RouterOp
     const request = c.req.raw;
     const ctx = c.executionCtx as ExecutionContext;
     const host = hostOf(request.url);
-    const split = router.snapshot.get(host, ctx);
+    const split = router.snapshot.get(host, ctx) ?? routed(router, host, request, ctx);
     return split === undefined
       ? serveFirst(router, host, request, c.env, ctx)
       : serve(router, split, host, request, c.env, ctx);
@@ -50,8 +57,23 @@ export function createRouter<Env extends object>(options: (env: Env) => RouterOp
 }
 
 function open(options: RouterOptions): Router {
-  const { deployments, workerOf, refreshMs } = options;
-  return { ...options, snapshot: new Snapshot(deployments, workerOf, refreshMs) };
+  const { deployments, refreshMs = LIMITS.snapshotRefreshMs, hasAddresses = false } = options;
+  const snapshot: Snapshot = new Snapshot(deployments, refreshMs, async () => addresses?.refresh());
+  const addresses = hasAddresses
+    ? new Addresses(deployments, refreshMs, () => snapshot.forgetHosts())
+    : undefined;
+  return { ...options, snapshot, addresses };
+}
+
+/** The split of a host whose paths lead to several Workers. */
+function routed(
+  { addresses, snapshot }: Router,
+  host: string,
+  request: Request,
+  ctx: ExecutionContext,
+): Split | undefined {
+  const worker = addresses?.workerAt(host, request.url);
+  return worker === undefined ? undefined : snapshot.of(worker, ctx);
 }
 
 function serve(
@@ -62,9 +84,27 @@ function serve(
   env: unknown,
   ctx: ExecutionContext,
 ): Promise<Response> | Response {
-  if (!split.record.enabled) return notFound(host);
-  const decision = decideFor(split, request, router.addressHeader ?? "");
+  // What is switched off is the Worker's own host, not those that lead to it by a route.
+  if (!split.record.enabled && router.addresses?.workerAt(host, request.url) === undefined)
+    return notFound(host);
+  if (split.decorates) return serveDecorated(router, split, request, env, ctx);
+  const decision =
+    pinOf(split, request.url, Date.now) ?? decideFor(split, request, router.addressHeader ?? "");
   return dispatch(router.source, split, decision, request, env, ctx);
+}
+
+async function serveDecorated(
+  { source, addressHeader = "" }: Router,
+  split: Split,
+  request: Request,
+  env: unknown,
+  ctx: ExecutionContext,
+): Promise<Response> {
+  const pin = pinOf(split, request.url, Date.now);
+  const issued = pin === undefined ? issue(split, request, addressHeader) : undefined;
+  const decision = pin ?? issued?.decision ?? decideFor(split, request, addressHeader);
+  const response = await dispatch(source, split, decision, request, env, ctx);
+  return decorate(response, split, decision, issued?.cookie);
 }
 
 async function serveFirst(
@@ -74,8 +114,16 @@ async function serveFirst(
   env: unknown,
   ctx: ExecutionContext,
 ): Promise<Response> {
-  const found = await router.snapshot.load(host);
-  if (found === "absent") return notFound(host);
+  const { addresses, snapshot } = router;
+  await addresses?.refresh();
+  const name = router.workerOf(host.toLowerCase());
+  const routedTo = addresses?.workerAt(host, request.url);
+  const worker = routedTo ?? name;
+  if (worker === undefined) return notFound(host);
+  const found = await snapshot.load(worker, (addresses?.isWholeHost(host) ?? true) ? host : undefined);
+  if (found === "absent") {
+    return servePreview(router, routedTo === undefined ? name : undefined, host, request, env, ctx);
+  }
   if (found === "unavailable") {
     return new Response("The active deployment cannot be read at the moment.\n", {
       status: 503,
@@ -83,6 +131,21 @@ async function serveFirst(
     });
   }
   return serve(router, found, host, request, env, ctx);
+}
+
+/** @param label that is no Worker's name, but may be a version's hostname */
+async function servePreview(
+  { addresses, snapshot, source }: Router,
+  label: string | undefined,
+  host: string,
+  request: Request,
+  env: unknown,
+  ctx: ExecutionContext,
+): Promise<Response> {
+  const preview = label === undefined ? undefined : await addresses?.preview(label);
+  const split = preview && (await snapshot.load(preview.worker));
+  if (preview === undefined || typeof split !== "object" || !split.record.previews) return notFound(host);
+  return dispatch(source, split, previewOf(preview.version_id), request, env, ctx);
 }
 
 function notFound(host: string): Response {

@@ -2,7 +2,9 @@
  * What a request says about the version that it wants. Nothing here throws: a client's header can never break its
  * request.
  */
+import { parse } from "hono/utils/cookie";
 import { parseDictionary } from "structured-headers";
+import type { Affinity, AffinitySource } from "../versions/types.ts";
 
 export const OVERRIDES_HEADER = "cloudflare-workers-version-overrides";
 export const KEY_HEADER = "cloudflare-workers-version-key";
@@ -23,13 +25,39 @@ export function readOverride(headers: Headers, worker: string): string | undefin
 }
 
 /**
- * The request key: the key header, else the client address where a trusted header carries it. An empty value is no key.
+ * The request key: the key header, else the first of the Worker's sources that the request has; by default, the client
+ * address where a trusted header carries it. An empty value is no key.
  *
  * @param addressHeader header that the platform or the operator's own proxy sets, never the client; empty for none
  */
-export function readKey(headers: Headers, addressHeader: string): string | undefined {
+export function readKey(
+  headers: Headers,
+  affinity: Affinity | undefined,
+  addressHeader: string,
+): string | undefined {
   const key = headers.get(KEY_HEADER);
   if (key !== null && key !== "") return key;
-  if (addressHeader === "") return undefined;
-  return headers.get(addressHeader) || undefined;
+  if (affinity === undefined) return readAddress(headers, addressHeader);
+  for (const source of affinity) {
+    const found = readSource(headers, source, addressHeader);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function readSource(headers: Headers, source: AffinitySource, addressHeader: string): string | undefined {
+  switch (source.type) {
+    case "header":
+      return headers.get(source.name) || undefined;
+    case "address":
+      return readAddress(headers, addressHeader);
+    default: {
+      const cookies = headers.get("Cookie");
+      return (cookies && parse(cookies, source.name)[source.name]) || undefined;
+    }
+  }
+}
+
+function readAddress(headers: Headers, addressHeader: string): string | undefined {
+  return addressHeader === "" ? undefined : headers.get(addressHeader) || undefined;
 }

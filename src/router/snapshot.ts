@@ -28,8 +28,8 @@ export type Lookup = Split | "absent" | "unavailable";
 
 export class Snapshot {
   readonly #kv: KVNamespace;
-  readonly #workerOf: (host: string) => string | undefined;
   readonly #refreshMs: number;
+  readonly #alsoRefresh: () => Promise<void>;
   readonly #entries = new Map<string, Entry>();
   /** The hosts under which Workers were asked for, as they were written. */
   readonly #hosts = new Map<string, Entry>();
@@ -39,17 +39,17 @@ export class Snapshot {
   #published = 0;
 
   /**
-   * @param workerOf the Worker of a lower-case host; undefined for none
    * @param refreshMs age at which a deployment is read again
+   * @param alsoRefresh what else is read again then
    */
   constructor(
     kv: KVNamespace,
-    workerOf: (host: string) => string | undefined,
     refreshMs: number = LIMITS.snapshotRefreshMs,
+    alsoRefresh: () => Promise<void> = async () => {},
   ) {
     this.#kv = kv;
-    this.#workerOf = workerOf;
     this.#refreshMs = refreshMs;
+    this.#alsoRefresh = alsoRefresh;
     onReplicated((worker, record) => {
       this.#published++;
       if (record === null) this.#forget(worker);
@@ -63,20 +63,36 @@ export class Snapshot {
    */
   get(host: string, ctx: Pick<ExecutionContext, "waitUntil">): Split | undefined {
     const entry = this.#hosts.get(host);
-    if (entry === undefined) return undefined;
+    return entry && this.#current(entry, ctx);
+  }
+
+  /** The same by the Worker's name. */
+  of(worker: string, ctx: Pick<ExecutionContext, "waitUntil">): Split | undefined {
+    const entry = this.#entries.get(worker);
+    return entry && this.#current(entry, ctx);
+  }
+
+  /** To be called when hosts may lead elsewhere. */
+  forgetHosts(): void {
+    this.#hosts.clear();
+  }
+
+  #current(entry: Entry, ctx: Pick<ExecutionContext, "waitUntil">): Split | undefined {
     const now = Date.now();
     if (now >= entry.refreshAt && entry.split !== undefined) {
       if (this.#isStale(entry)) return undefined;
       entry.refreshAt = now + this.#refreshMs;
-      ctx.waitUntil(this.refresh(entry.worker));
+      ctx.waitUntil(Promise.all([this.refresh(entry.worker), this.#alsoRefresh()]));
     }
     return entry.split;
   }
 
-  /** The deployment for a host that `get` does not know, from memory or from KV. Never rejects. */
-  async load(host: string): Promise<Lookup> {
-    const worker = this.#workerOf(host.toLowerCase());
-    if (worker === undefined) return "absent";
+  /**
+   * The deployment of a Worker that `get` and `of` do not give, from memory or from KV. Never rejects.
+   *
+   * @param host all of whose paths lead to the Worker: `get` knows it from now on
+   */
+  async load(worker: string, host?: string): Promise<Lookup> {
     const held = this.#entries.get(worker);
     const found =
       held?.split === undefined
@@ -85,7 +101,7 @@ export class Snapshot {
           ? await this.#refreshInTime(held, held.split)
           : held.split;
     const entry = this.#entries.get(worker);
-    if (entry !== undefined) this.#remember(host, entry);
+    if (entry !== undefined && host !== undefined) this.#remember(host, entry);
     return found;
   }
 

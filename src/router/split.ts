@@ -6,14 +6,16 @@
  * at 0 and the seed is the candidate's version id, so a key that saw the candidate keeps it while the percentage
  * rises, the order of the shares moves nobody, and two rollouts pick their first users independently.
  */
-import type { DeploymentRecord, Share } from "../versions/types.ts";
+import type { Retained } from "../versions/assets/types.ts";
+import type { Affinity, DeploymentRecord, Share } from "../versions/types.ts";
+import type { IssuedCookie } from "./decorate.ts";
 import { hashKey, prepareSeed, type Seed } from "./hash.ts";
 
 /** Number of values of the hash, and the threshold that every hash is below. */
 export const HASH_SPACE = 2 ** 32;
 
 /** Why a request got its version. */
-export type Reason = "override" | "key" | "random" | "single" | "fallback";
+export type Reason = "override" | "key" | "random" | "single" | "fallback" | "pin" | "preview";
 
 /** A version and why it was chosen. Compiled ahead for every combination, so that deciding allocates nothing. */
 export interface Decision {
@@ -43,6 +45,16 @@ export interface Split {
   readonly seed: Seed;
   /** The version that serves everybody, so that no key needs hashing; undefined while two share the traffic. */
   readonly everybody: Arm | undefined;
+  /** Where requests carry their key beside the key header; undefined for the client's address. */
+  readonly affinity: Affinity | undefined;
+  /** The cookie to set where a request has no key. */
+  readonly issued: IssuedCookie | undefined;
+  /** Retained versions by id; undefined where no version has assets. Until when, in ms since the epoch. */
+  readonly pins:
+    | ReadonlyMap<string, { readonly decision: Decision; readonly until: number | null }>
+    | undefined;
+  /** Whether responses get something added. */
+  readonly decorates: boolean;
 }
 
 /** Compiles a record that `parseDeploymentRecord` or the registry has checked. */
@@ -57,7 +69,33 @@ export function compileSplit(record: DeploymentRecord): Split {
       : thresholdOf(candidate.version.percentage);
   const everybody = threshold === HASH_SPACE ? candidate : threshold === 0 ? stable : undefined;
   const seed = prepareSeed(candidate.version.version_id);
-  return Object.freeze({ record, candidate, stable, threshold, seed, everybody });
+  const { affinity, retained } = record;
+  const issued = affinity?.find((source) => source.type === "issued_cookie");
+  const decorates = issued !== undefined || record.expose_version === true;
+  const pins = retained === undefined ? undefined : new Map(retained.map(compilePin));
+  return Object.freeze({
+    record,
+    candidate,
+    stable,
+    threshold,
+    seed,
+    everybody,
+    affinity,
+    issued,
+    pins,
+    decorates,
+  });
+}
+
+function compilePin({ version_id, number, until }: Retained) {
+  const version: Share = { version_id, number, percentage: 0 };
+  const decision: Decision = Object.freeze({ version, reason: "pin" });
+  return [version_id, { decision, until }] as const;
+}
+
+/** The decision for a version that is asked for by its own hostname. */
+export function previewOf(version_id: string): Decision {
+  return { version: { version_id, number: 0, percentage: 0 }, reason: "preview" };
 }
 
 /** Upper bound (exclusive) of a share of 0 to 100 percent in the hash space. */

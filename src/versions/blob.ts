@@ -2,6 +2,7 @@
  * A version as one KV value: `SLV1`, the header's length (32 bits, little-endian), the header as JSON, then the bytes
  * of each module in the header's order. Binary, so that wasm and data modules are stored as they are.
  */
+import type { AssetsOfVersion } from "./assets/types.ts";
 import type { Binding, Module } from "./types.ts";
 
 /** Everything but the bytes. */
@@ -18,8 +19,11 @@ export interface BlobHeader {
   readonly has_default: boolean;
   /** Whether the default export takes batches of queues. */
   readonly takes_batches?: boolean;
+  /** Whether it takes cron triggers. */
+  readonly takes_crons?: boolean;
   /** The main module's classes that run as Durable Objects, with the ids of their namespaces. */
   readonly classes?: Readonly<Record<string, string>>;
+  readonly assets?: AssetsOfVersion;
 }
 
 export interface VersionBlob {

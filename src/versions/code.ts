@@ -2,7 +2,13 @@
 import CLIENT from "#client";
 import { clientBindings, type OpenChannel, toEnv } from "./bindings/env.ts";
 import type { BlobHeader, VersionBlob } from "./blob.ts";
-import { CLIENT_MODULE, QUEUE_ENTRYPOINT, SERVICE_WORKER_MODULE, WRAPPER_MODULE } from "./names.ts";
+import {
+  CLIENT_MODULE,
+  QUEUE_ENTRYPOINT,
+  SCHEDULED_ENTRYPOINT,
+  SERVICE_WORKER_MODULE,
+  WRAPPER_MODULE,
+} from "./names.ts";
 import type { Module, ModuleType } from "./types.ts";
 
 /**
@@ -46,6 +52,12 @@ const ALARMS = "__sluice_alarms";
 /** From this compatibility date on `deleteAll()` deletes an object's alarm as well. */
 const DELETE_ALL_ALARMS = "2026-02-24";
 
+/** What makes stubs have methods of any name, and from which compatibility date on they do without a flag. */
+const METHOD_FLAGS = [
+  { flag: "fetcher_no_get_put_delete", opposite: "fetcher_has_get_put_delete", since: "2024-03-26" },
+  { flag: "rpc", opposite: "no_rpc", since: "2024-04-03" },
+] as const;
+
 /** The version to serve requests with: the user's exports, and the entrypoint of ours. */
 export function servingCode(blob: VersionBlob, open: OpenChannel): WorkerLoaderWorkerCode {
   const { header } = blob;
@@ -54,7 +66,7 @@ export function servingCode(blob: VersionBlob, open: OpenChannel): WorkerLoaderW
   const wrapper = `export * from ${main};
 ${header.has_default ? `export { default } from ${main};` : ""}
 ${classes.length === 0 ? "" : hostedClasses(header, main, classes)}
-${header.takes_batches ? batches(main) : ""}
+${eventEntrypoints(header, main)}
 ${ENTRYPOINT}`;
   return wrap(blob, wrapper, open);
 }
@@ -73,10 +85,12 @@ import { alarms } from "./${INSTALL_MODULE}";
 ${hosted.join("\n")}`;
 }
 
-function batches(main: string): string {
-  return `import consumer from ${main};
-import { queueEntrypoint } from "./${CLIENT_MODULE}";
-export const ${QUEUE_ENTRYPOINT} = queueEntrypoint(consumer);`;
+function eventEntrypoints({ takes_batches, takes_crons }: BlobHeader, main: string): string {
+  if (!takes_batches && !takes_crons) return "";
+  return `import handlers from ${main};
+import { queueEntrypoint, scheduledEntrypoint } from "./${CLIENT_MODULE}";
+${takes_batches ? `export const ${QUEUE_ENTRYPOINT} = queueEntrypoint(handlers);` : ""}
+${takes_crons ? `export const ${SCHEDULED_ENTRYPOINT} = scheduledEntrypoint(handlers);` : ""}`;
 }
 
 /** The modules that put a version's clients into its `env`; none where it needs none. */
@@ -84,7 +98,8 @@ function clientModules(header: BlobHeader): Record<string, WorkerLoaderModule> {
   const bindings = clientBindings(header);
   const hasObjects = Object.keys(header.classes ?? {}).length > 0;
   const isScript = header.main_module === SERVICE_WORKER_MODULE;
-  if (bindings.length === 0 && !hasObjects && !isScript && !header.takes_batches) return {};
+  const takesEvents = header.takes_batches || header.takes_crons;
+  if (bindings.length === 0 && !hasObjects && !isScript && !takesEvents) return {};
   const install = `import { install, take } from "./${CLIENT_MODULE}";
 install(${JSON.stringify(bindings)});
 export const alarms = take(${JSON.stringify(ALARMS)}) ?? {};`;
@@ -138,14 +153,24 @@ function wrap(blob: VersionBlob, wrapper: string, open: OpenChannel): WorkerLoad
   }
   return {
     compatibilityDate: header.compatibility_date,
-    // The client is installed through the importable env.
-    compatibilityFlags: header.compatibility_flags.filter(
-      (flag) => flag !== "disallow_importable_env" || !(INSTALL_MODULE in client),
-    ),
+    compatibilityFlags: INSTALL_MODULE in client ? flagsForClient(header) : [...header.compatibility_flags],
     mainModule: WRAPPER_MODULE,
     modules,
     env: { ...toEnv(header, open), ...alarmChannels(header, open) },
   };
+}
+
+/** What the client needs: to be installed through the importable env, and methods on its channels. */
+function flagsForClient({ compatibility_date, compatibility_flags }: BlobHeader): string[] {
+  const unwanted = new Set<string>([
+    "disallow_importable_env",
+    ...METHOD_FLAGS.map(({ opposite }) => opposite),
+  ]);
+  const flags = compatibility_flags.filter((flag) => !unwanted.has(flag));
+  const missing = METHOD_FLAGS.filter(
+    ({ flag, since }) => compatibility_date < since && !flags.includes(flag),
+  );
+  return [...flags, ...missing.map(({ flag }) => flag)];
 }
 
 function alarmChannels({ classes, worker }: BlobHeader, open: OpenChannel): Record<string, unknown> {

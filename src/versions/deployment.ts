@@ -1,7 +1,7 @@
 /** What makes a deployment valid, and how one is read back. Pure. */
 import type { SluiceError } from "../errors.ts";
 import { err, ok, type Result } from "../result.ts";
-import type { Deployment, DeploymentRecord, Share, Version } from "./types.ts";
+import type { Binding, Deployment, DeploymentRecord, Share, Version } from "./types.ts";
 
 /** Versions that one deployment may name. */
 export const MAX_SHARES = 2;
@@ -68,6 +68,24 @@ export function latestServesAlone(latest: Version, active: Deployment | undefine
   return active?.versions.length === 1 && active.versions[0]?.version_id === latest.id;
 }
 
+/** Whether a deployment gives all traffic to a version that is newer than both of a split: what `wrangler deploy` does. */
+export function endsSplit(active: Deployment, next: readonly Share[]): boolean {
+  const [only] = next;
+  if (active.versions.length !== 2 || next.length !== 1 || only === undefined) return false;
+  return active.versions.every(({ number }) => number < only.number);
+}
+
+/** Names of the secrets that differ between two versions, those that only one of them has included. */
+export function changedSecrets(before: readonly Binding[], after: readonly Binding[]): string[] {
+  const [old, current] = [before, after].map(
+    (bindings) =>
+      new Map(bindings.flatMap((each) => (each.type === "secret_text" ? [[each.name, each.text]] : []))),
+  ) as [Map<string, string>, Map<string, string>];
+  return [...new Set([...old.keys(), ...current.keys()])].filter(
+    (name) => old.get(name) !== current.get(name),
+  );
+}
+
 /**
  * Reads a record that KV gave. Undefined where it is not one: the caller keeps what it has. Strict, because a
  * record that is half right would route half right.
@@ -92,7 +110,11 @@ export function parseDeploymentRecord(text: string): DeploymentRecord | undefine
     !checkShares(record.versions).ok ||
     // Two of one number: neither would be the candidate.
     record.versions[0]?.number === record.versions[1]?.number ||
-    !isClasses(record.classes)
+    !isClasses(record.classes) ||
+    !isOptional(record.previews, isBoolean) ||
+    !isOptional(record.expose_version, isBoolean) ||
+    !isOptional(record.affinity, isListOf(isAffinitySource)) ||
+    !isOptional(record.retained, isListOf(isRetained))
   ) {
     return undefined;
   }
@@ -103,6 +125,30 @@ function isClasses(value: unknown): value is DeploymentRecord["classes"] {
   if (value === undefined) return true;
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   return Object.values(value).every((name) => typeof name === "string");
+}
+
+const isOptional = (value: unknown, is: (value: unknown) => boolean) => value === undefined || is(value);
+const isBoolean = (value: unknown) => typeof value === "boolean";
+const isListOf = (is: (value: unknown) => boolean) => (value: unknown) =>
+  Array.isArray(value) && value.every(is);
+
+function isAffinitySource(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { type, name, max_age } = value as Record<string, unknown>;
+  if (type === "address") return true;
+  if (typeof name !== "string") return false;
+  return type === "header" || type === "cookie" || (type === "issued_cookie" && typeof max_age === "number");
+}
+
+function isRetained(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { version_id, number, set, until } = value as Record<string, unknown>;
+  return (
+    typeof version_id === "string" &&
+    Number.isSafeInteger(number) &&
+    typeof set === "string" &&
+    (until === null || typeof until === "number")
+  );
 }
 
 function isShare(value: unknown): value is Share {

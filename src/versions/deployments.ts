@@ -8,12 +8,12 @@ export class Deployments {
   readonly #snapshot: Snapshot;
 
   constructor(kv: KVNamespace, refreshMs: number) {
-    this.#snapshot = new Snapshot(kv, (worker) => worker, refreshMs);
+    this.#snapshot = new Snapshot(kv, refreshMs);
   }
 
   /** The split of a Worker that was asked for before, without I/O. */
   get(worker: string, ctx: Pick<ExecutionContext, "waitUntil">): Split | undefined {
-    return this.#snapshot.get(worker, ctx);
+    return this.#snapshot.of(worker, ctx);
   }
 
   /** The same, from KV where need be; undefined where the Worker is not deployed. Rejects where KV cannot be read. */

@@ -6,8 +6,8 @@
 import type { Env } from "../env.ts";
 import { LIMITS } from "../limits.ts";
 import { log } from "../log.ts";
-import { notify } from "./replica.ts";
-import type { DeploymentRecord, FollowerMessage, FollowerReply } from "./types.ts";
+import { notify, notifyRoutes } from "./replica.ts";
+import type { DeploymentRecord, FollowerMessage, FollowerReply, RoutesRecord } from "./types.ts";
 
 export const FOLLOWER_URL = "http://follower/";
 
@@ -27,6 +27,10 @@ export interface Fleet {
    * @returns whether every process has it. One that was silent may serve the deployment before, so it is to be told again
    */
   publish(worker: string, record: DeploymentRecord | null): Promise<boolean>;
+  /** The same for routes and custom domains. */
+  publishRoutes(record: RoutesRecord): Promise<boolean>;
+  /** Begins or ends the tracing of a Worker's versions. A process that does not answer is passed over. */
+  tail(worker: string, on: boolean): Promise<void>;
 }
 
 /**
@@ -52,6 +56,12 @@ const platform: Fleet = {
     notify(worker, record);
     return true;
   },
+  publishRoutes: async (record) => {
+    notifyRoutes(record);
+    return true;
+  },
+  // The platform has a tail of its own.
+  tail: async () => {},
 };
 
 interface Process {
@@ -83,6 +93,13 @@ function processes(serving: readonly Process[], all: readonly Process[]): Fleet 
     publish: async (worker, record) => {
       const replies = await tellAll(all, { type: "publish", worker, record }, LIMITS.acknowledgeMs);
       return replies.every((reply) => reply !== undefined);
+    },
+    publishRoutes: async (record) => {
+      const replies = await tellAll(serving, { type: "routes", record }, LIMITS.acknowledgeMs);
+      return replies.every((reply) => reply !== undefined);
+    },
+    tail: async (worker, on) => {
+      await tellAll(all, { type: "tail", worker, on }, LIMITS.prepareMs);
     },
   };
 }

@@ -8,7 +8,7 @@ import type { Env } from "../env.ts";
 import { LIMITS } from "../limits.ts";
 import { FOLLOWER_URL, versionsOf } from "./fleet.ts";
 import { moveObjects } from "./objects/host.ts";
-import { notify } from "./replica.ts";
+import { notify, notifyRoutes } from "./replica.ts";
 import { type IsolateSource, isolateSource } from "./sources/isolate.ts";
 import type { FollowerMessage, FollowerReply } from "./types.ts";
 
@@ -32,6 +32,13 @@ export class Follower extends WorkerEntrypoint<Env> {
         source.retain(message.worker, versionsOf(message.record));
         this.#unload(source);
         if (this.env.OBJECTS !== undefined) this.ctx.waitUntil(moveObjects(this.env.OBJECTS, message.worker));
+        return reply({ why: null });
+      case "tail":
+        await source.setTailing(message.worker, message.on);
+        if (source.leaving > 0) await this.#tell({ type: "tidy" });
+        return reply({ why: null });
+      case "routes":
+        notifyRoutes(message.record);
         return reply({ why: null });
       case "sweep":
         await source.sweep();
@@ -73,11 +80,11 @@ export class Follower extends WorkerEntrypoint<Env> {
 export class Replica extends WorkerEntrypoint<Env> {
   override async fetch(request: Request): Promise<Response> {
     if (request.method !== "GET") return new Response(null, { status: 405 });
-    const value = await this.env.SLUICE_KV.get(
-      decodeURIComponent(new URL(request.url).pathname.slice(1)),
-      "stream",
-    );
-    return value === null ? new Response(null, { status: 404 }) : new Response(value);
+    const key = decodeURIComponent(new URL(request.url).pathname.slice(1));
+    const { value, metadata } = await this.env.SLUICE_KV.getWithMetadata(key, "stream");
+    if (value === null) return new Response(null, { status: 404 });
+    const headers = metadata === null ? undefined : { "CF-KV-Metadata": JSON.stringify(metadata) };
+    return new Response(value, headers && { headers });
   }
 }
 

@@ -4,3 +4,7 @@
 export const deploymentKey = (worker: string): string => `deployment/${worker}`;
 /** Code and bindings of a version. */
 export const versionKey = (id: string): string => `version/${id}`;
+/** The version behind a hostname of its own, `<label>.<domain>`. */
+export const previewKey = (label: string): string => `preview/${label}`;
+/** Custom domains and routes of all Workers. */
+export const ROUTES_KEY = "routes";

@@ -11,13 +11,24 @@ import type { SluiceError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import { log } from "../log.ts";
 import { err, ok, type Result } from "../result.ts";
+import { AssetSessions, type Manifest, type SessionState } from "./assets/session.ts";
 import { classesByNamespace, type Lifecycle } from "./classes.ts";
-import { checkShares, listDeployments, type ShareInput } from "./deployment.ts";
+import { changedSecrets, checkShares, endsSplit, listDeployments, type ShareInput } from "./deployment.ts";
 import { type Fleet, fleetOf } from "./fleet.ts";
-import { versionKey } from "./keys.ts";
+import { previewKey, versionKey } from "./keys.ts";
+import { previewLabels, previewsOf } from "./preview.ts";
 import { deleteRecord, writeRecord } from "./replica.ts";
+import { retain } from "./retention.ts";
 import { type Statements, statements, type WorkerState } from "./sql.ts";
-import type { Author, Deployment, DeploymentRecord, Settings, Share, Version } from "./types.ts";
+import type {
+  Author,
+  Deployment,
+  DeploymentRecord,
+  PreviewRecord,
+  Settings,
+  Share,
+  Version,
+} from "./types.ts";
 
 /** Who acts, and with what. */
 export interface Actor {
@@ -47,6 +58,8 @@ export interface RecordDeployment {
   readonly actor: Actor;
   readonly shares: readonly ShareInput[];
   readonly message: string | null;
+  /** Whether secrets that have changed since the version was made, and `protect`, are no reason to refuse it. */
+  readonly force: boolean;
 }
 
 /** A Worker as its other parts are read: all of one moment. */
@@ -57,15 +70,20 @@ export interface WorkerOverview {
   readonly lifecycle: Lifecycle;
 }
 
+/** Settings that the router has to know. */
+const IN_RECORD: readonly (keyof Settings)[] = ["previews", "affinity", "expose_version", "retention"];
+
 export class WorkerRegistry extends DurableObject<Env> {
   readonly #db: Statements;
   readonly #fleet: Fleet;
+  readonly #sessions: AssetSessions;
   #publishing: Promise<void> = Promise.resolve();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#db = statements(ctx.storage.sql);
     this.#fleet = fleetOf(env, ctx.exports.Follower);
+    this.#sessions = new AssetSessions(this.#db);
   }
 
   /** The Worker, its latest version and its active deployment; undefined where there is no such Worker. */
@@ -108,6 +126,25 @@ export class WorkerRegistry extends DurableObject<Env> {
     await this.#schedule();
   }
 
+  /** Begins an upload of assets. The Worker need not exist yet. */
+  openAssets(manifest: Manifest): SessionState {
+    return this.#sessions.open(manifest, Date.now());
+  }
+
+  findAssets(session: string): SessionState | undefined {
+    return this.#sessions.find(session);
+  }
+
+  /** Notes files that are in KV now. Undefined where the session is gone: then they belong to nothing. */
+  addAssets(session: string, hashes: readonly string[]): SessionState | undefined {
+    return this.#sessions.add(session, hashes);
+  }
+
+  /** Notes a set of assets. @param key KV key */
+  addAssetSet(key: string): void {
+    this.#db.addAsset(key);
+  }
+
   /** A version that is deployed with this is loaded first, and refused where that fails. */
   async recordVersion(worker: string, input: RecordVersion): Promise<Result<Version, SluiceError>> {
     const early = this.#checkVersion(worker, input);
@@ -130,6 +167,11 @@ export class WorkerRegistry extends DurableObject<Env> {
       };
       this.#db.insertVersion(version);
       this.#db.keep(versionKey(version.id));
+      const preview: PreviewRecord = { worker, version_id: version.id };
+      for (const key of previewLabels(worker, version).map(previewKey)) {
+        this.#db.keep(key);
+        this.#db.writeLater(key, JSON.stringify(preview));
+      }
       if (input.lifecycle !== null) this.#db.setLifecycle({ ...input.lifecycle, since: version.number });
       const settings = this.#db.worker()?.settings;
       if (settings !== undefined) this.#db.setSettings({ ...settings, ...input.settings });
@@ -151,6 +193,10 @@ export class WorkerRegistry extends DurableObject<Env> {
       return err({ reason: "changed-meanwhile", worker });
     }
     if (latest === undefined && input.deploy === null) return err({ reason: "worker-not-found", worker });
+    const active = this.#db.activeDeployment();
+    if (input.deploy !== null && active?.versions.length === 2 && this.#db.worker()?.settings.protect) {
+      return err({ reason: "split-protected", worker, versions: active.versions });
+    }
     return ok(null);
   }
 
@@ -158,7 +204,7 @@ export class WorkerRegistry extends DurableObject<Env> {
   async recordDeployment(worker: string, input: RecordDeployment): Promise<Result<Deployment, SluiceError>> {
     const shares = checkShares(input.shares);
     if (!shares.ok) return shares;
-    const early = this.#findShares(worker, shares.value);
+    const early = this.#checkDeployment(worker, shares.value, input.force);
     if (!early.ok) return early;
     const prepared = await this.#prepare(
       worker,
@@ -166,7 +212,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     );
     if (!prepared.ok) return prepared;
     return this.#commit((): Result<Deployment, SluiceError> => {
-      const versions = this.#findShares(worker, shares.value);
+      const versions = this.#checkDeployment(worker, shares.value, input.force);
       if (!versions.ok) return versions;
       return ok(
         this.#insertDeployment({
@@ -177,6 +223,32 @@ export class WorkerRegistry extends DurableObject<Env> {
         }),
       );
     });
+  }
+
+  #checkDeployment(
+    worker: string,
+    shares: readonly ShareInput[],
+    force: boolean,
+  ): Result<Share[], SluiceError> {
+    const found = this.#findShares(worker, shares);
+    if (!found.ok || force) return found;
+    const active = this.#db.activeDeployment();
+    if (active !== undefined && this.#db.worker()?.settings.protect && endsSplit(active, found.value)) {
+      return err({ reason: "split-protected", worker, versions: active.versions });
+    }
+    const changed = this.#secretsChangedSince(found.value, active);
+    return changed.length > 0 ? err({ reason: "secrets-changed", names: changed }) : found;
+  }
+
+  /** Secrets whose present values all traffic would lose to the older ones of a version. */
+  #secretsChangedSince(shares: readonly Share[], active: Deployment | undefined): string[] {
+    const newest = Math.max(...(active?.versions ?? []).map(({ number }) => number));
+    const [target] = shares;
+    if (shares.length !== 1 || target === undefined || target.number >= newest) return [];
+    const inUse = active?.versions.find(({ number }) => number === newest);
+    if (active?.versions.some(({ version_id }) => version_id === target.version_id)) return [];
+    const [before, now] = [target.version_id, inUse?.version_id ?? ""].map((id) => this.#db.version(id));
+    return changedSecrets(before?.bindings ?? [], now?.bindings ?? []);
   }
 
   #findShares(worker: string, shares: readonly ShareInput[]): Result<Share[], SluiceError> {
@@ -199,14 +271,21 @@ export class WorkerRegistry extends DurableObject<Env> {
     return why === undefined ? ok(null) : err({ reason: "version-unloadable", worker, why });
   }
 
-  setEnabled(worker: string, enabled: boolean): Promise<Result<WorkerState, SluiceError>> {
+  /** @param previews null for as `enabled` */
+  setSubdomain(
+    worker: string,
+    enabled: boolean,
+    previews: boolean | null,
+  ): Promise<Result<WorkerState, SluiceError>> {
     return this.#commit((): Result<WorkerState, SluiceError> => {
       const state = this.#db.worker();
       if (state === undefined) return err({ reason: "worker-not-found", worker });
-      if (state.enabled === enabled) return ok(state);
+      if (state.enabled === enabled && state.settings.previews === previews) return ok(state);
+      const settings = { ...state.settings, previews };
       this.#db.setEnabled(enabled);
+      this.#db.setSettings(settings);
       this.#db.bumpRevision();
-      return ok({ ...state, enabled });
+      return ok({ ...state, enabled, settings });
     });
   }
 
@@ -216,6 +295,7 @@ export class WorkerRegistry extends DurableObject<Env> {
       if (state === undefined) return err({ reason: "worker-not-found", worker });
       const settings = { ...state.settings, ...change };
       this.#db.setSettings(settings);
+      if (IN_RECORD.some((name) => name in change)) this.#db.bumpRevision();
       return ok(settings);
     });
   }
@@ -224,7 +304,13 @@ export class WorkerRegistry extends DurableObject<Env> {
   async remove(worker: string): Promise<Result<null, SluiceError>> {
     const removed = await this.#commit((): Result<null, SluiceError> => {
       if (this.#db.worker() === undefined) return err({ reason: "worker-not-found", worker });
-      for (const id of this.#db.versionIds()) this.#db.discard(versionKey(id), Date.now());
+      const versions = this.#db.versionIds();
+      const labels = [
+        ...versions.flatMap((id) => previewLabels(worker, { id, alias: null })),
+        ...this.#db.aliases().flatMap((alias) => previewLabels(worker, { id: "", alias })),
+      ];
+      const keys = [...versions.map(versionKey), ...labels.map(previewKey), ...this.#db.assetKeys()];
+      for (const key of keys) this.#db.discard(key, Date.now());
       this.#db.deleteWorker();
       this.#db.bumpRevision();
       return ok(null);
@@ -235,6 +321,13 @@ export class WorkerRegistry extends DurableObject<Env> {
 
   override async alarm(): Promise<void> {
     await this.#publish();
+    // In the same queue as what is written to KV, so that a key that is written again is not deleted after that.
+    this.#publishing = this.#publishing.then(() => this.#collect());
+    await this.#publishing;
+    await this.#schedule();
+  }
+
+  async #collect(): Promise<void> {
     for (const key of this.#db.garbage(Date.now())) {
       try {
         await this.env.SLUICE_KV.delete(key);
@@ -244,7 +337,6 @@ export class WorkerRegistry extends DurableObject<Env> {
         this.#db.discard(key, Date.now() + LIMITS.orphanAgeMs);
       }
     }
-    await this.#schedule();
   }
 
   #insertDeployment(input: Omit<Deployment, "id" | "created_on">): Deployment {
@@ -254,6 +346,10 @@ export class WorkerRegistry extends DurableObject<Env> {
       created_on: this.#db.nextTime(Date.now()),
     };
     this.#db.insertDeployment(deployment);
+    this.#db.setDeployed(
+      deployment.versions.map(({ version_id }) => version_id),
+      Date.parse(deployment.created_on),
+    );
     this.#db.bumpRevision();
     return deployment;
   }
@@ -263,6 +359,8 @@ export class WorkerRegistry extends DurableObject<Env> {
     const active = this.#db.activeDeployment();
     if (worker === undefined || active === undefined) return undefined;
     const classes = classesByNamespace(this.#db.lifecycle());
+    const { affinity, expose_version, retention } = worker.settings;
+    const retained = retain(this.#db.deployedWithAssets(LIMITS.maxRetained), retention, Date.now());
     return {
       schema: 1,
       worker: worker.name,
@@ -270,20 +368,28 @@ export class WorkerRegistry extends DurableObject<Env> {
       deployment_id: active.id,
       enabled: worker.enabled,
       versions: active.versions,
+      previews: previewsOf(worker),
       ...(classes === undefined ? {} : { classes }),
+      ...(affinity === null ? {} : { affinity }),
+      ...(expose_version ? { expose_version } : {}),
+      ...(retained.length === 0 ? {} : { retained }),
     };
   }
 
   /** One transaction, and the publication of what it changed. */
   async #commit<T>(change: () => T): Promise<T> {
     const result = this.ctx.storage.transactionSync(change);
-    const { current, published } = this.#db.revision();
-    if (published < current) {
+    if (this.#unpublished) {
       // Not awaited here, so that it is stored together with the change: if this process dies now, the alarm remembers.
       const stored = this.ctx.storage.setAlarm(Date.now() + LIMITS.publishRetryMs);
       await Promise.all([stored, this.#publish()]);
     }
     return result;
+  }
+
+  get #unpublished(): boolean {
+    const { current, published } = this.#db.revision();
+    return published < current || this.#db.writesLeft().length > 0;
   }
 
   /** Brings KV to the current revision, one write at a time, so that an older record never lands on a newer one. */
@@ -294,13 +400,18 @@ export class WorkerRegistry extends DurableObject<Env> {
 
   /** Where KV refuses or a process does not hear, the alarm tries again; nothing is undone. Never rejects. */
   async #publishNow(): Promise<void> {
+    if (!this.#unpublished) return;
     const { current, published } = this.#db.revision();
-    if (published >= current) return;
     const worker = this.#db.name();
     const record = this.#record();
     try {
       // Nothing is published before it is on disk: a commit that fails must not reach the router.
       await this.ctx.storage.sync();
+      for (const { key, value } of this.#db.writesLeft()) {
+        await this.env.SLUICE_KV.put(key, value);
+        this.#db.written(key, value);
+      }
+      if (published >= current) return;
       let heard = false;
       try {
         if (record !== undefined) await writeRecord(this.env.SLUICE_KV, record);
@@ -317,9 +428,8 @@ export class WorkerRegistry extends DurableObject<Env> {
 
   /** Sets the alarm for what is still to be done, or clears it. */
   async #schedule(): Promise<void> {
-    const { current, published } = this.#db.revision();
     const garbage = this.#db.nextGarbageTime();
-    if (published < current) await this.ctx.storage.setAlarm(Date.now() + LIMITS.publishRetryMs);
+    if (this.#unpublished) await this.ctx.storage.setAlarm(Date.now() + LIMITS.publishRetryMs);
     else if (garbage !== undefined) await this.ctx.storage.setAlarm(Math.max(garbage, Date.now()));
     else await this.ctx.storage.deleteAlarm();
   }

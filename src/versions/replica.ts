@@ -3,8 +3,8 @@
  * Workers KV is eventually consistent; the revision in each record lets a reader keep the newer of two.
  */
 import { LIMITS } from "../limits.ts";
-import { deploymentKey, versionKey } from "./keys.ts";
-import type { DeploymentRecord } from "./types.ts";
+import { deploymentKey, previewKey, ROUTES_KEY, versionKey } from "./keys.ts";
+import type { DeploymentRecord, PreviewRecord, RoutesRecord } from "./types.ts";
 
 /** Told of every change that is made known here: a new record, or null where the Worker was deleted. */
 export type ReplicaListener = (worker: string, record: DeploymentRecord | null) => void;
@@ -27,6 +27,30 @@ export function onReplicated(listener: ReplicaListener): void {
 export function notify(worker: string, record: DeploymentRecord | null): void {
   if (listeners.size === 0) untold.set(worker, record);
   for (const listener of listeners) listener(worker, record);
+}
+
+const routesListeners = new Set<(record: RoutesRecord) => void>();
+
+/** Registers who follows routes and custom domains in this isolate. */
+export function onRoutes(listener: (record: RoutesRecord) => void): void {
+  routesListeners.add(listener);
+}
+
+export function notifyRoutes(record: RoutesRecord): void {
+  for (const listener of routesListeners) listener(record);
+}
+
+export function writeRoutes(kv: KVNamespace, record: RoutesRecord): Promise<void> {
+  return kv.put(ROUTES_KEY, JSON.stringify(record));
+}
+
+/** Null where no Worker ever had a route. */
+export function readRoutes(kv: KVNamespace): Promise<RoutesRecord | null> {
+  return kv.get(ROUTES_KEY, { type: "json", cacheTtl: LIMITS.kvCacheSeconds });
+}
+
+export function readPreview(kv: KVNamespace, label: string): Promise<PreviewRecord | null> {
+  return kv.get(previewKey(label), { type: "json", cacheTtl: LIMITS.kvCacheSeconds });
 }
 
 export function writeRecord(kv: KVNamespace, record: DeploymentRecord): Promise<void> {

@@ -1,5 +1,8 @@
 /** The registry's tables, and every statement over them. No SQL elsewhere. */
+import type { Manifest } from "./assets/session.ts";
+import type { AssetsOfVersion } from "./assets/types.ts";
 import type { Lifecycle } from "./classes.ts";
+import type { Deployed } from "./retention.ts";
 import type { Binding, Deployment, Inspection, Settings, Share, Source, Version } from "./types.ts";
 
 const SCHEMA = `
@@ -9,7 +12,7 @@ CREATE TABLE IF NOT EXISTS worker (
   tag TEXT,                          -- opaque id of the Worker; NULL while there is none by this name
   created_on TEXT,
   enabled INTEGER NOT NULL DEFAULT 1,
-  settings TEXT NOT NULL DEFAULT '{"tags":null,"logpush":false,"observability":null}',
+  settings TEXT NOT NULL DEFAULT '{}',   -- JSON object: what differs from DEFAULT_SETTINGS
   revision INTEGER NOT NULL DEFAULT 0,   -- of what the router should see
   published INTEGER NOT NULL DEFAULT 0,  -- revision that KV is known to have
   last_time INTEGER NOT NULL DEFAULT 0   -- newest created_on given out, ms since the epoch
@@ -49,6 +52,31 @@ CREATE TABLE IF NOT EXISTS lifecycle (
   since INTEGER NOT NULL,                -- number of the version that brought it
   classes TEXT NOT NULL                  -- JSON array of class_name and namespace_id
 );
+CREATE TABLE IF NOT EXISTS version_detail (
+  version_id TEXT PRIMARY KEY,
+  assets TEXT,                           -- JSON object; NULL where it has none
+  alias TEXT                             -- name to preview it under, as it was uploaded
+);
+CREATE TABLE IF NOT EXISTS deployed (
+  version_id TEXT PRIMARY KEY,           -- every version that was in a deployment
+  left_on INTEGER                        -- ms since the epoch; NULL while the active one has it
+);
+CREATE TABLE IF NOT EXISTS asset_folder (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  folder TEXT NOT NULL                   -- begins the KV keys of the Worker's files; another one after it was deleted
+);
+CREATE TABLE IF NOT EXISTS asset (
+  key TEXT PRIMARY KEY                   -- KV key of a file or a set that is in KV
+);
+CREATE TABLE IF NOT EXISTS asset_session (
+  id TEXT PRIMARY KEY,
+  manifest TEXT NOT NULL,                -- JSON object: path to hash and size
+  expires INTEGER NOT NULL               -- seconds since the epoch
+);
+CREATE TABLE IF NOT EXISTS kv_write (
+  key TEXT PRIMARY KEY,
+  value TEXT NOT NULL                    -- to be in KV, but not known to be
+);
 CREATE TABLE IF NOT EXISTS garbage (
   key TEXT PRIMARY KEY,                  -- KV key that nothing will refer to
   delete_after INTEGER NOT NULL          -- ms since the epoch
@@ -65,6 +93,22 @@ interface WorkerRow extends Record<string, SqlStorageValue> {
   published: number;
   last_time: number;
 }
+
+/** What a Worker begins with, and what one that was made before a setting existed has. */
+const DEFAULT_SETTINGS: Settings = {
+  tags: null,
+  logpush: false,
+  observability: null,
+  previews: null,
+  affinity: null,
+  expose_version: false,
+  retention: { versions: 10, hours: 48 },
+  protect: false,
+};
+
+/** Joins what newer releases know of a version to it. */
+const VERSIONS =
+  "SELECT version.*, detail.assets, detail.alias FROM version LEFT JOIN version_detail AS detail ON version_id = id";
 
 interface VersionRow extends Record<string, SqlStorageValue> {
   number: number;
@@ -83,6 +127,8 @@ interface VersionRow extends Record<string, SqlStorageValue> {
   inspection: string;
   etag: string;
   size_bytes: number;
+  assets: string | null;
+  alias: string | null;
 }
 
 interface DeploymentRow extends Record<string, SqlStorageValue> {
@@ -129,7 +175,7 @@ export function statements(sql: SqlStorage) {
         tag: found.tag,
         created_on: found.created_on,
         enabled: found.enabled === 1,
-        settings: JSON.parse(found.settings),
+        settings: { ...DEFAULT_SETTINGS, ...JSON.parse(found.settings) },
       };
     },
     /** The name, also of a Worker that was deleted. */
@@ -156,10 +202,13 @@ export function statements(sql: SqlStorage) {
       sql.exec("DELETE FROM version");
       sql.exec("DELETE FROM deployment");
       sql.exec("DELETE FROM lifecycle");
-      sql.exec(
-        `UPDATE worker SET tag = NULL, created_on = NULL, enabled = 1,
-         settings = '{"tags":null,"logpush":false,"observability":null}'`,
-      );
+      sql.exec("DELETE FROM version_detail");
+      sql.exec("DELETE FROM deployed");
+      sql.exec("DELETE FROM asset_folder");
+      sql.exec("DELETE FROM asset");
+      sql.exec("DELETE FROM asset_session");
+      sql.exec("DELETE FROM kv_write");
+      sql.exec("UPDATE worker SET tag = NULL, created_on = NULL, enabled = 1, settings = '{}'");
     },
 
     revision(): { readonly current: number; readonly published: number } {
@@ -203,17 +252,16 @@ export function statements(sql: SqlStorage) {
         version.etag,
         version.size_bytes,
       );
+      const assets = version.assets === null ? null : JSON.stringify(version.assets);
+      sql.exec("INSERT INTO version_detail VALUES (?, ?, ?)", version.id, assets, version.alias);
     },
     version(id: string): Version | undefined {
-      const found = first<VersionRow>("SELECT * FROM version WHERE id = ?", id);
+      const found = first<VersionRow>(`${VERSIONS} WHERE id = ?`, id);
       return found && toVersion(found);
     },
     /** Newest first. */
     versions(limit: number): Version[] {
-      return sql
-        .exec<VersionRow>("SELECT * FROM version ORDER BY number DESC LIMIT ?", limit)
-        .toArray()
-        .map(toVersion);
+      return sql.exec<VersionRow>(`${VERSIONS} ORDER BY number DESC LIMIT ?`, limit).toArray().map(toVersion);
     },
     latestVersion(): Version | undefined {
       return this.versions(1)[0];
@@ -223,6 +271,79 @@ export function statements(sql: SqlStorage) {
         .exec<{ id: string }>("SELECT id FROM version")
         .toArray()
         .map(({ id }) => id);
+    },
+    /** The aliases under which versions were uploaded. */
+    aliases(): string[] {
+      return sql
+        .exec<{ alias: string }>("SELECT DISTINCT alias FROM version_detail WHERE alias IS NOT NULL")
+        .toArray()
+        .map(({ alias }) => alias);
+    },
+
+    /** Notes which versions the active deployment has from now on. @param now in ms since the epoch */
+    setDeployed(ids: readonly string[], now: number): void {
+      sql.exec("UPDATE deployed SET left_on = ? WHERE left_on IS NULL", now);
+      for (const id of ids) sql.exec("INSERT OR REPLACE INTO deployed VALUES (?, NULL)", id);
+    },
+    /** The newest versions with assets that have been deployed. */
+    deployedWithAssets(limit: number): Deployed[] {
+      return sql
+        .exec<{ version_id: string; number: number; assets: string; left_on: number | null }>(
+          `SELECT deployed.version_id, number, assets, left_on FROM deployed
+           JOIN version ON version.id = deployed.version_id
+           JOIN version_detail AS detail ON detail.version_id = version.id
+           WHERE assets IS NOT NULL ORDER BY left_on IS NULL DESC, number DESC LIMIT ?`,
+          limit,
+        )
+        .toArray()
+        .map(({ assets, ...row }) => ({ ...row, set: (JSON.parse(assets) as AssetsOfVersion).set }));
+    },
+
+    assetFolder(): string | undefined {
+      return first<{ folder: string }>("SELECT folder FROM asset_folder")?.folder;
+    },
+    setAssetFolder(folder: string): void {
+      sql.exec("INSERT INTO asset_folder VALUES (1, ?)", folder);
+    },
+    hasAsset(key: string): boolean {
+      return first("SELECT key FROM asset WHERE key = ?", key) !== undefined;
+    },
+    addAsset(key: string): void {
+      sql.exec("INSERT OR IGNORE INTO asset VALUES (?)", key);
+    },
+    /** KV keys of all files and sets. */
+    assetKeys(): string[] {
+      return sql
+        .exec<{ key: string }>("SELECT key FROM asset")
+        .toArray()
+        .map(({ key }) => key);
+    },
+    /** @param expires in seconds since the epoch */
+    openSession(id: string, manifest: Manifest, expires: number): void {
+      sql.exec("INSERT INTO asset_session VALUES (?, ?, ?)", id, JSON.stringify(manifest), expires);
+    },
+    session(id: string): { readonly manifest: Manifest; readonly expires: number } | undefined {
+      const found = first<{ manifest: string; expires: number }>(
+        "SELECT * FROM asset_session WHERE id = ?",
+        id,
+      );
+      return found && { manifest: JSON.parse(found.manifest), expires: found.expires };
+    },
+    /** @param now in seconds since the epoch */
+    closeSessions(now: number): void {
+      sql.exec("DELETE FROM asset_session WHERE expires < ?", now);
+    },
+
+    /** To be called with what else has to change: KV gets it after the commit. */
+    writeLater(key: string, value: string): void {
+      sql.exec("INSERT OR REPLACE INTO kv_write VALUES (?, ?)", key, value);
+    },
+    writesLeft(): { readonly key: string; readonly value: string }[] {
+      return sql.exec<{ key: string; value: string }>("SELECT * FROM kv_write").toArray();
+    },
+    /** Forgets a write that was made, unless there is another one for the key by now. */
+    written(key: string, value: string): void {
+      sql.exec("DELETE FROM kv_write WHERE key = ? AND value = ?", key, value);
     },
 
     insertDeployment(deployment: Deployment): void {
@@ -300,6 +421,8 @@ function toVersion(row: VersionRow): Version {
     inspection: JSON.parse(row.inspection) as Inspection,
     etag: row.etag,
     size_bytes: row.size_bytes,
+    assets: row.assets === null ? null : (JSON.parse(row.assets) as AssetsOfVersion),
+    alias: row.alias,
   };
 }
 

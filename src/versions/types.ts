@@ -1,3 +1,5 @@
+import type { AssetsOfVersion, Retained } from "./assets/types.ts";
+
 /** One version's part of a deployment. */
 export interface Share {
   readonly version_id: string;
@@ -23,6 +25,41 @@ export interface DeploymentRecord {
   readonly versions: readonly Share[];
   /** The Worker's Durable Object classes by the ids of their namespaces; absent where it has none. */
   readonly classes?: Readonly<Record<string, string>>;
+  /** Whether single versions are served at hostnames of their own. */
+  readonly previews?: boolean;
+  /** Where requests carry their key, in order; absent for the key header and the client's address. */
+  readonly affinity?: Affinity;
+  /** Whether responses say which version made them. */
+  readonly expose_version?: boolean;
+  /** Versions with assets that pages may still refer to, in the order in which to look; absent where there are none. */
+  readonly retained?: readonly Retained[];
+}
+
+/** Where a request may carry its key. The key header comes before all of them. */
+export type AffinitySource =
+  | { readonly type: "header"; readonly name: string }
+  | { readonly type: "cookie"; readonly name: string }
+  /** A cookie that Sluice sets itself where there is none. Nothing can come after it. Age in seconds. */
+  | { readonly type: "issued_cookie"; readonly name: string; readonly max_age: number }
+  /** The client's address, where a trusted header carries it. */
+  | { readonly type: "address" };
+
+export type Affinity = readonly AffinitySource[];
+
+/** Custom domains and routes of all Workers as the router reads them from KV, key `routes`. */
+export interface RoutesRecord {
+  readonly schema: 1;
+  /** Grows by one with every change. */
+  readonly revision: number;
+  /** Worker by hostname. */
+  readonly domains: Readonly<Record<string, string>>;
+  readonly routes: readonly { readonly pattern: string; readonly worker: string }[];
+}
+
+/** The version behind a hostname of its own, as the router reads it from KV, key `preview/<label>`. */
+export interface PreviewRecord {
+  readonly worker: string;
+  readonly version_id: string;
 }
 
 /** Who made a version or a deployment, and with what. */
@@ -58,6 +95,7 @@ export type Binding =
       readonly simple: { readonly limit: number; readonly period: number };
     }
   | { readonly type: "d1"; readonly name: string; readonly id: string }
+  | { readonly type: "assets"; readonly name: string }
   | {
       readonly type: "service";
       readonly name: string;
@@ -102,6 +140,12 @@ export interface DeliveredBatch {
     readonly body: unknown;
   }[];
   readonly metrics: QueueMetrics;
+}
+
+/** A run of a cron trigger, with the time that it is for in ms since the epoch. */
+export interface ScheduledRun {
+  readonly cron: string;
+  readonly time: number;
 }
 
 /** A data point of Analytics Engine. */
@@ -243,6 +287,9 @@ export interface Version {
   /** SHA-256 of the modules, in hex. */
   readonly etag: string;
   readonly size_bytes: number;
+  readonly assets: AssetsOfVersion | null;
+  /** Name under which the version was to be previewed; a newer version may have it by now. */
+  readonly alias: string | null;
 }
 
 /** Immutable record of which one or two versions serve. The newest one is the active deployment. */
@@ -261,12 +308,29 @@ export interface Settings {
   readonly tags: readonly string[] | null;
   readonly logpush: boolean;
   readonly observability: Readonly<Record<string, unknown>> | null;
+  /** Whether versions have hostnames of their own; null for as long as the Worker has one. */
+  readonly previews: boolean | null;
+  readonly affinity: Affinity | null;
+  readonly expose_version: boolean;
+  readonly retention: Retention;
+  /** Whether `wrangler deploy` may not replace a split. */
+  readonly protect: boolean;
+}
+
+/** How long the assets of a version outlive its deployment: whichever of the two is longer. */
+export interface Retention {
+  /** While this many deployed versions with assets are not newer. */
+  readonly versions: number;
+  readonly hours: number;
 }
 
 /** What the control process tells a process that serves traffic in its stead. */
 export type FollowerMessage =
   | { readonly type: "prepare"; readonly worker: string; readonly versions: readonly string[] }
   | { readonly type: "publish"; readonly worker: string; readonly record: DeploymentRecord | null }
+  | { readonly type: "routes"; readonly record: RoutesRecord }
+  /** Whether somebody watches the Worker's events. */
+  | { readonly type: "tail"; readonly worker: string; readonly on: boolean }
   /** Unload what is due, now. */
   | { readonly type: "sweep" }
   /** See to it that what will be due is unloaded then. */

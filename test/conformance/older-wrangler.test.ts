@@ -56,12 +56,12 @@ describe("deploy", () => {
     const put = await as4125("PUT", `${script}?excludeScript=true&bindings_inherit=strict`, envUpload([]));
     expect(put.result).toMatchObject({ id: "first", startup_time_ms: expect.any(Number) });
     const off = await as4125("GET", `${script}/subdomain`);
-    expect(off.result).toEqual({ enabled: expect.any(Boolean), previews_enabled: false });
+    expect(off.result).toEqual({ enabled: expect.any(Boolean), previews_enabled: expect.any(Boolean) });
     const on = await as4125("POST", `${script}/subdomain`, '{"enabled":true}', {
       ...JSON_TYPE,
       "Cloudflare-Workers-Script-Api-Date": "2025-08-01",
     });
-    expect(on.result).toEqual({ enabled: true, previews_enabled: false });
+    expect(on.result).toEqual({ enabled: true, previews_enabled: true });
 
     expect(await textOf(server, "first")).toBe("{}");
     expect(await activeSplit(server, "first")).toEqual([[put.result.deployment_id, 100]]);
@@ -99,7 +99,7 @@ describe("deploy", () => {
     const upload = envUpload([], { keep_bindings: ["secret_text", "secret_key"], annotations: {} });
     const version = await as4125("POST", `${script}/versions?bindings_inherit=strict`, upload);
     expect(version.result.resources.bindings).toEqual([{ type: "secret_text", name: "S" }]);
-    expect(version.result.metadata.has_preview, "4.125 would ask for preview URLs").toBe(false);
+    expect(version.result.metadata.has_preview).toBe(true);
   });
 });
 
@@ -157,7 +157,7 @@ describe("workers.dev", () => {
   test("GET and POST of scripts/{name}/subdomain read and set whether the Worker is served", async () => {
     await deploy(server, "switch", answering("on"));
     const path = "/workers/scripts/switch/subdomain";
-    expect((await as4125("GET", path)).result).toEqual({ enabled: true, previews_enabled: false });
+    expect((await as4125("GET", path)).result).toEqual({ enabled: true, previews_enabled: true });
 
     const body = '{"enabled":false,"previews_enabled":false}';
     expect((await as4125("POST", path, body, JSON_TYPE)).result).toEqual({

@@ -67,10 +67,10 @@ ${answer("room")}`,
     says: ["Room", "new_sqlite_classes", "10061"],
   },
   {
-    what: "a preview alias",
+    what: "a preview alias that is no part of a hostname",
     options: {},
-    args: ["--preview-alias", "feature-x"],
-    says: ["does not support preview aliases", "upload without `--preview-alias`", "10021"],
+    args: ["--preview-alias", "Feature_X"],
+    says: ["an alias has lower-case letters", "10021"],
   },
   {
     what: "code that throws while it starts (its message and its line in the source are shown)",
@@ -96,11 +96,13 @@ ${answer("room")}`,
       "wrangler versions secret put <NAME>",
     ],
   },
-  // Wrangler asks another part of the API about these before it uploads anything.
   {
-    what: "static assets",
-    options: { config: { assets: { directory: "public" } }, files: { "public/index.html": "hello" } },
-    says: ["does not support static assets", "remove `assets` from the configuration"],
+    what: "a file of redirects with a line that is wrong",
+    options: {
+      config: { assets: { directory: "public" } },
+      files: { "public/index.html": "hello", "public/_redirects": "/a /b\n/* /index.html 200\n" },
+    },
+    says: ["of _redirects, line 2", "leads to itself", "10021"],
   },
 ];
 
@@ -144,30 +146,36 @@ describe("deploy is refused too", () => {
 });
 
 describe("triggers deploy is refused and leaves versions, deployments and traffic as they were, for", () => {
-  test.each([
-    ["cron triggers", { triggers: { crons: ["*/5 * * * *"] } }],
-    ["routes", { routes: ["example.com/*"] }],
-    ["custom domains", { routes: [{ pattern: "shop.example.com", custom_domain: true }] }],
-  ])("%s", async (feature, config) => {
-    const worker = `triggers-${feature.replace(" ", "-")}`;
-    await seedSplit(worker);
-    const project = await useProject(server, worker, { config: { ...config, workers_dev: true } });
-    const output = await leavesAlone(server, worker, () => fail(project, "triggers", "deploy"));
-    expect(output).toContain(`Sluice does not support ${feature}: remove them from the configuration.`);
-    expect(output).toContain("[code: 10021]");
+  test("a cron expression that is none, and a route of another Worker, each by its name", async () => {
+    await deploy(server, "owner", answering("owner"));
+    await call(server, "PUT", "/workers/scripts/owner/routes", [{ pattern: "taken.example.com/*" }]);
+    await seedSplit("triggers");
+    const config = {
+      triggers: { crons: ["61 * * * *"] },
+      routes: ["taken.example.com/*"],
+      workers_dev: true,
+    };
+    const project = await useProject(server, "triggers", { config });
+
+    const output = await leavesAlone(server, "triggers", () => fail(project, "triggers", "deploy"));
+
+    expect(output).toContain('"61 * * * *" is not valid');
+    expect(output).toContain('The route "taken.example.com/*" belongs to the Worker "owner" already.');
+    expect((await call(server, "GET", "/workers/scripts/triggers/schedules")).result.schedules).toEqual([]);
+    expect((await call(server, "GET", "/workers/scripts/triggers/routes")).result).toEqual([]);
   });
 });
 
-test("a cron trigger fails deploy only after the code is live, which is wrangler's order, and the code stays live", async () => {
+test("a cron trigger that is wrong fails deploy only after the code is live, which is wrangler's order, and the code stays live", async () => {
   await deploy(server, "cron-deploy", answering("one"));
   const project = await useProject(server, "cron-deploy", {
     code: answer("two"),
-    config: { triggers: { crons: ["*/5 * * * *"] } },
+    config: { triggers: { crons: ["61 * * * *"] } },
   });
 
   const output = await fail(project, "deploy");
 
-  expect(output).toContain("Sluice does not support cron triggers: remove them from the configuration.");
+  expect(output).toContain('Invalid cron expression: "61 * * * *" is not valid');
   expect(output).toContain("Successful trigger changes were not rolled back.");
   const [latest] = await versionsOf(server, "cron-deploy");
   expect(await activeSplit(server, "cron-deploy")).toEqual([[latest.id, 100]]);

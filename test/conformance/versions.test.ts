@@ -71,9 +71,8 @@ describe("versions upload", () => {
     expect(output).toMatch(/Worker Startup Time: \d+ ms/);
     expect(output).toContain("Uploaded uploaded");
     expect(output).toContain("wrangler versions deploy");
-    // This release has no preview URLs, so none may be promised.
-    expect(output).not.toMatch(/preview/i);
     const id = idAfter("Worker Version ID", output);
+    expect(output).toContain(`Version Preview URL: https://${id.slice(0, 8)}-uploaded.localhost`);
     const [newest] = await versionsOf(server, "uploaded");
     expect(newest).toMatchObject({
       id,

@@ -136,32 +136,32 @@ describe("the override header", () => {
 describe("the request key", () => {
   test("is the key header's value, as it is", () => {
     for (const key of ["user-1", "0", "a, b", '"quoted"', "é"]) {
-      expect(readKey(new Headers({ [KEY]: key }), ""), key).toBe(key);
+      expect(readKey(new Headers({ [KEY]: key }), undefined, ""), key).toBe(key);
     }
   });
 
   test("is none where the header is empty, blank or absent", () => {
-    expect(readKey(new Headers({ [KEY]: "" }), "")).toBeUndefined();
-    expect(readKey(new Headers({ [KEY]: " \t" }), "")).toBeUndefined();
-    expect(readKey(new Headers(), "")).toBeUndefined();
+    expect(readKey(new Headers({ [KEY]: "" }), undefined, "")).toBeUndefined();
+    expect(readKey(new Headers({ [KEY]: " \t" }), undefined, "")).toBeUndefined();
+    expect(readKey(new Headers(), undefined, "")).toBeUndefined();
   });
 
   test("is the client's address only where a trusted header is named, and only without a key", () => {
     const headers = new Headers({ "X-Real-IP": "192.0.2.1" });
-    expect(readKey(headers, "")).toBeUndefined();
-    expect(readKey(headers, "X-Real-IP")).toBe("192.0.2.1");
-    expect(readKey(headers, "X-Forwarded-For")).toBeUndefined();
+    expect(readKey(headers, undefined, "")).toBeUndefined();
+    expect(readKey(headers, undefined, "X-Real-IP")).toBe("192.0.2.1");
+    expect(readKey(headers, undefined, "X-Forwarded-For")).toBeUndefined();
     headers.set(KEY, "");
-    expect(readKey(headers, "X-Real-IP")).toBe("192.0.2.1");
+    expect(readKey(headers, undefined, "X-Real-IP")).toBe("192.0.2.1");
     headers.set(KEY, "user-1");
-    expect(readKey(headers, "X-Real-IP")).toBe("user-1");
-    expect(readKey(new Headers({ "X-Real-IP": "" }), "X-Real-IP")).toBeUndefined();
+    expect(readKey(headers, undefined, "X-Real-IP")).toBe("user-1");
+    expect(readKey(new Headers({ "X-Real-IP": "" }), undefined, "X-Real-IP")).toBeUndefined();
   });
 
   test("is never empty and never an error, whatever the headers say", () => {
     fc.assert(
       fc.property(headerValue, headerValue, (key, address) => {
-        const found = readKey(new Headers({ [KEY]: key, "X-Real-IP": address }), "X-Real-IP");
+        const found = readKey(new Headers({ [KEY]: key, "X-Real-IP": address }), undefined, "X-Real-IP");
         return found === undefined || found.length > 0;
       }),
     );

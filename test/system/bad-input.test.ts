@@ -360,7 +360,6 @@ describe("an upload that asks for what this release does not have is refused by 
   test.each([
     "ai",
     "ai_search",
-    "assets",
     "browser",
     "browser_rendering",
     "data_blob",
@@ -423,8 +422,6 @@ describe("an upload that asks for what this release does not have is refused by 
   });
 
   test.each([
-    ["assets", { jwt: "x" }, /static assets/],
-    ["keep_assets", true, /static assets/],
     ["exports", { Room: { type: "durable-object" } }, /declarative exports/],
     [
       "migrations",
@@ -437,13 +434,22 @@ describe("an upload that asks for what this release does not have is refused by 
     ["logpush", true, /Logpush/],
     ["tail_consumers", [{ service: "log" }], /tail consumers/],
     ["streaming_tail_consumers", [{ service: "log" }], /tail consumers/],
-    ["annotations", { "workers/alias": "staging" }, /alias/],
   ])("%s", async (field, value, says) => {
     await expectUploadRefused(form({ metadata: { [field]: value } }), {
       code: 10021,
       says: [/does not support/, says],
     });
   });
+
+  test.each(["Staging", "1st", "a_b", "-a", "a-"])(
+    "a preview alias that is no part of a hostname: %s",
+    async (alias) => {
+      await expectUploadRefused(form({ metadata: { annotations: { "workers/alias": alias } } }), {
+        code: 10021,
+        says: [/an alias has lower-case letters, digits and -/],
+      });
+    },
+  );
 
   test("an unknown compatibility flag", async () => {
     await expectUploadRefused(form({ metadata: { compatibility_flags: ["no_such_flag_exists"] } }), {
@@ -784,16 +790,27 @@ describe("a change of secrets that is not valid is refused and changes nothing:"
   );
 });
 
-describe("settings that this release does not have are refused and change nothing:", () => {
+describe("settings that are not there, or not valid, are refused and change nothing:", () => {
   test.each([
     ["POST", `${SCRIPT}/subdomain`, {}, /enabled/],
     ["POST", `${SCRIPT}/subdomain`, { enabled: "yes" }, /enabled/],
-    ["POST", `${SCRIPT}/subdomain`, { enabled: true, previews_enabled: true }, /preview/],
+    ["POST", `${SCRIPT}/subdomain`, { enabled: true, previews_enabled: "yes" }, /previews_enabled/],
     ["PATCH", `${SCRIPT}/script-settings`, { logpush: true }, /Logpush/],
     ["PATCH", `${SCRIPT}/script-settings`, { tags: "a" }, /tags/],
     ["PATCH", `${SCRIPT}/script-settings`, { tail_consumers: [{ service: "x" }] }, /tail consumers/],
-    ["PUT", `${SCRIPT}/schedules`, [{ cron: "* * * * *" }], /cron triggers/],
-    ["PUT", `${SCRIPT}/routes`, [{ pattern: "example.com/*" }], /routes/],
+    ["PUT", `${SCRIPT}/schedules`, [{ cron: "61 * * * *" }], /"61 \* \* \* \*" is not valid/],
+    ["PUT", `${SCRIPT}/schedules`, [{ cron: "* * * * *" }, { cron: "0 0 30 2 *" }], /never fires/],
+    ["PUT", `${SCRIPT}/schedules`, { cron: "* * * * *" }, /array/],
+    ["PUT", `${SCRIPT}/routes`, [{ pattern: "example.com/*/x" }], /has a \* in its middle/],
+    ["PUT", `${SCRIPT}/routes`, [{}], /pattern/],
+    ["PUT", `${SCRIPT}/domains/records`, { origins: [{ hostname: "*.example.com" }] }, /no hostname/],
+    ["POST", `${SCRIPT}/tails`, { filters: [{ sampling_rate: 2 }] }, /filters/],
+    ["POST", `${SCRIPT}/tails`, { filters: [{ client_ip: ["self"] }] }, /--address-header/],
+    ["PUT", `${SCRIPT}/affinity`, { sources: [{ type: "header", name: "a b" }] }, /name of a header/],
+    ["PUT", `${SCRIPT}/affinity`, { sources: [{ type: "issued_cookie" }, { type: "address" }] }, /last one/],
+    ["PUT", `${SCRIPT}/affinity`, { sources: [{ type: "magic" }] }, /type/],
+    ["PATCH", `${SCRIPT}/options`, { retention: { versions: 1.5, hours: 1 } }, /versions/],
+    ["PATCH", `${SCRIPT}/options`, { protect: "on" }, /protect/],
   ])("%s %s %j", async (method, path, body, says) => {
     expectRefusal(await changingNothing(() => call(server, method, path, body)), { says: [says] });
   });
@@ -856,14 +873,12 @@ describe("an address of the API that is not there is refused:", () => {
 
   test.each([
     ["GET", "workflows/one", /workflows/],
-    ["POST", "workers/scripts/target/assets-upload-session", /static assets/],
-    ["POST", "workers/scripts/target/tails", /wrangler tail/],
-    ["PUT", "workers/scripts/target/domains/records", /custom domains/],
+    ["POST", "d1/database/one/export", /exporting D1 databases/],
   ])(
     "%s of %s, which belongs to something that this release does not have, by its name",
     async (method, path, says) => {
       const reply = await changingNothing(() => raw(method, `${ACCOUNT}/${path}`));
-      expectRefusal(reply, { code: 10021, says: [/does not support/, says, /remove|instead/] });
+      expectRefusal(reply, { code: 10021, says: [/does not support/, says, /remove|read/] });
     },
   );
 

@@ -11,6 +11,7 @@ import {
   call,
   createDeployment,
   deploy,
+  IS_SPLIT,
   readEnvelope,
   type Upload,
   uploadForm,
@@ -674,7 +675,7 @@ describe("stored code that was lost or damaged while the server was stopped", ()
 
   afterAll(() => disposeServer(server));
 
-  test.each(["missing", "empty", "garbled", "cut-off", "another-program"] as const)(
+  test.skipIf(IS_SPLIT).each(["missing", "empty", "garbled", "cut-off", "another-program"] as const)(
     "of the candidate (%s): the stable version serves everybody, with whole bodies, and a deploy heals it",
     async (worker) => {
       const { stable, candidate } = ids[worker];
@@ -737,89 +738,95 @@ describe("stored code that was lost or damaged while the server was stopped", ()
   });
 });
 
-test("a flip of the split under load fails no request, and the next request follows it", async () => {
-  const one = await deploy(server, "flipping", NAMING_ITSELF);
-  const two = await uploadVersion(server, "flipping", NAMING_ITSELF);
-  await deploy(server, "flipping-echo", code("export default { fetch: (r) => new Response(r.body) };"));
-  // A request that lasts through all of it.
-  const { outgoing, response: lasting } = await beginPost(server, "flipping-echo", "begin ");
+test.skipIf(IS_SPLIT)(
+  "a flip of the split under load fails no request, and the next request follows it",
+  async () => {
+    const one = await deploy(server, "flipping", NAMING_ITSELF);
+    const two = await uploadVersion(server, "flipping", NAMING_ITSELF);
+    await deploy(server, "flipping-echo", code("export default { fetch: (r) => new Response(r.body) };"));
+    // A request that lasts through all of it.
+    const { outgoing, response: lasting } = await beginPost(server, "flipping-echo", "begin ");
 
-  let done = false;
-  let served = 0;
-  const seen = new Set<string>();
-  const failures: string[] = [];
-  const lane = async (name: string) => {
-    for (let i = 0; !done; i++) {
-      const headers: Record<string, string> = i % 2 === 0 ? { [KEY]: `${name}-${i}` } : {};
-      await server.traffic("flipping", { headers }).then(
-        ({ status, body }) => {
-          if (status !== 200) failures.push(`${status} ${body}`);
-          seen.add(body);
-          served++;
-        },
-        (error) => failures.push(String(error)),
-      );
+    let done = false;
+    let served = 0;
+    const seen = new Set<string>();
+    const failures: string[] = [];
+    const lane = async (name: string) => {
+      for (let i = 0; !done; i++) {
+        const headers: Record<string, string> = i % 2 === 0 ? { [KEY]: `${name}-${i}` } : {};
+        await server.traffic("flipping", { headers }).then(
+          ({ status, body }) => {
+            if (status !== 200) failures.push(`${status} ${body}`);
+            seen.add(body);
+            served++;
+          },
+          (error) => failures.push(String(error)),
+        );
+      }
+    };
+    const load = Promise.all(keys(6, "lane").map(lane));
+    try {
+      for (let flip = 0; flip < 25; flip++) {
+        const [from, to] = flip % 2 === 0 ? [one, two] : [two, one];
+        await split("flipping", [from, 90], [to, 10]);
+        await split("flipping", [from, 0], [to, 100]);
+        expect((await server.traffic("flipping", { headers: { [KEY]: "k" } })).body).toBe(to);
+        await split("flipping", [to, 100]);
+        expect((await server.traffic("flipping")).body).toBe(to);
+        if (flip % 5 === 0) await deploy(server, "flipping-echo", answering(`echo ${flip}`));
+      }
+    } finally {
+      done = true;
+      await load;
     }
-  };
-  const load = Promise.all(keys(6, "lane").map(lane));
-  try {
-    for (let flip = 0; flip < 25; flip++) {
-      const [from, to] = flip % 2 === 0 ? [one, two] : [two, one];
-      await split("flipping", [from, 90], [to, 10]);
-      await split("flipping", [from, 0], [to, 100]);
-      expect((await server.traffic("flipping", { headers: { [KEY]: "k" } })).body).toBe(to);
-      await split("flipping", [to, 100]);
-      expect((await server.traffic("flipping")).body).toBe(to);
-      if (flip % 5 === 0) await deploy(server, "flipping-echo", answering(`echo ${flip}`));
-    }
-  } finally {
-    done = true;
-    await load;
-  }
-  outgoing.end("end");
-  let text = "";
-  for await (const chunk of lasting) text += chunk;
-  expect(text).toBe("begin end");
-  expect(failures).toEqual([]);
-  expect(served).toBeGreaterThan(50);
-  expect(seen).toEqual(new Set([one, two]));
-});
+    outgoing.end("end");
+    let text = "";
+    for await (const chunk of lasting) text += chunk;
+    expect(text).toBe("begin end");
+    expect(failures).toEqual([]);
+    expect(served).toBeGreaterThan(50);
+    expect(seen).toEqual(new Set([one, two]));
+  },
+);
 
 describe("a Worker", () => {
-  test("that is deleted is gone at once, and made again it serves the new code, without the old secrets and versions", async () => {
-    const old = await deploy(server, "phoenix", {
-      ...NAMING_ITSELF,
-      metadata: {
-        bindings: [
-          { type: "version_metadata", name: "VERSION" },
-          { type: "secret_text", name: "OLD", text: "secret" },
-        ],
-      },
-    });
-    expect((await server.traffic("phoenix")).body).toBe(old);
-    for (let round = 0; round < 3; round++) {
-      expect((await call(server, "DELETE", "/workers/services/phoenix")).success).toBe(true);
-      const gone = await server.traffic("phoenix");
-      expect([gone.status, gone.body]).toEqual([
-        404,
-        `There is no Worker at phoenix.localhost:${server.trafficPort}.\n`,
-      ]);
-      expect((await call(server, "GET", "/workers/scripts/phoenix/versions")).status).toBe(404);
-      expect(await versionFiles(server, old)).toEqual(round === 0 ? expect.anything() : []);
+  test.skipIf(IS_SPLIT)(
+    "that is deleted is gone at once, and made again it serves the new code, without the old secrets and versions",
+    async () => {
+      const old = await deploy(server, "phoenix", {
+        ...NAMING_ITSELF,
+        metadata: {
+          bindings: [
+            { type: "version_metadata", name: "VERSION" },
+            { type: "secret_text", name: "OLD", text: "secret" },
+          ],
+        },
+      });
+      expect((await server.traffic("phoenix")).body).toBe(old);
+      for (let round = 0; round < 3; round++) {
+        expect((await call(server, "DELETE", "/workers/services/phoenix")).success).toBe(true);
+        const gone = await server.traffic("phoenix");
+        expect([gone.status, gone.body]).toEqual([
+          404,
+          `There is no Worker at phoenix.localhost:${server.trafficPort}.\n`,
+        ]);
+        expect((await call(server, "GET", "/workers/scripts/phoenix/versions")).status).toBe(404);
+        expect(await versionFiles(server, old)).toEqual(round === 0 ? expect.anything() : []);
 
-      const id = await deploy(
-        server,
-        "phoenix",
-        code("export default { fetch: (r, env) => Response.json(env) };"),
-      );
-      expect((await server.traffic("phoenix")).body).toBe("{}");
-      const versions = await call(server, "GET", "/workers/scripts/phoenix/versions");
-      expect(versions.result.items.map((version: { id: string }) => version.id)).toEqual([id]);
-      const overridden = await server.traffic("phoenix", { headers: { [OVERRIDES]: `phoenix="${old}"` } });
-      expect(overridden.body).toBe("{}");
-      await waitUntil(async () => (await versionFiles(server, old)).length === 0);
-    }
-  });
+        const id = await deploy(
+          server,
+          "phoenix",
+          code("export default { fetch: (r, env) => Response.json(env) };"),
+        );
+        expect((await server.traffic("phoenix")).body).toBe("{}");
+        const versions = await call(server, "GET", "/workers/scripts/phoenix/versions");
+        expect(versions.result.items.map((version: { id: string }) => version.id)).toEqual([id]);
+        const overridden = await server.traffic("phoenix", { headers: { [OVERRIDES]: `phoenix="${old}"` } });
+        expect(overridden.body).toBe("{}");
+        await waitUntil(async () => (await versionFiles(server, old)).length === 0);
+      }
+    },
+  );
 
   test("sees its own variables and nothing of another one, nor what another version keeps in memory", async () => {
     const spy = (name: string) => ({
@@ -897,29 +904,32 @@ describe("a Worker", () => {
     },
   );
 
-  test("learns its version's id, tag and time from its version metadata, a secret's version included", async () => {
-    const upload = {
-      ...code("export default { fetch: (request, env) => Response.json(env.VERSION) };"),
-      metadata: {
-        bindings: [{ type: "version_metadata", name: "VERSION" }],
-        annotations: { "workers/tag": "v1.2.3", "workers/message": "a message" },
-      },
-    };
-    const id = await deploy(server, "metadata", upload);
-    const { result } = await call(server, "GET", `/workers/scripts/metadata/versions/${id}`);
-    const timestamp = result.metadata.created_on;
-    expect(JSON.parse((await server.traffic("metadata")).body)).toEqual({ id, tag: "v1.2.3", timestamp });
+  test.skipIf(IS_SPLIT)(
+    "learns its version's id, tag and time from its version metadata, a secret's version included",
+    async () => {
+      const upload = {
+        ...code("export default { fetch: (request, env) => Response.json(env.VERSION) };"),
+        metadata: {
+          bindings: [{ type: "version_metadata", name: "VERSION" }],
+          annotations: { "workers/tag": "v1.2.3", "workers/message": "a message" },
+        },
+      };
+      const id = await deploy(server, "metadata", upload);
+      const { result } = await call(server, "GET", `/workers/scripts/metadata/versions/${id}`);
+      const timestamp = result.metadata.created_on;
+      expect(JSON.parse((await server.traffic("metadata")).body)).toEqual({ id, tag: "v1.2.3", timestamp });
 
-    await call(server, "PUT", "/workers/scripts/metadata/secrets", { name: "S", text: "x" });
-    const versions = await call(server, "GET", "/workers/scripts/metadata/versions");
-    const [latest] = versions.result.items;
-    expect(latest.id).not.toBe(id);
-    expect(JSON.parse((await server.traffic("metadata")).body)).toEqual({
-      id: latest.id,
-      tag: "",
-      timestamp: latest.metadata.created_on,
-    });
-  });
+      await call(server, "PUT", "/workers/scripts/metadata/secrets", { name: "S", text: "x" });
+      const versions = await call(server, "GET", "/workers/scripts/metadata/versions");
+      const [latest] = versions.result.items;
+      expect(latest.id).not.toBe(id);
+      expect(JSON.parse((await server.traffic("metadata")).body)).toEqual({
+        id: latest.id,
+        tag: "",
+        timestamp: latest.metadata.created_on,
+      });
+    },
+  );
 
   test("is made of modules of every type, in folders, and imports them", async () => {
     // (module (func (export "f") (result i32) i32.const 42))

@@ -49,7 +49,7 @@ const record = (revision: number): DeploymentRecord => ({
   versions: [{ version_id: `version-${revision}`, number: revision, percentage: 100 }],
 });
 const store = (revision: number) => kv.values.set(`deployment/${worker}`, JSON.stringify(record(revision)));
-const held = () => snapshot.get(worker, ctx)?.record.revision;
+const held = () => snapshot.of(worker, ctx)?.record.revision;
 const namespace = () => kv as unknown as KVNamespace;
 
 /** As the registry does it: KV first, then the caches, whatever became of KV. */
@@ -71,7 +71,7 @@ beforeEach(() => {
   vi.spyOn(console, "error").mockImplementation(() => {});
   worker = `worker-${count++}`;
   kv = new FakeKV();
-  snapshot = new Snapshot(namespace(), (host) => (host.startsWith("nowhere") ? undefined : host));
+  snapshot = new Snapshot(namespace());
   background = [];
 });
 
@@ -102,14 +102,14 @@ describe("the router's view of a deployment", () => {
 
   test("is read again as seldom as its router wants", async () => {
     store(1);
-    const seldom = new Snapshot(namespace(), (host) => host, 10 * LIMITS.snapshotRefreshMs);
+    const seldom = new Snapshot(namespace(), 10 * LIMITS.snapshotRefreshMs);
     await seldom.load(worker);
     for (const [at, reads] of [
       [9, 0],
       [10, 1],
     ] as const) {
       vi.setSystemTime(Date.now() + (at === 9 ? 9 : 1) * LIMITS.snapshotRefreshMs);
-      seldom.get(worker, ctx);
+      seldom.of(worker, ctx);
       expect(background).toHaveLength(reads);
     }
   });
@@ -124,7 +124,7 @@ describe("the router's view of a deployment", () => {
     store(3);
     vi.advanceTimersByTime(LIMITS.maxStaleMs);
     expect([held(), held()]).toEqual([undefined, undefined]);
-    const found = await Promise.all([snapshot.load(worker), snapshot.load(worker.toUpperCase())]);
+    const found = await Promise.all([snapshot.load(worker), snapshot.load(worker, worker.toUpperCase())]);
     expect(found.map((split) => (split as Split).record.revision)).toEqual([3, 3]);
     expect(held()).toBe(3);
   });
@@ -201,32 +201,27 @@ describe("a host", () => {
   test("leads to its Worker in every spelling, with one read of KV", async () => {
     store(1);
     for (const host of [worker, worker.toUpperCase(), worker]) {
-      expect(((await snapshot.load(host)) as Split).record.revision).toBe(1);
+      expect(((await snapshot.load(worker, host)) as Split).record.revision).toBe(1);
       expect(snapshot.get(host, ctx)?.record.revision).toBe(1);
     }
     expect(kv.reads).toBe(1);
   });
 
-  test("of no Worker asks for nothing", async () => {
-    expect(await snapshot.load("nowhere.example")).toBe("absent");
-    expect(kv.reads).toBe(0);
-  });
-
   test("is served, but not remembered, where it is longer than a name can be", async () => {
     const long = `${worker}${"x".repeat(LIMITS.maxHostLength)}`;
-    kv.values.set(`deployment/${long}`, JSON.stringify({ ...record(1), worker: long }));
-    expect(await snapshot.load(long)).not.toBe("absent");
+    store(1);
+    expect(await snapshot.load(worker, long)).not.toBe("absent");
     expect(snapshot.get(long, ctx)).toBeUndefined();
   });
 
   test("takes bounded memory, whatever spellings are tried, and is served all the same", async () => {
     store(1);
-    const one = new Snapshot(namespace(), () => worker);
-    for (let i = 0; i < LIMITS.maxHosts; i++) await one.load(`${worker}:${i}`);
+    const one = new Snapshot(namespace());
+    for (let i = 0; i < LIMITS.maxHosts; i++) await one.load(worker, `${worker}:${i}`);
     expect(one.get(`${worker}:0`, ctx)).toBeDefined();
-    await one.load(`${worker}:one-more`);
+    await one.load(worker, `${worker}:one-more`);
     expect(one.get(`${worker}:0`, ctx)).toBeUndefined();
-    expect(await one.load(`${worker}:0`)).not.toBe("absent");
+    expect(await one.load(worker, `${worker}:0`)).not.toBe("absent");
   });
 });
 

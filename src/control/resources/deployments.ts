@@ -20,6 +20,7 @@ export async function createDeployment(c: ControlContext): Promise<Response> {
     actor: actorOf(c),
     shares: versions.map(({ version_id, percentage }) => ({ version_id, percentage })),
     message: cutMessage(annotations?.["workers/message"]),
+    force: c.req.query("force") === "true",
   });
   return respond(recorded as Result<Deployment, SluiceError>, showDeployment);
 }

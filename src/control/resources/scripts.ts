@@ -1,12 +1,15 @@
-/** What belongs to a Worker and not to a version: metadata, settings, the workers.dev switch, deletion, triggers. */
-import { z } from "zod";
+/** What belongs to a Worker and not to a version: metadata, settings, the workers.dev switch, deletion. */
+import { accountOf } from "../../account/registry.ts";
 import type { SluiceError } from "../../errors.ts";
 import type { Result } from "../../result.ts";
 import { redact } from "../../versions/bindings/index.ts";
+import { schedulerOf } from "../../versions/objects/scheduler.ts";
+import { hubOf } from "../../versions/objects/tail.ts";
+import { previewsOf } from "../../versions/preview.ts";
 import type { WorkerState } from "../../versions/sql.ts";
 import type { Settings } from "../../versions/types.ts";
 import { type ControlContext, overviewOf, readBody, registryOf, workerName } from "../context.ts";
-import { failure, respond, success } from "../envelope.ts";
+import { failure, respond } from "../envelope.ts";
 import { settingsBody, subdomainBody } from "../schemas.ts";
 import { showService, showSettings, workerUrl } from "../view.ts";
 
@@ -14,8 +17,17 @@ export async function getService(c: ControlContext): Promise<Response> {
   return respond(await overviewOf(c), showService);
 }
 
+/** What leads to the Worker goes first: should this die in between, it is there to be deleted again. */
 export async function deleteService(c: ControlContext): Promise<Response> {
-  const removed = await registryOf(c).remove(workerName(c));
+  const overview = await overviewOf(c);
+  if (!overview.ok) return failure(overview.error);
+  const worker = workerName(c);
+  await Promise.all([
+    accountOf(c.env).forgetWorker(worker),
+    schedulerOf(c.env, worker).clear(),
+    hubOf(c.env, worker).closeAll(),
+  ]);
+  const removed = await registryOf(c).remove(worker);
   return respond(removed as Result<null, SluiceError>, () => null);
 }
 
@@ -28,7 +40,12 @@ export async function getWorker(c: ControlContext): Promise<Response> {
     tags: worker.settings.tags ?? [],
     logpush: worker.settings.logpush,
     observability: worker.settings.observability ?? { enabled: false },
-    subdomain: { enabled: worker.enabled, previews_enabled: false, url: workerUrl(worker.name, c.env) },
+    subdomain: {
+      ...showSubdomain(worker),
+      url: workerUrl(worker.name, c.env),
+      // wrangler puts a version's short id or an alias before it.
+      preview_url_suffix: `-${new URL(workerUrl(worker.name, c.env)).host}`,
+    },
   }));
 }
 
@@ -70,37 +87,22 @@ export async function patchScriptSettings(c: ControlContext): Promise<Response> 
   return respond(updated as Result<Settings, SluiceError>, showSettings);
 }
 
-const showSubdomain = (enabled: boolean) => ({ enabled, previews_enabled: false });
+const showSubdomain = (worker: WorkerState) => ({
+  enabled: worker.enabled,
+  previews_enabled: previewsOf(worker),
+});
 
 export async function getSubdomain(c: ControlContext): Promise<Response> {
-  return respond(await overviewOf(c), ({ worker }) => showSubdomain(worker.enabled));
+  return respond(await overviewOf(c), ({ worker }) => showSubdomain(worker));
 }
 
-/** POST …/subdomain: whether `<worker>.<domain>` serves. */
+/** POST …/subdomain: whether `<worker>.<domain>` serves, and hostnames of single versions; they follow it by default. */
 export async function setSubdomain(c: ControlContext): Promise<Response> {
   const body = await readBody(c, subdomainBody);
   if (!body.ok) return failure(body.error);
-  if (body.value.previews_enabled === true) {
-    return failure({
-      reason: "unsupported",
-      feature: "preview URLs",
-      advice: "set `preview_urls = false`; a version at 0% can be tried with the version-overrides header",
-    });
-  }
-  const state = await registryOf(c).setEnabled(workerName(c), body.value.enabled);
-  return respond(state as Result<WorkerState, SluiceError>, ({ enabled }) => showSubdomain(enabled));
-}
-
-/** PUT of a list of triggers that this release does not run: clearing it is fine, filling it is refused by name. */
-export function refuseTriggers(feature: string) {
-  return async (c: ControlContext): Promise<Response> => {
-    const overview = await overviewOf(c);
-    if (!overview.ok) return failure(overview.error);
-    const triggers = await readBody(c, z.array(z.unknown()));
-    if (!triggers.ok) return failure(triggers.error);
-    if (triggers.value.length === 0) return success([]);
-    return failure({ reason: "unsupported", feature, advice: "remove them from the configuration" });
-  };
+  const { enabled, previews_enabled = null } = body.value;
+  const state = await registryOf(c).setSubdomain(workerName(c), enabled, previews_enabled);
+  return respond(state as Result<WorkerState, SluiceError>, showSubdomain);
 }
 
 /** What may depend on the Worker: nothing can, in this release. */

@@ -1,6 +1,7 @@
 /** `…/scripts/{worker}/versions`, the script itself, and `…/workers/{worker}/versions/latest`. */
 
 import { SERVICE_WORKER_MODULE } from "../../versions/names.ts";
+import { previewsOf } from "../../versions/preview.ts";
 import type { WorkerOverview } from "../../versions/registry.ts";
 import type { Version } from "../../versions/types.ts";
 import { actorOf, type ControlContext, overviewOf, readBody, registryOf, workerName } from "../context.ts";
@@ -27,7 +28,8 @@ export async function uploadVersion(c: ControlContext): Promise<Response> {
     deploy: null,
     replaces: null,
   });
-  return respond(stored, showVersion);
+  const hasPreview = previewsOf(overview.value.worker);
+  return respond(stored, (version) => showVersion(version, hasPreview));
 }
 
 /** PUT …/scripts/{worker}: a version and a deployment of it at 100%, in one. Creates the Worker where it is new. */
@@ -55,7 +57,8 @@ export async function listVersions(c: ControlContext): Promise<Response> {
   const overview = await overviewOf(c);
   if (!overview.ok) return failure(overview.error);
   const versions = (await registryOf(c).versions()) as Version[];
-  return success({ items: versions.map(showVersion) });
+  const hasPreview = previewsOf(overview.value.worker);
+  return success({ items: versions.map((version) => showVersion(version, hasPreview)) });
 }
 
 export async function getVersion(c: ControlContext): Promise<Response> {
@@ -66,7 +69,7 @@ export async function getVersion(c: ControlContext): Promise<Response> {
   if (version === undefined) {
     return failure({ reason: "version-not-found", worker: workerName(c), version: id });
   }
-  return success(showVersion(version));
+  return success(showVersion(version, previewsOf(overview.value.worker)));
 }
 
 /** PATCH …/workers/{worker}/versions/latest: a version with other secrets, and no change of traffic. */
@@ -89,5 +92,6 @@ export async function patchLatestVersion(c: ControlContext): Promise<Response> {
     deploy: null,
     replaces: null,
   });
-  return respond(stored, showVersion);
+  const hasPreview = previewsOf(overview.value.worker);
+  return respond(stored, (version) => showVersion(version, hasPreview));
 }

@@ -5,18 +5,20 @@ import type { Binding, ClientBinding } from "../types.ts";
 /** The entrypoints of Sluice's Worker that versions may be given a channel to. */
 export type ChannelEntrypoint =
   | "AnalyticsBinding"
+  | "AssetsBinding"
   | "QueueBinding"
   | "RateLimitBinding"
   | "D1Binding"
   | "KvBinding"
   | "ObjectsBinding"
   | "R2Binding"
-  | "ServiceBinding";
+  | "ServiceBinding"
+  | "TailSink";
 
 /** Makes a channel to an entrypoint that knows these properties; undefined where a version is only inspected. */
 export type OpenChannel = (entrypoint: ChannelEntrypoint, props: object) => unknown;
 
-type Header = Pick<BlobHeader, "bindings" | "version" | "tag" | "created_on" | "worker">;
+type Header = Pick<BlobHeader, "bindings" | "version" | "tag" | "created_on" | "worker" | "assets">;
 
 /** Types whose channel is replaced by an object of the client before the version's code runs. */
 const WITH_CLIENT: ReadonlySet<Binding["type"]> = new Set([
@@ -62,6 +64,8 @@ function bindingValue(binding: Binding, header: Header, open: OpenChannel): unkn
       const { limit, period } = binding.simple;
       return open("RateLimitBinding", { namespace: binding.namespace_id, limit, period });
     }
+    case "assets":
+      return open("AssetsBinding", { worker: header.worker, set: header.assets?.set });
     case "d1":
       return open("D1Binding", { database: binding.id });
     case "durable_object_namespace":

@@ -12,6 +12,7 @@ export const BINDING_TYPES = [
   "kv_namespace",
   "r2_bucket",
   "d1",
+  "assets",
   "queue",
   "analytics_engine",
   "ratelimit",

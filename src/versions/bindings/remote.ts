@@ -105,13 +105,15 @@ function channelTo(entrypoint: ChannelEntrypoint, props: object): Fetcher & Meth
   return exports[entrypoint]({ props } as never) as unknown as Fetcher & Methods;
 }
 
+/** What a traffic process has itself: other Workers run here as well, and files are read from KV. */
+const HERE: ReadonlySet<ChannelEntrypoint> = new Set(["ServiceBinding", "AssetsBinding"]);
+
 /** Opens the channels of versions that this process loads. */
 export function openChannel(
   env: Pick<Env, "SLUICE_REMOTE">,
   entrypoint: ChannelEntrypoint,
   props: object,
 ): unknown {
-  // Another Worker runs here as well.
-  if (env.SLUICE_REMOTE === undefined || entrypoint === "ServiceBinding") return channelTo(entrypoint, props);
+  if (env.SLUICE_REMOTE === undefined || HERE.has(entrypoint)) return channelTo(entrypoint, props);
   return exports.RemoteBinding({ props: { entrypoint, props } });
 }

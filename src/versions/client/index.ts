@@ -14,6 +14,7 @@ import { Ratelimit } from "./ratelimit.ts";
 
 export { objectClass } from "./objects.ts";
 export { queueEntrypoint } from "./queue.ts";
+export { scheduledEntrypoint } from "./scheduled.ts";
 export { prepareScript, scriptHandlers } from "./service-worker.ts";
 
 type Client = (channel: never, binding: never) => unknown;

@@ -1,8 +1,8 @@
 /** `Queue` and `MessageBatch` as a version's code has them, over src/versions/bindings/queue.ts and ../objects/queue.ts. */
-import { WorkerEntrypoint } from "cloudflare:workers";
 import type { QueueBinding } from "../bindings/queue.ts";
 import type { BatchOutcome } from "../queue.ts";
 import type { DeliveredBatch, QueuedMessage, QueueMetrics } from "../types.ts";
+import { eventEntrypoint } from "./events.ts";
 import type { Rpc } from "./rpc.ts";
 
 /** Cloudflare's limits (https://developers.cloudflare.com/queues/platform/limits/), sizes in bytes, times in seconds. */
@@ -179,18 +179,18 @@ interface Handler {
 }
 
 /** The entrypoint through which batches come to a version's `queue` handler. */
-export function queueEntrypoint(main: Handler | (new (ctx: unknown, env: unknown) => Handler)) {
-  return class extends WorkerEntrypoint {
-    async deliver(batch: DeliveredBatch): Promise<BatchOutcome> {
+export function queueEntrypoint(main: Handler) {
+  return eventEntrypoint(
+    main,
+    async (handler: Handler, batch: DeliveredBatch, env, ctx): Promise<BatchOutcome> => {
       const fates = new Fates();
-      const handler = typeof main === "function" ? new main(this.ctx, this.env) : main;
       try {
-        await handler.queue(new QueueController(batch, fates), this.env, this.ctx);
+        await handler.queue(new QueueController(batch, fates), env, ctx);
       } catch (error) {
         console.error(error);
         fates.all = { delay: undefined };
       }
       return fates.outcome();
-    }
-  };
+    },
+  );
 }

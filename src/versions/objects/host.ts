@@ -107,7 +107,7 @@ export class ObjectHost extends DurableObject<Env> {
     if (this.#moving !== undefined) return undefined;
     const split = this.#deployments.get(this.#address.worker, this.ctx);
     if (split === undefined || this.#version !== this.#versionIn(split)) return undefined;
-    const worker = this.#source.worker(this.#version);
+    const worker = this.#source.lastingWorker(this.#version);
     return worker && this.#facet(split, worker);
   }
 
@@ -149,9 +149,9 @@ export class ObjectHost extends DurableObject<Env> {
       throw new Error(why);
     }
     const version = this.#versionIn(split);
-    if (this.#source.worker(version) === undefined) await this.#source.load(worker, version);
+    if (this.#source.lastingWorker(version) === undefined) await this.#source.load(worker, version);
     if (this.#version !== undefined && this.#version !== version) {
-      const before = this.#source.worker(this.#version);
+      const before = this.#source.lastingWorker(this.#version);
       if (before !== undefined) await this.#idle(this.#facet(split, before));
       this.#end("Durable Object reset because its code was updated.");
     }

@@ -6,11 +6,9 @@ import { DurableObject } from "cloudflare:workers";
 import type { Env } from "../../env.ts";
 import { LIMITS } from "../../limits.ts";
 import { log } from "../../log.ts";
-import { decide } from "../../router/decide.ts";
-import { deploymentsOf } from "../deployments.ts";
-import { QUEUE_ENTRYPOINT } from "../names.ts";
+import { eventTarget } from "../events.ts";
+import { eventMethod, QUEUE_ENTRYPOINT } from "../names.ts";
 import { type BatchOutcome, type Consumer, fateOf, nextDelivery, type Waiting } from "../queue.ts";
-import { isolateSource } from "../sources/isolate.ts";
 import type { DeliveredBatch, QueuedMessage, QueueMetrics } from "../types.ts";
 
 const SCHEMA = `
@@ -35,9 +33,7 @@ interface Row extends Record<string, SqlStorageValue> {
   type: string;
 }
 
-interface Deliverer {
-  deliver(batch: DeliveredBatch): Promise<BatchOutcome>;
-}
+type Deliverer = Readonly<Record<string, (batch: DeliveredBatch) => Promise<BatchOutcome>>>;
 
 export class QueueBroker extends DurableObject<Env> {
   readonly #sql: SqlStorage;
@@ -114,7 +110,7 @@ export class QueueBroker extends DurableObject<Env> {
       )
       .toArray();
     const id = crypto.randomUUID();
-    const deliverer = await this.#delivererFor(consumer.worker, id);
+    const { stub } = await eventTarget(this.env, consumer.worker, id);
     const counted = rows.map((row) => ({ ...row, attempts: row.attempts + 1 }));
     this.ctx.storage.transactionSync(() => {
       for (const { seq, attempts } of counted) {
@@ -129,7 +125,11 @@ export class QueueBroker extends DurableObject<Env> {
       body: this.ctx.storage.kv.get(bodyKey(seq)),
     }));
     const metrics = this.metrics();
-    const outcome = await deliverer.deliver({ id, queue: this.#name(), messages, metrics });
+    const queue = this.#name();
+    const deliverer = stub.getEntrypoint(QUEUE_ENTRYPOINT) as unknown as Deliverer;
+    const method = eventMethod({ queue, batchSize: messages.length });
+    const outcome = await deliverer[method]?.({ id, queue, messages, metrics });
+    if (outcome === undefined) throw new Error(`"${consumer.worker}" has no queue handler`);
     await this.#settle(counted, outcome, consumer);
   }
 
@@ -159,15 +159,6 @@ export class QueueBroker extends DurableObject<Env> {
     this.ctx.storage.transactionSync(() => {
       for (const { seq } of rows) this.#remove(seq);
     });
-  }
-
-  async #delivererFor(worker: string, batch: string): Promise<Deliverer> {
-    const split = await deploymentsOf(this.env).load(worker);
-    if (split === undefined) throw new Error(`the Worker "${worker}" is not deployed`);
-    const { version_id } = decide(split, undefined, batch, Math.random).version;
-    const source = isolateSource(this.env);
-    if (source.worker(version_id) === undefined) await source.load(worker, version_id);
-    return source.worker(version_id)?.getEntrypoint(QUEUE_ENTRYPOINT) as unknown as Deliverer;
   }
 
   #insert({ type, body, size, delay }: QueuedMessage, now: number): void {

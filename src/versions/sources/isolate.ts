@@ -6,13 +6,17 @@
  * isolate is never evicted, so a name that has loaded stays loaded until it is unloaded here. Elsewhere (Cloudflare) an
  * isolate may be dropped and its code asked for again: `reload` answers that.
  */
+import { exports } from "cloudflare:workers";
 import type { Env } from "../../env.ts";
 import { LIMITS } from "../../limits.ts";
 import { log } from "../../log.ts";
+import { AssetStore } from "../assets/index.ts";
+import type { AssetsOfVersion } from "../assets/types.ts";
 import type { OpenChannel } from "../bindings/env.ts";
 import { openChannel } from "../bindings/remote.ts";
 import { decodeBlob } from "../blob.ts";
 import { READY_ENTRYPOINT, READY_URL, servingCode, UNLOAD_URL } from "../code.ts";
+import { deploymentsOf } from "../deployments.ts";
 import { readVersion } from "../replica.ts";
 import { type VersionHandler, type VersionSource, VersionUnavailable } from "./index.ts";
 
@@ -37,6 +41,21 @@ interface Loaded {
   dueAt: number | undefined;
   /** Whether it waits for its deployment, and not for its end. */
   prepared: boolean;
+  /** Whether its events are traced: an isolate beside the version's own one, while somebody watches. */
+  readonly tailed: boolean;
+}
+
+export interface IsolateOptions {
+  readonly loader: WorkerLoader;
+  readonly kv: KVNamespace;
+  /** Id of the parent's own code: what a loaded version captured belongs to the parent that loaded it. */
+  readonly build: string;
+  /** Gives versions their channels to Sluice. */
+  readonly open: OpenChannel;
+  /** The files of versions. */
+  readonly assets: AssetStore;
+  /** Where the events of a version go while somebody watches. */
+  readonly collect: (worker: string, version: string) => Fetcher;
 }
 
 export class IsolateSource implements VersionSource {
@@ -44,7 +63,13 @@ export class IsolateSource implements VersionSource {
   readonly #kv: KVNamespace;
   readonly #build: string;
   readonly #open: OpenChannel;
+  readonly assets: AssetStore;
+  readonly #collect: IsolateOptions["collect"];
   readonly #handlers = new Map<string, IsolateHandler>();
+  /** Of versions whose handlers are those of traced isolates, the ones that they had before. */
+  readonly #untraced = new Map<string, IsolateHandler>();
+  /** Workers whose events somebody watches. */
+  readonly #tailing = new Set<string>();
   /** By loader name. */
   readonly #loaded = new Map<string, Loaded>();
   /** The versions that each Worker's deployment has, where one was published in this process. */
@@ -54,15 +79,13 @@ export class IsolateSource implements VersionSource {
   readonly #loading = new Map<string, number>();
   #loads = 0;
 
-  /**
-   * @param build id of the parent's own code: what a loaded version captured belongs to the parent that loaded it
-   * @param open gives versions their channels to Sluice
-   */
-  constructor(loader: WorkerLoader, kv: KVNamespace, build: string, open: OpenChannel) {
+  constructor({ loader, kv, build, open, assets, collect }: IsolateOptions) {
     this.#loader = loader;
     this.#kv = kv;
     this.#build = build;
     this.#open = open;
+    this.assets = assets;
+    this.#collect = collect;
   }
 
   ready(version: string): VersionHandler | undefined {
@@ -72,6 +95,48 @@ export class IsolateSource implements VersionSource {
   /** A version that is ready, for more than requests: its entrypoints and classes. Not to be kept for another request. */
   worker(version: string): WorkerStub | undefined {
     return this.#handlers.get(version)?.worker();
+  }
+
+  /** The same, for what outlives a tail: it would end with the isolate that is traced. */
+  lastingWorker(version: string): WorkerStub | undefined {
+    return (this.#untraced.get(version) ?? this.#handlers.get(version))?.worker();
+  }
+
+  /**
+   * Has a Worker's versions traced, or not any more. A traced version runs in an isolate of its own, so that the one that
+   * serves otherwise keeps what it has in memory, and is there again at once. Never rejects.
+   */
+  async setTailing(worker: string, on: boolean): Promise<void> {
+    if (this.#tailing.has(worker) === on) return;
+    if (on) {
+      this.#tailing.add(worker);
+      const versions = [...this.#loaded.values()].filter((each) => each.worker === worker).map(versionOf);
+      for (const version of new Set(versions)) await this.#trace(worker, version);
+      return;
+    }
+    this.#tailing.delete(worker);
+    for (const isolate of this.#loaded.values()) {
+      if (isolate.worker !== worker || !isolate.tailed) continue;
+      const before = this.#untraced.get(isolate.version);
+      if (before !== undefined) this.#handlers.set(isolate.version, before);
+      this.#untraced.delete(isolate.version);
+      isolate.dueAt ??= Date.now() + LIMITS.drainMs;
+    }
+  }
+
+  /** Puts a traced isolate of a version that is ready in its place, where there is none. */
+  async #trace(worker: string, version: string): Promise<void> {
+    const before = this.#handlers.get(version);
+    if (before === undefined || this.#untraced.has(version) || !this.#tailing.has(worker)) return;
+    this.#untraced.set(version, before);
+    try {
+      const isolate = await this.#load(worker, version, true);
+      Object.assign(isolate, { prepared: false, dueAt: this.#tailing.has(worker) ? undefined : Date.now() });
+      if (!this.#tailing.has(worker)) this.#handlers.set(version, before);
+    } catch {
+      // `#load` has logged why. It serves as before, unwatched.
+      this.#untraced.delete(version);
+    }
   }
 
   async load(worker: string, version: string): Promise<VersionHandler> {
@@ -84,7 +149,8 @@ export class IsolateSource implements VersionSource {
     }
     const isolate = await this.#load(worker, version);
     this.#release(isolate);
-    return isolate.handler;
+    await this.#trace(worker, version);
+    return this.ready(version) ?? isolate.handler;
   }
 
   /** A promise of another request cannot be awaited in this one, but its result can be waited for. */
@@ -115,6 +181,7 @@ export class IsolateSource implements VersionSource {
       await this.#othersLoad(version);
       if (this.ready(version) === undefined) await this.#load(worker, version);
     }
+    await this.#trace(worker, version);
     // Who loaded it may have let it go meanwhile.
     this.#reserve(version);
   }
@@ -146,7 +213,8 @@ export class IsolateSource implements VersionSource {
     else this.#kept.delete(worker);
     for (const loaded of this.#loaded.values()) {
       if (loaded.worker !== worker) continue;
-      if (kept.has(loaded.version)) Object.assign(loaded, { prepared: false, dueAt: undefined });
+      const isOver = loaded.tailed && !this.#tailing.has(worker);
+      if (kept.has(loaded.version) && !isOver) Object.assign(loaded, { prepared: false, dueAt: undefined });
       else loaded.dueAt ??= Date.now() + LIMITS.drainMs;
     }
     for (const [version, failure] of this.#failures) {
@@ -193,6 +261,7 @@ export class IsolateSource implements VersionSource {
       this.#loaded.delete(name);
       const { worker, version, handler } = isolate;
       if (this.#handlers.get(version) === handler) this.#handlers.delete(version);
+      if (this.#untraced.get(version) === handler) this.#untraced.delete(version);
       const gone = () => Promise.reject(new Error("it was not loaded"));
       try {
         await this.#loader.get(name, gone).getEntrypoint(READY_ENTRYPOINT).fetch(UNLOAD_URL);
@@ -204,13 +273,18 @@ export class IsolateSource implements VersionSource {
   }
 
   /** The isolate, reserved: its caller releases it or has it published. */
-  async #load(worker: string, version: string): Promise<Loaded & { readonly handler: VersionHandler }> {
+  async #load(
+    worker: string,
+    version: string,
+    tailed = false,
+  ): Promise<Loaded & { readonly handler: VersionHandler }> {
     this.#loading.set(version, Date.now());
     const name = `${this.#build}/${worker}/${version}#${this.#loads++}`;
     const dueAt = Date.now() + 2 * LIMITS.prepareMs;
-    const isolate: Loaded = { worker, version, handler: undefined, dueAt, prepared: true };
+    const isolate: Loaded = { worker, version, handler: undefined, dueAt, prepared: true, tailed };
     try {
-      const code = await this.#read(version);
+      const { code: untailed, assets } = await this.#read(version);
+      const code = tailed ? { ...untailed, tails: [this.#collect(worker, version)] } : untailed;
       // From now on the loader has it, though the request that asks for it here may end before its answer.
       this.#loaded.set(name, isolate);
       await this.#loader
@@ -222,13 +296,13 @@ export class IsolateSource implements VersionSource {
         // one loads it under another name, whatever becomes of this one.
         if (this.#handlers.get(version) === handler) this.#handlers.delete(version);
         this.#loaded.set(name, { ...isolate, handler, prepared: false, dueAt: Date.now() + LIMITS.drainMs });
-        return this.#read(version);
+        return this.#read(version).then(({ code }) => code);
       };
-      const worker = () => this.#loader.get(name, reload);
-      const handler: IsolateHandler = Object.assign(
-        (request: Request) => worker().getEntrypoint().fetch(request),
-        { worker },
-      );
+      const stub = () => this.#loader.get(name, reload);
+      const run: VersionHandler = (request) => stub().getEntrypoint().fetch(request);
+      const handler: IsolateHandler = Object.assign(await this.#withAssets(worker, assets, run), {
+        worker: stub,
+      });
       this.#handlers.set(version, handler);
       this.#failures.delete(version);
       return Object.assign(isolate, { handler });
@@ -245,10 +319,22 @@ export class IsolateSource implements VersionSource {
     }
   }
 
-  async #read(version: string): Promise<WorkerLoaderWorkerCode> {
-    const blob = await readVersion(this.#kv, version);
-    if (blob === null) throw new Error("its code is not in KV");
-    return servingCode(decodeBlob(blob), this.#open);
+  async #withAssets(
+    worker: string,
+    assets: AssetsOfVersion | undefined,
+    run: VersionHandler,
+  ): Promise<VersionHandler> {
+    if (assets === undefined) return run;
+    return (await this.assets.load(worker, assets.set)).handlerWith(assets.has_code ? run : undefined);
+  }
+
+  async #read(
+    version: string,
+  ): Promise<{ readonly code: WorkerLoaderWorkerCode; readonly assets: AssetsOfVersion | undefined }> {
+    const stored = await readVersion(this.#kv, version);
+    if (stored === null) throw new Error("its code is not in KV");
+    const blob = decodeBlob(stored);
+    return { code: servingCode(blob, this.#open), assets: blob.header.assets };
   }
 }
 
@@ -257,8 +343,22 @@ let shared: IsolateSource | undefined;
 /** The source of this isolate: the router's, the registry's and the follower's are one. */
 export function isolateSource(env: Env): IsolateSource {
   const open: OpenChannel = (entrypoint, props) => openChannel(env, entrypoint, props);
-  shared ??= new IsolateSource(env.LOADER, env.SLUICE_KV, env.SLUICE_BUILD, open);
+  shared ??= new IsolateSource({
+    loader: env.LOADER,
+    kv: env.SLUICE_KV,
+    build: env.SLUICE_BUILD,
+    open,
+    assets: new AssetStore(
+      env.SLUICE_KV,
+      async (worker) => (await deploymentsOf(env).load(worker))?.record.retained ?? [],
+    ),
+    collect: (worker, version) => exports.TailCollector({ props: { worker, version } }) as unknown as Fetcher,
+  });
   return shared;
+}
+
+function versionOf({ version }: Loaded): string {
+  return version;
 }
 
 function pause(ms: number): Promise<void> {

@@ -1,0 +1,89 @@
+/** `sluice affinity`, `sluice protect` and `sluice options`: a Worker's settings that wrangler has no words for. */
+import { call, type Target } from "./api.ts";
+import { UsageError } from "./data.ts";
+
+interface Source {
+  readonly type: string;
+  readonly name?: string;
+  readonly max_age?: number;
+}
+
+interface AffinityReply {
+  readonly sources: readonly Source[];
+  readonly is_default: boolean;
+}
+
+interface Options {
+  readonly expose_version: boolean;
+  readonly protect: boolean;
+  readonly retention: { readonly versions: number; readonly hours: number };
+}
+
+const pathOf = (worker: string, what: string) => `/workers/scripts/${encodeURIComponent(worker)}/${what}`;
+
+/** `header:X-User`, `cookie:session`, `issued-cookie`, `issued-cookie:name`, `address`. */
+function parseSource(text: string): Source {
+  const [kind = "", ...rest] = text.split(":");
+  const name = rest.join(":");
+  if ((kind === "header" || kind === "cookie") && name !== "") return { type: kind, name };
+  if (kind === "issued-cookie") return { type: "issued_cookie", ...(name === "" ? {} : { name }) };
+  if (kind === "address" && name === "") return { type: "address" };
+  throw new UsageError(
+    `"${text}" is no source of keys: use header:<name>, cookie:<name>, issued-cookie[:<name>] or address.`,
+  );
+}
+
+/** @param sources none to only show them, `default` for those of a new Worker */
+export async function affinity(
+  target: Target,
+  worker: string,
+  sources: readonly string[],
+  json: boolean,
+): Promise<string> {
+  const path = pathOf(worker, "affinity");
+  const isReset = sources.length === 1 && sources[0] === "default";
+  const body = { sources: isReset ? null : sources.map(parseSource) };
+  const reply =
+    sources.length === 0
+      ? await call<AffinityReply>(target, "GET", path)
+      : await call<AffinityReply>(target, "PUT", path, body);
+  if (json) return JSON.stringify(reply, null, 2);
+  const lines = ["header  Cloudflare-Workers-Version-Key", ...reply.sources.map(showSource)];
+  const title = `A request to "${worker}" is split by the first of these that it has${reply.is_default ? " (default)" : ""}:`;
+  return [title, ...lines.map((line, i) => `  ${i + 1}. ${line}`)].join("\n");
+}
+
+function showSource({ type, name, max_age }: Source): string {
+  switch (type) {
+    case "issued_cookie":
+      return `cookie  ${name}, set by Sluice where there is none, for ${max_age} s`;
+    case "address":
+      return "the client's address, where the server was started with --address-header";
+    default:
+      return `${type}  ${name}`;
+  }
+}
+
+/** @param change those to set; none to only show them */
+export async function options(
+  target: Target,
+  worker: string,
+  change: Partial<Omit<Options, "retention">> & { readonly retention?: Partial<Options["retention"]> },
+  json: boolean,
+): Promise<string> {
+  const path = pathOf(worker, "options");
+  const before = await call<Options>(target, "GET", path);
+  const { retention, ...rest } = change;
+  const body = {
+    ...rest,
+    ...(retention === undefined ? {} : { retention: { ...before.retention, ...retention } }),
+  };
+  const now = Object.keys(body).length === 0 ? before : await call<Options>(target, "PATCH", path, body);
+  if (json) return JSON.stringify(now, null, 2);
+  const onOff = (on: boolean) => (on ? "on" : "off");
+  return [
+    `protect         ${onOff(now.protect).padEnd(5)} whether wrangler deploy may not replace a split`,
+    `expose-version  ${onOff(now.expose_version).padEnd(5)} whether responses say which version made them (Sluice-Version)`,
+    `retain          ${now.retention.versions} versions, ${now.retention.hours} hours: how long assets outlive their deployment`,
+  ].join("\n");
+}

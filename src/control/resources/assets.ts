@@ -1,0 +1,111 @@
+/** Uploads of assets: `…/scripts/{worker}/assets-upload-session` and `…/workers/assets/upload`. */
+import { bucketsOf, type SessionState } from "../../versions/assets/session.ts";
+import type { AssetMetadata } from "../../versions/assets/types.ts";
+import { type ControlContext, readBody, registryNamed, registryOf, workerName } from "../context.ts";
+import { failure, success } from "../envelope.ts";
+import { assetsManifest } from "../schemas.ts";
+import { signToken, verifyToken } from "../tokens.ts";
+import { readCapped, readForm } from "../upload.ts";
+import { LIMITS } from "../../limits.ts";
+import type { SluiceError } from "../../errors.ts";
+import { err, ok, type Result } from "../../result.ts";
+
+/** wrangler's way to say that a file has no type. */
+const NO_TYPE = "application/null";
+
+/** POST …/assets-upload-session: which of the files are still to be sent, and with what token. */
+export async function openSession(c: ControlContext): Promise<Response> {
+  const body = await readBody(c, assetsManifest);
+  if (!body.ok) return failure(body.error);
+  const manifest = Object.fromEntries(
+    Object.entries(body.value.manifest).map(([path, { hash, size }]) => [path, [hash, size] as const]),
+  );
+  const session = (await registryOf(c).openAssets(manifest)) as SessionState;
+  const jwt = await tokenOf(c, workerName(c), session);
+  return success({ jwt, buckets: bucketsOf(manifest, session.missing) });
+}
+
+function tokenOf(c: ControlContext, worker: string, { id, expires }: SessionState): Promise<string> {
+  return signToken(c.env, { purpose: "assets", worker, id, exp: expires });
+}
+
+interface SentFile {
+  readonly hash: string;
+  readonly bytes: Uint8Array;
+  readonly type: string;
+}
+
+/** POST …/assets/upload?base64=true: a group of files, each a part whose name is its hash. */
+export async function uploadFiles(c: ControlContext): Promise<Response> {
+  const form = await readForm(c.req.raw);
+  if (!form.ok) return failure(form.error);
+  const files: SentFile[] = [];
+  for (const [hash, part] of form.value as Iterable<[string, File | string]>) {
+    const text = typeof part === "string" ? part : await part.text();
+    try {
+      const type = typeof part === "string" ? NO_TYPE : part.type;
+      files.push({ hash, bytes: fromBase64(text), type });
+    } catch {
+      return failure({ reason: "assets-invalid", detail: `the part "${hash}" is not base64` });
+    }
+  }
+  return storeFiles(c, files);
+}
+
+/** POST …/assets/upload/{hash}: one file, as it is. */
+export async function uploadFile(c: ControlContext): Promise<Response> {
+  const bytes = await readCapped(c.req.raw, LIMITS.maxAssetBytes);
+  if (bytes === undefined) return failure({ reason: "body-too-large", limitBytes: LIMITS.maxAssetBytes });
+  const type = c.req.header("Content-Type") ?? NO_TYPE;
+  return storeFiles(c, [{ hash: c.req.param("hash") ?? "", bytes, type }]);
+}
+
+/** Throws where it is none. */
+function fromBase64(text: string): Uint8Array {
+  return (Uint8Array as unknown as { fromBase64(text: string): Uint8Array }).fromBase64(text);
+}
+
+async function storeFiles(c: ControlContext, files: readonly SentFile[]): Promise<Response> {
+  const token = /^Bearer (.+)$/i.exec(c.req.header("Authorization") ?? "")?.[1] ?? "";
+  const claims = await verifyToken(c.env, "assets", token);
+  if (claims === undefined) return failure({ reason: "assets-session-invalid" });
+  const registry = registryNamed(c, claims.worker);
+  const session = (await registry.findAssets(claims.id)) as SessionState | undefined;
+  if (session === undefined) return failure({ reason: "assets-session-invalid" });
+  const checked = checkFiles(session, files);
+  if (!checked.ok) return failure(checked.error);
+  const keys = files.map(({ hash }) => session.folder + hash);
+  await Promise.all(
+    files.map(({ bytes, type }, i) => {
+      const metadata: AssetMetadata = { contentType: type.startsWith(NO_TYPE) ? null : type };
+      return c.env.SLUICE_KV.put(keys[i] as string, bytes, { metadata });
+    }),
+  );
+  const hashes = files.map(({ hash }) => hash);
+  const after = (await registry.addAssets(claims.id, hashes)) as SessionState | undefined;
+  if (after === undefined) {
+    // The Worker was deleted meanwhile, or the session has ended: nothing refers to them.
+    await Promise.all(keys.map((key) => c.env.SLUICE_KV.delete(key)));
+    return failure({ reason: "assets-session-invalid" });
+  }
+  if (after.missing.length > 0) return success({}, {}, 202);
+  return success({ jwt: await tokenOf(c, claims.worker, after) }, {}, 201);
+}
+
+function checkFiles({ manifest }: SessionState, files: readonly SentFile[]): Result<null, SluiceError> {
+  const sizes = new Map(Object.values(manifest));
+  for (const { hash, bytes } of files) {
+    const size = sizes.get(hash);
+    if (size === undefined) {
+      return err({
+        reason: "assets-invalid",
+        detail: `the file with the hash ${hash} is not in the manifest`,
+      });
+    }
+    if (size !== bytes.byteLength) {
+      const detail = `the file with the hash ${hash} has ${bytes.byteLength} bytes, and ${size} in the manifest`;
+      return err({ reason: "assets-invalid", detail });
+    }
+  }
+  return ok(null);
+}

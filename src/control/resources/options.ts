@@ -1,0 +1,106 @@
+/** A Worker's settings that Cloudflare does not have: where requests carry their key, and how its deployments behave. */
+import { z } from "zod";
+import type { SluiceError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
+import type { Result } from "../../result.ts";
+import type { Affinity, Settings } from "../../versions/types.ts";
+import { type ControlContext, overviewOf, readBody, registryOf, workerName } from "../context.ts";
+import { failure, respond } from "../envelope.ts";
+
+/** A year, as long as browsers keep a cookie at most (RFC 6265bis: 400 days). In seconds. */
+const DEFAULT_MAX_AGE = 365 * 86_400;
+const MAX_MAX_AGE = 400 * 86_400;
+
+/** Names of headers and cookies are tokens (RFC 9110, 5.6.2). */
+const token = z
+  .string()
+  .regex(/^[\w!#$%&'*+.^`|~-]{1,100}$/, { error: "must be the name of a header or cookie" });
+
+const affinitySource = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("header"), name: token }),
+  z.object({ type: z.literal("cookie"), name: token }),
+  z.object({
+    type: z.literal("issued_cookie"),
+    name: token.default("sluice_client"),
+    max_age: z.number().int().min(60).max(MAX_MAX_AGE).default(DEFAULT_MAX_AGE),
+  }),
+  z.object({ type: z.literal("address") }),
+]);
+
+const affinityBody = z.looseObject({
+  sources: z
+    .array(affinitySource)
+    .max(LIMITS.maxAffinitySources)
+    .refine((sources) => sources.slice(0, -1).every(({ type }) => type !== "issued_cookie"), {
+      error:
+        "issued_cookie must be the last one: with it every request has a key, so nothing after it is ever read",
+    })
+    .nullable(),
+});
+
+const optionsBody = z.looseObject({
+  expose_version: z.boolean().optional(),
+  protect: z.boolean().optional(),
+  retention: z
+    .object({
+      versions: z.number().int().min(0).max(100),
+      hours: z
+        .number()
+        .min(0)
+        .max(24 * 365),
+    })
+    .optional(),
+});
+
+/** By default: the client's address, where a trusted header carries it. */
+const DEFAULT_AFFINITY: Affinity = [{ type: "address" }];
+
+const showAffinity = ({ affinity }: Settings) => ({
+  sources: affinity ?? DEFAULT_AFFINITY,
+  is_default: affinity === null,
+});
+
+const showOptions = ({ expose_version, protect, retention }: Settings) => ({
+  expose_version,
+  protect,
+  retention,
+});
+
+/** GET …/scripts/{worker}/affinity. */
+export async function getAffinity(c: ControlContext): Promise<Response> {
+  return respond(await overviewOf(c), ({ worker }) => showAffinity(worker.settings));
+}
+
+/** PUT …/scripts/{worker}/affinity: `{"sources": […]}` in the order in which they are tried, null for the default. */
+export async function putAffinity(c: ControlContext): Promise<Response> {
+  const body = await readBody(c, affinityBody);
+  if (!body.ok) return failure(body.error);
+  return update(c, { affinity: body.value.sources }, showAffinity);
+}
+
+/** GET …/scripts/{worker}/options. */
+export async function getOptions(c: ControlContext): Promise<Response> {
+  return respond(await overviewOf(c), ({ worker }) => showOptions(worker.settings));
+}
+
+/** PATCH …/scripts/{worker}/options: those that are named. */
+export async function patchOptions(c: ControlContext): Promise<Response> {
+  const body = await readBody(c, optionsBody);
+  if (!body.ok) return failure(body.error);
+  const { expose_version, protect, retention } = body.value;
+  const change: Partial<Settings> = {
+    ...(expose_version === undefined ? {} : { expose_version }),
+    ...(protect === undefined ? {} : { protect }),
+    ...(retention === undefined ? {} : { retention }),
+  };
+  return update(c, change, showOptions);
+}
+
+async function update(
+  c: ControlContext,
+  change: Partial<Settings>,
+  show: (settings: Settings) => unknown,
+): Promise<Response> {
+  const updated = await registryOf(c).updateSettings(workerName(c), change);
+  return respond(updated as Result<Settings, SluiceError>, show);
+}

@@ -1,0 +1,222 @@
+/** What leads to a Worker beside its own hostname: routes, custom domains, cron triggers. */
+import { z } from "zod";
+import { accountOf } from "../../account/registry.ts";
+import type { Domain, DomainChanges, DomainInput, Route } from "../../account/types.ts";
+import { nowOf } from "../../clock.ts";
+import type { SluiceError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
+import { err, ok, type Result } from "../../result.ts";
+import { isHostname, parsePattern } from "../../router/routes.ts";
+import { type CronTrigger, refuseCron } from "../../versions/crons.ts";
+import { type CronRun, schedulerOf } from "../../versions/objects/scheduler.ts";
+import { type ControlContext, overviewOf, readBody, registryNamed, workerName } from "../context.ts";
+import { failure, respond, success } from "../envelope.ts";
+
+const routeBody = z.looseObject({ pattern: z.string().min(1) });
+const routesBody = z.array(routeBody).max(LIMITS.maxRoutes);
+const zoneRouteBody = z.looseObject({ pattern: z.string().min(1), script: z.string().min(1) });
+const domainInput = z.looseObject({
+  hostname: z.string().min(1),
+  zone_id: z.string().nullish(),
+  zone_name: z.string().nullish(),
+});
+const domainsBody = z.array(domainInput).max(LIMITS.maxRoutes);
+const domainRecordsBody = z.looseObject({
+  override_existing_origin: z.boolean().nullish(),
+  origins: domainsBody,
+});
+const schedulesBody = z.array(z.looseObject({ cron: z.string() })).max(LIMITS.maxCrons);
+
+const invalid = (detail: string) => err({ reason: "body-invalid", detail } as const);
+
+const showRoute = ({ id, pattern, worker }: Route) => ({ id, pattern, script: worker });
+
+/** GET …/scripts/{worker}/routes. */
+export async function listRoutes(c: ControlContext): Promise<Response> {
+  const overview = await overviewOf(c);
+  if (!overview.ok) return failure(overview.error);
+  const routes = (await accountOf(c.env).routes()) as Route[];
+  return success(routes.filter(({ worker }) => worker === workerName(c)).map(showRoute));
+}
+
+/** PUT …/scripts/{worker}/routes: all of them. */
+export async function putRoutes(c: ControlContext): Promise<Response> {
+  const overview = await overviewOf(c);
+  if (!overview.ok) return failure(overview.error);
+  const body = await readBody(c, routesBody);
+  if (!body.ok) return failure(body.error);
+  const patterns = checkPatterns(body.value.map(({ pattern }) => pattern));
+  if (!patterns.ok) return failure(patterns.error);
+  const routes = await accountOf(c.env).setRoutes(workerName(c), patterns.value);
+  return respond(routes as Result<readonly Route[], SluiceError>, (set) => set.map(showRoute));
+}
+
+function checkPatterns(patterns: readonly string[]): Result<readonly string[], SluiceError> {
+  for (const pattern of patterns) {
+    const parsed = parsePattern(pattern);
+    if (!parsed.ok) return invalid(`the route "${pattern}" ${parsed.error}`);
+  }
+  return ok([...new Set(patterns)]);
+}
+
+/** A zone's id says its name: any domain is a zone, and none has to be made. */
+const zoneId = (name: string) =>
+  new TextEncoder().encode(name).reduce((hex, byte) => hex + byte.toString(16).padStart(2, "0"), "");
+const zoneName = (id: string) =>
+  new TextDecoder().decode(Uint8Array.from(id.match(/../g) ?? [], (hex) => Number.parseInt(hex, 16)));
+
+/** GET /zones?name=…: wrangler asks for one before it says which route is in it. */
+export function listZones(c: ControlContext): Response {
+  const name = c.req.query("name")?.toLowerCase();
+  if (name === undefined || !isHostname(name)) return success([]);
+  return success([{ id: zoneId(name), name, status: "active", account: { id: c.env.SLUICE_ACCOUNT_ID } }]);
+}
+
+/** GET /zones/{zone}/workers/routes. */
+export async function listZoneRoutes(c: ControlContext): Promise<Response> {
+  const zone = zoneName(c.req.param("zone") ?? "");
+  const routes = (await accountOf(c.env).routes()) as Route[];
+  const isInside = ({ pattern }: Route) => {
+    const parsed = parsePattern(pattern);
+    const host = parsed.ok ? parsed.value.host.replace(/^\./, "") : "";
+    return host === zone || host.endsWith(`.${zone}`);
+  };
+  return success(routes.filter(isInside).map(showRoute));
+}
+
+/** POST /zones/{zone}/workers/routes: one more. */
+export async function createZoneRoute(c: ControlContext): Promise<Response> {
+  const body = await readBody(c, zoneRouteBody);
+  if (!body.ok) return failure(body.error);
+  const { pattern, script } = body.value;
+  const patterns = checkPatterns([pattern]);
+  if (!patterns.ok) return failure(patterns.error);
+  if ((await registryNamed(c, script).overview()) === undefined) {
+    return failure({ reason: "worker-not-found", worker: script });
+  }
+  const account = accountOf(c.env);
+  const before = ((await account.routes()) as Route[]).filter(({ worker }) => worker === script);
+  const all = new Set([...before.map((route) => route.pattern), pattern]);
+  const routes = (await account.setRoutes(script, [...all])) as Result<readonly Route[], SluiceError>;
+  return respond(routes, (set) => set.filter((route) => route.pattern === pattern).map(showRoute)[0]);
+}
+
+/** DELETE /zones/{zone}/workers/routes/{route}. */
+export async function deleteZoneRoute(c: ControlContext): Promise<Response> {
+  const account = accountOf(c.env);
+  const routes = (await account.routes()) as Route[];
+  const found = routes.find(({ id }) => id === c.req.param("route"));
+  if (found === undefined) return failure({ reason: "route-not-found", id: c.req.param("route") ?? "" });
+  const rest = routes.filter(({ worker, id }) => worker === found.worker && id !== found.id);
+  const set = await account.setRoutes(
+    found.worker,
+    rest.map(({ pattern }) => pattern),
+  );
+  return respond(set as Result<readonly Route[], SluiceError>, () => ({ id: found.id }));
+}
+
+const showDomain = ({ id, hostname, worker, zone }: Domain) => ({
+  id,
+  hostname,
+  service: worker,
+  environment: "production",
+  zone_id: zoneId(zone),
+  zone_name: zone,
+  enabled: true,
+  previews_enabled: false,
+});
+
+function readDomains(inputs: z.infer<typeof domainsBody>): Result<readonly DomainInput[], SluiceError> {
+  const read = new Map<string, DomainInput>();
+  for (const { hostname: text, zone_id, zone_name } of inputs) {
+    const hostname = text.toLowerCase();
+    if (!isHostname(hostname)) return invalid(`"${text}" is no hostname, so it cannot be a custom domain`);
+    // Without a word on its zone: what wrangler takes for it, the last two labels.
+    const zone = zone_name ?? (zone_id ? zoneName(zone_id) : hostname.split(".").slice(-2).join("."));
+    read.set(hostname, { hostname, zone });
+  }
+  return ok([...read.values()]);
+}
+
+/** POST …/scripts/{worker}/domains/changeset: what a PUT of the records would change. */
+export async function domainChangeset(c: ControlContext): Promise<Response> {
+  const overview = await overviewOf(c);
+  if (!overview.ok) return failure(overview.error);
+  const body = await readBody(c, domainsBody);
+  if (!body.ok) return failure(body.error);
+  const inputs = readDomains(body.value);
+  if (!inputs.ok) return failure(inputs.error);
+  const changes = (await accountOf(c.env).domainChanges(workerName(c), inputs.value)) as DomainChanges;
+  return success({
+    added: changes.added.map(showDomain),
+    removed: changes.removed.map(showDomain),
+    updated: changes.updated.map(({ modified, ...domain }) => ({ ...showDomain(domain), modified })),
+    // DNS records are not ours, so none can be in the way.
+    conflicting: [],
+  });
+}
+
+/** PUT …/scripts/{worker}/domains/records: all of them. */
+export async function putDomains(c: ControlContext): Promise<Response> {
+  const overview = await overviewOf(c);
+  if (!overview.ok) return failure(overview.error);
+  const body = await readBody(c, domainRecordsBody);
+  if (!body.ok) return failure(body.error);
+  const inputs = readDomains(body.value.origins);
+  if (!inputs.ok) return failure(inputs.error);
+  const takeOver = body.value.override_existing_origin === true;
+  const domains = await accountOf(c.env).setDomains(workerName(c), inputs.value, takeOver);
+  return respond(domains as Result<readonly Domain[], SluiceError>, (set) => set.map(showDomain));
+}
+
+/** GET /workers/domains and /workers/domains/records, `?service=` for those of one Worker. */
+export async function listDomains(c: ControlContext): Promise<Response> {
+  const service = c.req.query("service");
+  const domains = (await accountOf(c.env).domains()) as Domain[];
+  return success(domains.filter(({ worker }) => service === undefined || worker === service).map(showDomain));
+}
+
+/** GET /workers/domains/records/{domain}. */
+export async function getDomain(c: ControlContext): Promise<Response> {
+  const id = c.req.param("domain") ?? "";
+  const found = ((await accountOf(c.env).domains()) as Domain[]).find((domain) => domain.id === id);
+  return found === undefined ? failure({ reason: "domain-not-found", id }) : success(showDomain(found));
+}
+
+/** GET …/scripts/{worker}/schedules. */
+export async function listSchedules(c: ControlContext): Promise<Response> {
+  const overview = await overviewOf(c);
+  if (!overview.ok) return failure(overview.error);
+  return success({ schedules: (await schedulerOf(c.env, workerName(c)).triggers()) as CronTrigger[] });
+}
+
+/** PUT …/scripts/{worker}/schedules: all of them; none for an empty list. */
+export async function putSchedules(c: ControlContext): Promise<Response> {
+  const overview = await overviewOf(c);
+  if (!overview.ok) return failure(overview.error);
+  const body = await readBody(c, schedulesBody);
+  if (!body.ok) return failure(body.error);
+  for (const { cron } of body.value) {
+    const why = refuseCron(cron, nowOf(c.env));
+    if (why !== undefined) return failure({ reason: "cron-invalid", detail: `"${cron}" ${why}` });
+  }
+  const crons = body.value.map(({ cron }) => cron.trim());
+  const scheduler = schedulerOf(c.env, workerName(c));
+  return success({ schedules: (await scheduler.setTriggers(workerName(c), crons)) as CronTrigger[] });
+}
+
+/** GET …/scripts/{worker}/schedules/runs: what ran, and as which version, newest first. */
+export async function listCronRuns(c: ControlContext): Promise<Response> {
+  const overview = await overviewOf(c);
+  if (!overview.ok) return failure(overview.error);
+  const runs = (await schedulerOf(c.env, workerName(c)).runs()) as CronRun[];
+  const date = (time: number | null) => (time === null ? null : new Date(time).toISOString());
+  return success(
+    runs.map(({ time, started, ended, ...run }) => ({
+      ...run,
+      scheduled_time: date(time),
+      started_on: date(started),
+      ended_on: date(ended),
+    })),
+  );
+}

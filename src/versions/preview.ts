@@ -1,0 +1,30 @@
+/** Hostnames of single versions. Pure. */
+import { LIMITS } from "../limits.ts";
+import type { WorkerState } from "./sql.ts";
+import type { Version } from "./types.ts";
+
+/** Cloudflare's rule (https://developers.cloudflare.com/workers/configuration/previews/). */
+export const ALIAS = /^[a-z](?:[a-z0-9-]*[a-z0-9])?$/;
+
+/** Whether a Worker's versions have hostnames of their own. */
+export function previewsOf({ settings, enabled }: Pick<WorkerState, "settings" | "enabled">): boolean {
+  return settings.previews ?? enabled;
+}
+
+/** `<alias>-<worker>`, or the same with the beginning of a version's id. */
+export function previewLabel(prefix: string, worker: string): string {
+  return `${prefix}-${worker}`;
+}
+
+/** What a version's id contributes to its hostname. */
+export function shortId(id: string): string {
+  return id.slice(0, 8);
+}
+
+/** The labels under which a version is served, as far as they fit into a hostname. */
+export function previewLabels(worker: string, { id, alias }: Pick<Version, "id" | "alias">): string[] {
+  const prefixes = [...(id === "" ? [] : [shortId(id)]), ...(alias === null ? [] : [alias])];
+  return prefixes
+    .map((prefix) => previewLabel(prefix, worker))
+    .filter((label) => label.length <= LIMITS.maxLabelLength);
+}

@@ -1,0 +1,40 @@
+/** Whose assets may still be asked for. Pure. */
+import type { Retained } from "./assets/types.ts";
+import type { Retention } from "./types.ts";
+
+const HOUR_MS = 3_600_000;
+
+/** A version with assets that has been deployed at some time. */
+export interface Deployed {
+  readonly version_id: string;
+  readonly number: number;
+  readonly set: string;
+  /** When it left the deployment, in ms since the epoch; null while it is in the active one. */
+  readonly left_on: number | null;
+}
+
+/**
+ * The versions whose assets stay reachable, those in the active deployment first, then the newest ones. A version that never
+ * served is not among them: nobody has a page of it, and its files may not be public yet.
+ *
+ * @param now in ms since the epoch
+ */
+export function retain(
+  deployed: readonly Deployed[],
+  { versions, hours }: Retention,
+  now: number,
+): Retained[] {
+  const newestFirst = [...deployed].sort((x, y) => y.number - x.number);
+  const kept = newestFirst.flatMap(({ version_id, number, set, left_on }, rank): Retained[] => {
+    if (left_on === null || rank < versions) return [{ version_id, number, set, until: null }];
+    const until = left_on + hours * HOUR_MS;
+    return until > now ? [{ version_id, number, set, until }] : [];
+  });
+  const active = new Set(
+    deployed.filter(({ left_on }) => left_on === null).map(({ version_id }) => version_id),
+  );
+  return [
+    ...kept.filter(({ version_id }) => active.has(version_id)),
+    ...kept.filter(({ version_id }) => !active.has(version_id)),
+  ];
+}

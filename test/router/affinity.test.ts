@@ -1,0 +1,144 @@
+import { describe, expect, test } from "vitest";
+import { decorate, issue, VERSION_HEADER } from "../../src/router/decorate.ts";
+import { pinOf } from "../../src/router/pins.ts";
+import { readKey } from "../../src/router/signals.ts";
+import { compileSplit } from "../../src/router/split.ts";
+import type { Affinity, DeploymentRecord } from "../../src/versions/types.ts";
+
+const STABLE = "00000000-0000-4000-8000-000000000001";
+const CANDIDATE = "00000000-0000-4000-8000-000000000002";
+const OLD = "00000000-0000-4000-8000-000000000003";
+
+const record = (change: Partial<DeploymentRecord> = {}): DeploymentRecord => ({
+  schema: 1,
+  worker: "shop",
+  revision: 1,
+  deployment_id: "d",
+  enabled: true,
+  versions: [
+    { version_id: STABLE, number: 1, percentage: 50 },
+    { version_id: CANDIDATE, number: 2, percentage: 50 },
+  ],
+  ...change,
+});
+const request = (headers: Record<string, string> = {}, url = "http://shop.localhost/") =>
+  new Request(url, { headers });
+
+describe("the key of a request", () => {
+  const affinity: Affinity = [
+    { type: "header", name: "X-User" },
+    { type: "cookie", name: "session" },
+    { type: "address" },
+  ];
+  const key = (headers: Record<string, string>) => readKey(new Headers(headers), affinity, "X-Real-IP");
+
+  test("is the first that it has of the Worker's sources, in their order", () => {
+    const all = { "X-Real-IP": "192.0.2.1", Cookie: "a=b; session=s1", "X-User": "anna" };
+    expect(key(all)).toBe("anna");
+    expect(key({ ...all, "X-User": "" })).toBe("s1");
+    expect(key({ "X-Real-IP": "192.0.2.1", Cookie: "sessionx=s1" })).toBe("192.0.2.1");
+    expect(key({})).toBeUndefined();
+  });
+
+  test("is that of the key header before all of them", () => {
+    expect(key({ "Cloudflare-Workers-Version-Key": "k", "X-User": "anna" })).toBe("k");
+  });
+
+  test("is not the address where that is not among the sources", () => {
+    const headers = new Headers({ "X-Real-IP": "192.0.2.1" });
+    expect(readKey(headers, [{ type: "header", name: "X-User" }], "X-Real-IP")).toBeUndefined();
+    expect(readKey(headers, undefined, "X-Real-IP")).toBe("192.0.2.1");
+  });
+});
+
+describe("an issued cookie", () => {
+  const split = compileSplit(
+    record({
+      affinity: [
+        { type: "header", name: "X-User" },
+        { type: "issued_cookie", name: "id", max_age: 60 },
+      ],
+    }),
+  );
+
+  test("gives the second request of a client the version of its first", () => {
+    for (let i = 0; i < 200; i++) {
+      const issued = issue(split, request(), "");
+      const cookie = /^id=([^;]+)/.exec(issued?.cookie ?? "")?.[1] ?? "";
+      expect(cookie).not.toBe("");
+      const again = request({ Cookie: `id=${cookie}` });
+      expect(issue(split, again, "")).toBeUndefined();
+      const key = readKey(again.headers, split.affinity, "") ?? "";
+      expect(key).toBe(cookie);
+    }
+  });
+
+  test("names nobody's version, is out of reach for scripts, and is secure where the client came that way", () => {
+    const cookie = (headers: Record<string, string>, url?: string) =>
+      issue(split, request(headers, url), "")?.cookie;
+    expect(cookie({})).toMatch(/^id=[0-9a-f-]{36}; Max-Age=60; Path=\/; HttpOnly; SameSite=Lax$/);
+    expect(cookie({ "X-Forwarded-Proto": "https" })).toContain("; Secure");
+    expect(cookie({}, "https://shop.example.com/")).toContain("; Secure");
+    expect(cookie({})).not.toContain(STABLE);
+  });
+
+  test("is not set for who has a key, asks for a version, or where one version serves everybody", () => {
+    expect(issue(split, request({ "X-User": "anna" }), "")).toBeUndefined();
+    const override = { "Cloudflare-Workers-Version-Overrides": `shop="${STABLE}"` };
+    expect(issue(split, request(override), "")).toBeUndefined();
+    const { affinity } = split;
+    const single = { affinity, versions: [{ version_id: STABLE, number: 1, percentage: 100 }] };
+    expect(issue(compileSplit(record(single as Partial<DeploymentRecord>)), request(), "")).toBeUndefined();
+  });
+
+  test("comes beside those that the version sets itself", () => {
+    const headers = new Headers([
+      ["Set-Cookie", "a=1"],
+      ["Set-Cookie", "b=2"],
+    ]);
+    const decorated = decorate(
+      new Response("x", { status: 201, headers }),
+      split,
+      split.candidate.key,
+      "id=3",
+    );
+    expect(decorated.status).toBe(201);
+    expect(decorated.headers.getSetCookie()).toEqual(["a=1", "b=2", "id=3"]);
+    expect(decorated.headers.has(VERSION_HEADER)).toBe(false);
+  });
+});
+
+describe("a response that says its version", () => {
+  test("names it and the reason, and takes what the version says of it itself off", () => {
+    const split = compileSplit(record({ expose_version: true }));
+    const response = new Response("x", { headers: { [VERSION_HEADER]: "mine" } });
+    const header = decorate(response, split, split.candidate.random, undefined).headers.get(VERSION_HEADER);
+    expect(header).toBe(`${CANDIDATE};reason=random`);
+  });
+});
+
+describe("a pin", () => {
+  const retained = [
+    { version_id: STABLE, number: 1, set: "s1", until: null },
+    { version_id: OLD, number: 0, set: "s0", until: 1_000 },
+  ];
+  const split = compileSplit(record({ retained }));
+  const pinned = (query: string, now = 0) =>
+    pinOf(split, `http://shop.localhost/a.js${query}`, () => now)?.version.version_id;
+
+  test("is the retained version that the address names, wherever in its query", () => {
+    for (const query of [`?dpl=${STABLE}`, `?a=b&dpl=${STABLE}`, `?dpl=${STABLE}&a=b`, `?dpl=${STABLE}#x`]) {
+      expect(pinned(query), query).toBe(STABLE);
+    }
+  });
+
+  test("is none for a version that is not retained, or not any more, and for whatever else is there", () => {
+    expect(pinned(`?dpl=${CANDIDATE}`)).toBeUndefined();
+    expect(pinned(`?dpl=${OLD}`, 999)).toBe(OLD);
+    expect(pinned(`?dpl=${OLD}`, 1_000)).toBeUndefined();
+    for (const query of ["", "?dpl=", "?dpl=x", `?xdpl=${STABLE}`, `?dpl=${STABLE}x`]) {
+      expect(pinned(query), query).toBeUndefined();
+    }
+    expect(pinOf(compileSplit(record()), `http://a/?dpl=${STABLE}`, () => 0)).toBeUndefined();
+  });
+});
