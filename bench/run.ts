@@ -4,7 +4,17 @@
  */
 import { printTable, type Row } from "./table.ts";
 
-const PARTS = ["decisions", "requests", "flips", "memory", "scale", "streams", "bindings", "nginx"] as const;
+const PARTS = [
+  "decisions",
+  "requests",
+  "flips",
+  "memory",
+  "scale",
+  "streams",
+  "bindings",
+  "assets",
+  "nginx",
+] as const;
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((part) => !(PARTS as readonly string[]).includes(part));

@@ -85,6 +85,17 @@ export class Sluice {
     return (await this.#api("PUT", `/${worker}`, form(code, metadata))).deployment_id;
   }
 
+  /** Uploads one file of assets, and returns the token for the metadata of its version. */
+  async uploadFile(worker: string, path: string, hash: string, content: string): Promise<string> {
+    const manifest = JSON.stringify({ manifest: { [path]: { hash, size: content.length } } });
+    const { jwt, buckets } = await this.#api("POST", `/${worker}/assets-upload-session`, manifest);
+    if (buckets.length === 0) return jwt;
+    const url = `http://127.0.0.1:${this.controlPort}/client/v4/accounts/sluice/workers/assets/upload/${hash}`;
+    const headers = { Authorization: `Bearer ${jwt}`, "Content-Type": "text/javascript" };
+    const response = await fetch(url, { method: "POST", body: content, headers });
+    return ((await response.json()) as { result: { jwt: string } }).result.jwt;
+  }
+
   async upload(worker: string, code: string): Promise<string> {
     return (await this.#api("POST", `/${worker}/versions`, form(code))).id;
   }
