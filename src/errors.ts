@@ -48,6 +48,10 @@ export type SluiceError =
       readonly worker: string;
       readonly versions: readonly { readonly version_id: string; readonly percentage: number }[];
     }
+  | { readonly reason: "rollout-active"; readonly worker: string; readonly id: string }
+  | { readonly reason: "rollout-not-found"; readonly worker: string; readonly id: string }
+  | { readonly reason: "rollout-invalid"; readonly detail: string }
+  | { readonly reason: "rollout-state"; readonly id: string; readonly detail: string }
   | { readonly reason: "secrets-changed"; readonly names: readonly string[] }
   | { readonly reason: "assets-session-invalid" }
   | { readonly reason: "assets-invalid"; readonly detail: string }

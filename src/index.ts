@@ -7,6 +7,9 @@ import { Control } from "./control/index.ts";
 import type { Env } from "./env.ts";
 import { workersUnder } from "./router/hosts.ts";
 import { createRouter } from "./router/index.ts";
+import { Observer } from "./router/observer.ts";
+import { openChannel } from "./versions/bindings/remote.ts";
+import type { RolloutSink } from "./versions/bindings/rollout.ts";
 import { refreshMsOf } from "./versions/deployments.ts";
 import { isolateSource } from "./versions/sources/isolate.ts";
 
@@ -20,6 +23,7 @@ export { QueueBinding } from "./versions/bindings/queue.ts";
 export { R2Binding } from "./versions/bindings/r2.ts";
 export { RateLimitBinding } from "./versions/bindings/ratelimit.ts";
 export { Remote, RemoteBinding } from "./versions/bindings/remote.ts";
+export { RolloutSink } from "./versions/bindings/rollout.ts";
 export { ServiceBinding } from "./versions/bindings/service.ts";
 export { Follower, Replica } from "./versions/follower.ts";
 export { Database } from "./versions/objects/database.ts";
@@ -38,6 +42,9 @@ const router = createRouter<Env>((env) => ({
   addressHeader: env.SLUICE_ADDRESS_HEADER,
   refreshMs: refreshMsOf(env),
   hasAddresses: true,
+  observer: new Observer((worker, rollout, observations) =>
+    (openChannel(env, "RolloutSink", { worker }) as unknown as RolloutSink).observe(rollout, observations),
+  ),
 }));
 
 export default {

@@ -51,6 +51,8 @@ export const LIMITS = {
   loadWaitMs: 2_000,
   /** Time between a version's leaving its deployment and its being unloaded: one that comes back is still warm. */
   drainMs: 5_000,
+  /** How long a version stays that was asked for by name (previews, pins) and that no deployment has. */
+  visitMs: 60_000,
   /** Versions that may wait for that at once, not counting those prepared for a deployment: about 2 MB each. */
   maxDraining: 8,
   /** How long a publication waits for one traffic process to acknowledge it. One that is slower is told again. */
@@ -96,9 +98,32 @@ export const LIMITS = {
   /** How long a tail lasts, and how long it waits for its connection. */
   tailMs: 6 * 3_600_000,
   tailConnectMs: 30_000,
+  /** How often processes are told of tails again, in case one of them was started meanwhile. */
+  tailRepeatMs: 5_000,
   /** Events that one tail is sent in a second. */
   tailEventsPerSecond: 200,
   maxTailFilters: 20,
+  /** Clients that a rollout counts, over all processes and in one of them; more are sampled by hash. 4 bytes each. */
+  rolloutClients: 100_000,
+  observedClients: 50_000,
+  /** Pause between what a router sees and its sending it, and what it may hold until then. */
+  observeMs: 1_000,
+  maxObservations: 20_000,
+  /** Requests without a key that count in a rollout, from one prefix of addresses. */
+  observationsPerPrefix: 20,
+  /** Least time between two looks of a gate. */
+  lookMs: 1_000,
+  /** How often the clients that were counted are written down: a crash may count those of this time once more. */
+  keepClientsMs: 10_000,
+  /** Answers of the stable version that its 95th percentile is taken from. */
+  calibrationSize: 200,
+  /** How often a webhook is tried, the pause after the first time (then doubled), and how long each try may take. */
+  webhookAttempts: 10,
+  webhookRetryMs: 1_000,
+  webhookTimeoutMs: 10_000,
+  maxWebhooks: 10,
+  /** Rollouts that are listed. */
+  listedRollouts: 50,
   /** Sources of a Worker's request keys. */
   maxAffinitySources: 10,
   /** Longest label of a hostname (RFC 1035, 2.3.4). */

@@ -14,6 +14,7 @@ export default createRouter<{ KV: KVNamespace; LOADER: WorkerLoader }>((env) => 
     collect: () => {
       throw new Error("nobody watches here");
     },
+    tidy: async () => {},
   }),
   workerOf: () => "bench",
 }));

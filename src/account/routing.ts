@@ -1,6 +1,7 @@
 /** Routes and custom domains of all Workers: the account's part of where a request goes. No other SQL over them. */
 import type { SluiceError } from "../errors.ts";
 import { err, ok, type Result } from "../result.ts";
+import { parsePattern } from "../router/routes.ts";
 import type { RoutesRecord } from "../versions/types.ts";
 import type { Domain, DomainChanges, DomainInput, Route } from "./types.ts";
 
@@ -27,6 +28,12 @@ INSERT OR IGNORE INTO routing VALUES (1, 0, 0);
 type RouteRow = Route & Record<string, SqlStorageValue>;
 type DomainRow = Domain & Record<string, SqlStorageValue>;
 
+/** Whether two patterns match the same: neither scheme nor case matters. */
+function isSame(x: string, y: string): boolean {
+  const [a, b] = [parsePattern(x), parsePattern(y)];
+  return a.ok && b.ok ? JSON.stringify(a.value) === JSON.stringify(b.value) : x === y;
+}
+
 const newId = () => crypto.randomUUID().replaceAll("-", "");
 
 export class Routing {
@@ -49,7 +56,7 @@ export class Routing {
   setRoutes(worker: string, patterns: readonly string[]): Result<readonly Route[], SluiceError> {
     const before = this.routes();
     for (const pattern of patterns) {
-      const taken = before.find((route) => route.pattern === pattern && route.worker !== worker);
+      const taken = before.find((route) => route.worker !== worker && isSame(route.pattern, pattern));
       if (taken !== undefined) return err({ reason: "route-taken", pattern, worker: taken.worker });
     }
     this.#sql.exec("DELETE FROM route WHERE worker = ?", worker);

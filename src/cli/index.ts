@@ -5,6 +5,18 @@ import { addServeOptions, dataDirOption, type ServeConfig } from "./config.ts";
 import { UsageError } from "./data.ts";
 import { explain } from "./explain.ts";
 import { affinity, options } from "./options.ts";
+import {
+  command,
+  exitCode,
+  find,
+  list,
+  type RolloutView,
+  type StartOptions,
+  start,
+  toText,
+  watch,
+} from "./rollout.ts";
+import { type SimulateOptions, showSimulation, simulate } from "./simulate.ts";
 import { exportLine, runWrangler, wranglerEnv } from "./wrangler.ts";
 
 const program = new Command("sluice").description(
@@ -56,6 +68,117 @@ program
       console.log(await explain(findTarget(options.dataDir), worker, options));
     },
   );
+
+const rollout = program
+  .command("rollout")
+  .description("roll a version out in stages that advance on evidence and take themselves back");
+
+const show = (found: RolloutView | readonly RolloutView[], json: boolean | undefined) => {
+  const views = Array.isArray(found) ? found : [found];
+  console.log(json ? JSON.stringify(found, null, 2) : views.map(toText).join("\n\n"));
+};
+
+rollout
+  .command("start")
+  .argument("<worker>")
+  .requiredOption("--to <version>", "id or tag of the version, or latest")
+  .option("--stages <stages>", "share and time of each, e.g. 5%:10m,25%:30m,100%; :manual waits for approval")
+  .addOption(new Option("--template <name>", "a plan by name").choices(["fast", "standard", "careful"]))
+  .addOption(new Option("--on-fail <what>", "what a failed gate does").choices(["rollback", "hold"]))
+  .option("--alpha <p>", "probability of a false rollback in the whole rollout", toNumber)
+  .option("--min-exposures <n>", "clients of the candidate that each stage needs", toNumber)
+  .option("--wait", "until it ends or needs somebody: 0 promoted, 2 rolled back, 3 otherwise")
+  .option("--json", "as JSON")
+  .addOption(dataDirOption())
+  .action(
+    async (worker: string, given: StartOptions & { wait?: boolean; json?: boolean; dataDir: string }) => {
+      const target = findTarget(given.dataDir);
+      const started = await start(target, worker, given);
+      if (given.wait !== true) return show(started, given.json);
+      const print = given.json ? () => {} : console.log;
+      const ended = await watch(target, worker, started.id, print, false);
+      if (given.json) show(ended, true);
+      process.exitCode = exitCode(ended);
+    },
+  );
+
+rollout
+  .command("watch")
+  .argument("<worker>")
+  .argument("[id]", "the newest one by default")
+  .addOption(dataDirOption())
+  .action(async (worker: string, id: string | undefined, { dataDir }: { dataDir: string }) => {
+    const target = findTarget(dataDir);
+    const found = await find(target, worker, id);
+    await watch(target, worker, found.id, console.log, process.stdout.isTTY === true);
+  });
+
+rollout
+  .command("list")
+  .argument("<worker>")
+  .option("--json", "as JSON")
+  .addOption(dataDirOption())
+  .action(async (worker: string, { json, dataDir }: { json?: boolean; dataDir: string }) => {
+    const found = await list(findTarget(dataDir), worker);
+    if (json) return show(found, true);
+    for (const { id, created_on, phase, reason } of found)
+      console.log(`${created_on}  ${id}  ${phase}: ${reason}`);
+  });
+
+for (const [name, description] of [
+  ["status", "show it"],
+  ["pause", "stay in the stage; a failing candidate is taken back all the same"],
+  ["resume", "go on after a pause"],
+  ["approve", "go on to the next stage, whatever the gate waits for"],
+  ["promote", "give the candidate everything now"],
+  ["abort", "give the stable version everything now"],
+] as const) {
+  rollout
+    .command(name)
+    .description(description)
+    .argument("<worker>")
+    .argument("[id]", "the newest one by default")
+    .option("--json", "as JSON")
+    .addOption(dataDirOption())
+    .action(
+      async (
+        worker: string,
+        id: string | undefined,
+        { json, dataDir }: { json?: boolean; dataDir: string },
+      ) => {
+        const target = findTarget(dataDir);
+        show(
+          name === "status" ? await find(target, worker, id) : await command(target, worker, id, name),
+          json,
+        );
+      },
+    );
+}
+
+program
+  .command("simulate")
+  .description("say what a rollout's plan would do, with a model of traffic or a log")
+  .option("--stages <stages>", "as of sluice rollout start")
+  .addOption(new Option("--template <name>", "a plan by name").choices(["fast", "standard", "careful"]))
+  .option("--alpha <p>", "probability of a false rollback", toNumber)
+  .option(
+    "--clients <n>",
+    "distinct clients per second; requests per second of a log without times",
+    toNumber,
+    100,
+  )
+  .option("--stable <percent>", "clients of the stable version that fail", toNumber, 0.5)
+  .option("--candidate <percent>", "clients of the candidate that fail (default: as many)", toNumber)
+  .option("--log <file>", "JSON lines of key, status and time, instead of the model")
+  .option("--aa", "both are the same: how often is a good version taken back?")
+  .option("--runs <n>", "rollouts", toNumber, 200)
+  .option("--hours <n>", "time after which one is broken off", toNumber, 24)
+  .option("--seed <n>", "of the random numbers", toNumber, 1)
+  .option("--json", "as JSON")
+  .action(async (options: SimulateOptions & { json?: boolean }) => {
+    const found = simulate(options);
+    console.log(options.json ? JSON.stringify(found, null, 2) : showSimulation(found, options.aa === true));
+  });
 
 program
   .command("affinity")

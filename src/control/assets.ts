@@ -3,7 +3,7 @@ import type { Env } from "../env.ts";
 import type { SluiceError } from "../errors.ts";
 import { err, ok, type Result } from "../result.ts";
 import { parseHeaders, parseRedirects } from "../versions/assets/rules.ts";
-import type { SessionState } from "../versions/assets/session.ts";
+import type { ClaimedFiles } from "../versions/assets/session.ts";
 import type { AssetsConfig, AssetsOfVersion, StoredAssets } from "../versions/assets/types.ts";
 import { ASSETS_ONLY_MODULE } from "../versions/names.ts";
 import type { WorkerRegistry } from "../versions/registry.ts";
@@ -81,7 +81,7 @@ export async function prepareAssets(
   const claims = await verifyToken(env, "assets", assets.token);
   const session =
     claims?.worker === worker
-      ? ((await registry.findAssets(claims.id)) as SessionState | undefined)
+      ? ((await registry.claimAssets(claims.id)) as ClaimedFiles | undefined)
       : undefined;
   if (session === undefined) return err({ reason: "assets-session-invalid" });
   const { folder, manifest, missing } = session;

@@ -153,6 +153,18 @@ export function toWire(error: SluiceError): WireError {
         `"${error.worker}" is being rolled out (${split.join(", ")}) and protected, so a newer version cannot take all of its traffic. Finish the split first, with \`wrangler versions deploy <version>@100%\` for one of its two or \`wrangler rollback\`; or lift the protection with \`sluice protect ${error.worker} off\`. Traffic is as it was.`,
       );
     }
+    case "rollout-active":
+      return one(
+        409,
+        10021,
+        `"${error.worker}" is being rolled out already (${error.id}). Wait for its end, or end it with \`sluice rollout abort ${error.worker}\`.`,
+      );
+    case "rollout-not-found":
+      return one(404, 10007, `The Worker "${error.worker}" has no rollout ${error.id}.`);
+    case "rollout-invalid":
+      return one(400, 10021, `The rollout cannot be started: ${error.detail}.`);
+    case "rollout-state":
+      return one(409, 10021, `That cannot be done: the rollout ${error.id} ${error.detail}.`);
     case "secrets-changed":
       // wrangler reads the names after the colon, asks, and sends it again with ?force=true.
       return one(

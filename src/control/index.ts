@@ -20,6 +20,7 @@ import * as kv from "./resources/kv.ts";
 import * as options from "./resources/options.ts";
 import * as queues from "./resources/queues.ts";
 import * as r2 from "./resources/r2.ts";
+import * as rollouts from "./resources/rollouts.ts";
 import * as scripts from "./resources/scripts.ts";
 import * as secrets from "./resources/secrets.ts";
 import * as tails from "./resources/tails.ts";
@@ -114,6 +115,12 @@ workers.delete("/scripts/:worker/tails/:tail", tails.deleteTail);
 workers.post("/scripts/:worker/assets-upload-session", assets.openSession);
 workers.get("/scripts/:worker/affinity", options.getAffinity);
 workers.put("/scripts/:worker/affinity", options.putAffinity);
+workers.post("/scripts/:worker/rollouts", rollouts.startRollout);
+workers.get("/scripts/:worker/rollouts", rollouts.listRollouts);
+workers.get("/scripts/:worker/rollouts/:rollout", rollouts.getRollout);
+for (const command of ["pause", "resume", "approve", "promote", "abort"] as const) {
+  workers.post(`/scripts/:worker/rollouts/:rollout/${command}`, rollouts.commandRollout(command));
+}
 workers.get("/scripts/:worker/options", options.getOptions);
 workers.patch("/scripts/:worker/options", options.patchOptions);
 workers.get("/scripts/:worker/references", scripts.getReferences);

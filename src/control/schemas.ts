@@ -70,7 +70,8 @@ const assetsConfig = z.looseObject({
   not_found_handling: z.enum(["single-page-application", "404-page", "none"]).optional(),
   base_path: z
     .string()
-    .regex(/^\/[^?#*\\]*$/, { error: "must begin with / and have no ?, #, * or \\" })
+    .regex(/^\/(?:[\w.~-]+\/)*(?:[\w.~-]+)?$/, { error: "must be a path of letters, digits, -, _, . and ~" })
+    .transform((path) => (path === "/" ? path : path.replace(/\/$/, "")))
     .optional(),
   run_worker_first: z
     .union([

@@ -12,7 +12,7 @@ export class Addresses {
   /** Told when hosts may lead elsewhere than before. */
   readonly #changed: () => void;
   #routes: CompiledRoutes = NO_ROUTES;
-  /** When it should be read again, in ms since the epoch. */
+  /** When it should be read again, in ms since the epoch; 0 until it was read once. */
   #refreshAt = 0;
   /** Labels that KV did not have, and until when that is believed. */
   readonly #absentUntil = new Map<string, number>();
@@ -37,22 +37,23 @@ export class Addresses {
     return isWholeHost(this.#routes, withoutPort(host.toLowerCase()));
   }
 
-  /** Reads the routes where they are due. Never rejects: what is held stays. */
-  async refresh(): Promise<void> {
+  /** Reads the routes where they are due. Never rejects: what is held stays. @returns whether they are known */
+  async refresh(): Promise<boolean> {
     const now = Date.now();
-    if (now < this.#refreshAt) return;
-    this.#refreshAt = now + this.#refreshMs;
+    if (now < this.#refreshAt) return true;
+    // Until they are known, every request that needs them reads for itself.
+    if (this.#refreshAt > 0) this.#refreshAt = now + this.#refreshMs;
     try {
       const record = await readRoutes(this.#kv);
+      this.#refreshAt = Date.now() + this.#refreshMs;
       if (record !== null) this.#adopt(record);
     } catch (error) {
-      this.#refreshAt = 0;
       log("error", "routes-unreadable", { why: String(error), revision: this.#routes.revision });
     }
+    return this.#refreshAt > 0;
   }
 
   #adopt(record: RoutesRecord): void {
-    this.#refreshAt = Date.now() + this.#refreshMs;
     if (record.revision <= this.#routes.revision) return;
     this.#routes = compileRoutes(record);
     this.#changed();

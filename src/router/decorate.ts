@@ -12,6 +12,7 @@ export type IssuedCookie = Extract<AffinitySource, { readonly type: "issued_cook
 /** A decision by a key that the client is only about to get. */
 export interface Issued {
   readonly decision: Decision;
+  readonly identity: string;
   readonly cookie: string;
 }
 
@@ -27,22 +28,25 @@ export function issue(split: Split, request: Request, addressHeader: string): Is
   const identity = crypto.randomUUID();
   const decision = decide(split, readOverride(headers, split.record.worker), identity, Math.random);
   if (decision.reason !== "key") return undefined;
-  return { decision, cookie: cookieOf(split.issued, identity, request) };
+  return { decision, identity, cookie: cookieOf(split.issued, identity, request) };
 }
 
 function cookieOf({ name, max_age }: IssuedCookie, identity: string, { url, headers }: Request): string {
-  const secure = url.startsWith("https:") || headers.get("X-Forwarded-Proto") === "https";
+  // Browsers take cookies of such names only where they are secure.
+  const mustBeSecure = name.startsWith("__Host-") || name.startsWith("__Secure-");
+  const secure = mustBeSecure || url.startsWith("https:") || headers.get("X-Forwarded-Proto") === "https";
   return serialize(name, identity, { path: "/", maxAge: max_age, httpOnly: true, sameSite: "Lax", secure });
 }
 
-/** The response with what is to be added. One that opens a WebSocket stays as it is. */
+/** The response with what is to be added, if anything. One that opens a WebSocket stays as it is. */
 export function decorate(
   response: Response,
   split: Split,
   { version, reason }: Decision,
   cookie: string | undefined,
 ): Response {
-  if (response.status === 101) return response;
+  const adds = cookie !== undefined || split.record.expose_version === true;
+  if (response.status === 101 || !adds) return response;
   const decorated = new Response(response.body, response);
   if (split.record.expose_version) {
     decorated.headers.set(VERSION_HEADER, `${version.version_id};reason=${reason}`);

@@ -53,6 +53,11 @@ function exceptionOf(split: Split, decision: Decision, error: unknown): Response
   return new Response("The Worker failed to answer this request.\n", { status: 500 });
 }
 
+/** Whether a version was asked for by name: no deployment need have it. */
+function isVisit({ reason }: Decision): boolean {
+  return reason === "preview" || reason === "pin";
+}
+
 async function loadAndRun(
   source: VersionSource,
   split: Split,
@@ -65,7 +70,7 @@ async function loadAndRun(
   for (let next: Decision | undefined = decision; next !== undefined; ) {
     const { version_id } = next.version;
     try {
-      const handler = source.ready(version_id) ?? (await source.load(worker, version_id));
+      const handler = source.ready(version_id) ?? (await source.load(worker, version_id, isVisit(next)));
       return await run(handler, split, next, request, env, ctx);
     } catch {
       // The source has logged why.

@@ -11,8 +11,10 @@ import { decideFor } from "./choose.ts";
 import { decorate, issue } from "./decorate.ts";
 import { dispatch } from "./dispatch.ts";
 import { hostOf } from "./hosts.ts";
+import type { Observer } from "./observer.ts";
 import { OneRoute } from "./one-route.ts";
 import { pinOf } from "./pins.ts";
+import { readAddress, readKey } from "./signals.ts";
 import { Snapshot } from "./snapshot.ts";
 import { previewOf, type Split } from "./split.ts";
 
@@ -28,6 +30,8 @@ export interface RouterOptions {
   readonly addressHeader?: string;
   /** Age in ms at which a deployment is read again, behind a request. Default: `LIMITS.snapshotRefreshMs`. */
   readonly refreshMs?: number;
+  /** Where what is seen of rollouts goes. Default: nowhere. */
+  readonly observer?: Observer;
   /** Whether that namespace has routes, custom domains and previews as well. Default: no. */
   readonly hasAddresses?: boolean;
 }
@@ -58,7 +62,11 @@ export function createRouter<Env extends object>(options: (env: Env) => RouterOp
 
 function open(options: RouterOptions): Router {
   const { deployments, refreshMs = LIMITS.snapshotRefreshMs, hasAddresses = false } = options;
-  const snapshot: Snapshot = new Snapshot(deployments, refreshMs, async () => addresses?.refresh());
+  const snapshot: Snapshot = new Snapshot(
+    deployments,
+    refreshMs,
+    async () => void (await addresses?.refresh()),
+  );
   const addresses = hasAddresses
     ? new Addresses(deployments, refreshMs, () => snapshot.forgetHosts())
     : undefined;
@@ -94,7 +102,7 @@ function serve(
 }
 
 async function serveDecorated(
-  { source, addressHeader = "" }: Router,
+  { source, addressHeader = "", observer }: Router,
   split: Split,
   request: Request,
   env: unknown,
@@ -103,7 +111,14 @@ async function serveDecorated(
   const pin = pinOf(split, request.url, Date.now);
   const issued = pin === undefined ? issue(split, request, addressHeader) : undefined;
   const decision = pin ?? issued?.decision ?? decideFor(split, request, addressHeader);
+  const started = Date.now();
   const response = await dispatch(source, split, decision, request, env, ctx);
+  if (split.record.rollout !== undefined) {
+    const { headers } = request;
+    const key = issued?.identity ?? readKey(headers, split.affinity, addressHeader);
+    const address = readAddress(headers, addressHeader);
+    observer?.observe(split, decision, key, address, response.status, Date.now() - started, ctx);
+  }
   return decorate(response, split, decision, issued?.cookie);
 }
 
@@ -115,21 +130,17 @@ async function serveFirst(
   ctx: ExecutionContext,
 ): Promise<Response> {
   const { addresses, snapshot } = router;
-  await addresses?.refresh();
+  if ((await addresses?.refresh()) === false) return unavailable("The routes");
+  const { epoch } = snapshot;
   const name = router.workerOf(host.toLowerCase());
   const routedTo = addresses?.workerAt(host, request.url);
   const worker = routedTo ?? name;
   if (worker === undefined) return notFound(host);
-  const found = await snapshot.load(worker, (addresses?.isWholeHost(host) ?? true) ? host : undefined);
+  const found = await snapshot.load(worker, (addresses?.isWholeHost(host) ?? true) ? host : undefined, epoch);
   if (found === "absent") {
     return servePreview(router, routedTo === undefined ? name : undefined, host, request, env, ctx);
   }
-  if (found === "unavailable") {
-    return new Response("The active deployment cannot be read at the moment.\n", {
-      status: 503,
-      headers: { "Retry-After": "1" },
-    });
-  }
+  if (found === "unavailable") return unavailable("The active deployment");
   return serve(router, found, host, request, env, ctx);
 }
 
@@ -146,6 +157,13 @@ async function servePreview(
   const split = preview && (await snapshot.load(preview.worker));
   if (preview === undefined || typeof split !== "object" || !split.record.previews) return notFound(host);
   return dispatch(source, split, previewOf(preview.version_id), request, env, ctx);
+}
+
+function unavailable(what: string): Response {
+  return new Response(`${what} cannot be read at the moment.\n`, {
+    status: 503,
+    headers: { "Retry-After": "1" },
+  });
 }
 
 function notFound(host: string): Response {

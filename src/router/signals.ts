@@ -58,6 +58,7 @@ function readSource(headers: Headers, source: AffinitySource, addressHeader: str
   }
 }
 
-function readAddress(headers: Headers, addressHeader: string): string | undefined {
+/** The client's address; undefined where no trusted header carries it. */
+export function readAddress(headers: Headers, addressHeader: string): string | undefined {
   return addressHeader === "" ? undefined : headers.get(addressHeader) || undefined;
 }

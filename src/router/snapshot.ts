@@ -35,6 +35,8 @@ export class Snapshot {
   readonly #hosts = new Map<string, Entry>();
   /** Workers that KV did not have, and until when that is believed. Insertion order is age. */
   readonly #absentUntil = new Map<string, number>();
+  /** Grows when hosts may lead elsewhere. */
+  epoch = 0;
   /** Changes of any Worker that were published in this process. */
   #published = 0;
 
@@ -75,6 +77,7 @@ export class Snapshot {
   /** To be called when hosts may lead elsewhere. */
   forgetHosts(): void {
     this.#hosts.clear();
+    this.epoch++;
   }
 
   #current(entry: Entry, ctx: Pick<ExecutionContext, "waitUntil">): Split | undefined {
@@ -91,8 +94,9 @@ export class Snapshot {
    * The deployment of a Worker that `get` and `of` do not give, from memory or from KV. Never rejects.
    *
    * @param host all of whose paths lead to the Worker: `get` knows it from now on
+   * @param epoch from before it was known where the host leads: what has changed since is not remembered
    */
-  async load(worker: string, host?: string): Promise<Lookup> {
+  async load(worker: string, host?: string, epoch = this.epoch): Promise<Lookup> {
     const held = this.#entries.get(worker);
     const found =
       held?.split === undefined
@@ -101,7 +105,7 @@ export class Snapshot {
           ? await this.#refreshInTime(held, held.split)
           : held.split;
     const entry = this.#entries.get(worker);
-    if (entry !== undefined && host !== undefined) this.#remember(host, entry);
+    if (entry !== undefined && host !== undefined && epoch === this.epoch) this.#remember(host, entry);
     return found;
   }
 

@@ -53,7 +53,7 @@ export interface Split {
   readonly pins:
     | ReadonlyMap<string, { readonly decision: Decision; readonly until: number | null }>
     | undefined;
-  /** Whether responses get something added. */
+  /** Whether responses get something added, or are looked at. */
   readonly decorates: boolean;
 }
 
@@ -71,7 +71,7 @@ export function compileSplit(record: DeploymentRecord): Split {
   const seed = prepareSeed(candidate.version.version_id);
   const { affinity, retained } = record;
   const issued = affinity?.find((source) => source.type === "issued_cookie");
-  const decorates = issued !== undefined || record.expose_version === true;
+  const decorates = issued !== undefined || record.expose_version === true || record.rollout !== undefined;
   const pins = retained === undefined ? undefined : new Map(retained.map(compilePin));
   return Object.freeze({
     record,

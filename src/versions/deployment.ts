@@ -114,7 +114,8 @@ export function parseDeploymentRecord(text: string): DeploymentRecord | undefine
     !isOptional(record.previews, isBoolean) ||
     !isOptional(record.expose_version, isBoolean) ||
     !isOptional(record.affinity, isListOf(isAffinitySource)) ||
-    !isOptional(record.retained, isListOf(isRetained))
+    !isOptional(record.retained, isListOf(isRetained)) ||
+    !isOptional(record.rollout, isWatched)
   ) {
     return undefined;
   }
@@ -138,6 +139,12 @@ function isAffinitySource(value: unknown): boolean {
   if (type === "address") return true;
   if (typeof name !== "string") return false;
   return type === "header" || type === "cookie" || (type === "issued_cookie" && typeof max_age === "number");
+}
+
+function isWatched(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { id, candidate } = value as Record<string, unknown>;
+  return typeof id === "string" && typeof candidate === "string";
 }
 
 function isRetained(value: unknown): boolean {

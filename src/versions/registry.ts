@@ -6,12 +6,23 @@
  * and before any answer is given from this record, so the API never shows what the router does not follow.
  */
 import { DurableObject } from "cloudflare:workers";
+import { alarmTime, nowOf } from "../clock.ts";
 import type { Env } from "../env.ts";
 import type { SluiceError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import { log } from "../log.ts";
 import { err, ok, type Result } from "../result.ts";
-import { AssetSessions, type Manifest, type SessionState } from "./assets/session.ts";
+import { Notices } from "../rollout/notify.ts";
+import type { Observation, TrailEntry } from "../rollout/records.ts";
+import { GATE, Rollouts } from "../rollout/runner.ts";
+import type { Plan, Rollout, RolloutCommand, RolloutEvent } from "../rollout/types.ts";
+import {
+  type AnnouncedFiles,
+  AssetSessions,
+  type ClaimedFiles,
+  type Manifest,
+  type OpenSession,
+} from "./assets/session.ts";
 import { classesByNamespace, type Lifecycle } from "./classes.ts";
 import { changedSecrets, checkShares, endsSplit, listDeployments, type ShareInput } from "./deployment.ts";
 import { type Fleet, fleetOf } from "./fleet.ts";
@@ -62,6 +73,13 @@ export interface RecordDeployment {
   readonly force: boolean;
 }
 
+export interface StartRollout {
+  /** Id or tag of the candidate, or `latest`. */
+  readonly version: string;
+  readonly plan: Plan;
+  readonly author: Author;
+}
+
 /** A Worker as its other parts are read: all of one moment. */
 export interface WorkerOverview {
   readonly worker: WorkerState;
@@ -77,6 +95,8 @@ export class WorkerRegistry extends DurableObject<Env> {
   readonly #db: Statements;
   readonly #fleet: Fleet;
   readonly #sessions: AssetSessions;
+  readonly #rollouts: Rollouts;
+  readonly #notices: Notices;
   #publishing: Promise<void> = Promise.resolve();
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -84,6 +104,8 @@ export class WorkerRegistry extends DurableObject<Env> {
     this.#db = statements(ctx.storage.sql);
     this.#fleet = fleetOf(env, ctx.exports.Follower);
     this.#sessions = new AssetSessions(this.#db);
+    this.#rollouts = new Rollouts(ctx.storage.sql, () => nowOf(env));
+    this.#notices = new Notices(ctx.storage.sql, (...args) => fetch(...args));
   }
 
   /** The Worker, its latest version and its active deployment; undefined where there is no such Worker. */
@@ -127,22 +149,189 @@ export class WorkerRegistry extends DurableObject<Env> {
   }
 
   /** Begins an upload of assets. The Worker need not exist yet. */
-  openAssets(manifest: Manifest): SessionState {
-    return this.#sessions.open(manifest, Date.now());
+  openAssets(manifest: Manifest): OpenSession {
+    return this.ctx.storage.transactionSync(() => this.#sessions.open(manifest, Date.now()));
   }
 
-  findAssets(session: string): SessionState | undefined {
-    return this.#sessions.find(session);
+  assetSession(id: string, hashes: readonly string[]): AnnouncedFiles | undefined {
+    return this.#sessions.announced(id, hashes);
   }
 
-  /** Notes files that are in KV now. Undefined where the session is gone: then they belong to nothing. */
-  addAssets(session: string, hashes: readonly string[]): SessionState | undefined {
-    return this.#sessions.add(session, hashes);
+  /** Notes files that are in KV now. @returns how many are still to come; undefined where the session is gone */
+  addAssets(id: string, hashes: readonly string[]): number | undefined {
+    return this.ctx.storage.transactionSync(() => this.#sessions.add(id, hashes));
+  }
+
+  claimAssets(id: string): ClaimedFiles | undefined {
+    return this.#sessions.claim(id);
   }
 
   /** Notes a set of assets. @param key KV key */
   addAssetSet(key: string): void {
     this.#db.addAsset(key);
+  }
+
+  /** Begins a rollout: the first deployment of its plan, after the candidate has been loaded everywhere. */
+  async startRollout(worker: string, input: StartRollout): Promise<Result<Rollout, SluiceError>> {
+    const early = this.#planRollout(worker, input);
+    if (!early.ok) return early;
+    const { candidate, stable } = early.value;
+    const prepared = await this.#prepare(worker, [candidate.version_id, stable.version_id]);
+    if (!prepared.ok) return prepared;
+    return this.#commit((): Result<Rollout, SluiceError> => {
+      const planned = this.#planRollout(worker, input);
+      if (!planned.ok) return planned;
+      return this.#applyToRollout(planned.value, { type: "start" }, input.author);
+    });
+  }
+
+  /** The newest first. */
+  rollouts(): Rollout[] {
+    return this.#rollouts.list();
+  }
+
+  rollout(id: string): { readonly rollout: Rollout; readonly trail: readonly TrailEntry[] } | undefined {
+    const rollout = this.#rollouts.get(id);
+    return rollout && { rollout, trail: this.#rollouts.trail(id) };
+  }
+
+  /** What an operator says to a rollout. */
+  async commandRollout(
+    worker: string,
+    id: string,
+    command: RolloutCommand,
+    author: Author,
+  ): Promise<Result<Rollout, SluiceError>> {
+    const rollout = this.#rollouts.get(id);
+    if (rollout === undefined) return err({ reason: "rollout-not-found", worker, id });
+    const considered = this.#rollouts.consider(rollout, { type: command });
+    if (!considered.ok) return considered;
+    // Both are loaded as a rule; one whose isolate was lost is loaded again before it gets more.
+    if ((considered.value.deploy ?? 0) > 0) {
+      const { candidate, stable } = rollout;
+      const prepared = await this.#prepare(worker, [candidate.version_id, stable.version_id]);
+      if (!prepared.ok) return prepared;
+    }
+    const decided = Date.now();
+    const changed = await this.#commit((): Result<Rollout, SluiceError> => {
+      const current = this.#rollouts.get(id);
+      if (current === undefined) return err({ reason: "rollout-not-found", worker, id });
+      return this.#applyToRollout(current, { type: command }, author);
+    });
+    this.#settle(id, decided);
+    return changed;
+  }
+
+  /** To be called after the publication of what may have ended a rollout. @param decided in ms since the epoch */
+  #settle(id: string, decided: number): void {
+    if (this.#unpublished || this.#rollouts.active()?.id === id) return;
+    this.#rollouts.settle(id, Date.now() - decided);
+  }
+
+  /** What a router saw of a rollout. */
+  async observe(rolloutId: string, observations: readonly Observation[]): Promise<void> {
+    if (this.#rollouts.observe(rolloutId, observations)) await this.#look();
+    else await this.#schedule();
+  }
+
+  /** Asks the gate of the rollout that is under way. */
+  async #look(): Promise<void> {
+    const rollout = this.#rollouts.active();
+    if (rollout === undefined) return;
+    const event = this.#rollouts.takeLook();
+    const considered = this.#rollouts.consider(rollout, event);
+    if (considered.ok && (considered.value.deploy ?? 0) > 0) {
+      const { candidate, stable } = rollout;
+      const worker = this.#db.name();
+      const why = await this.#fleet.prepare(worker, [candidate.version_id, stable.version_id]);
+      if (why !== undefined) {
+        log("error", "rollout-waits", { worker, rollout: rollout.id, why });
+        this.#rollouts.giveBack(event);
+        await this.#schedule();
+        return;
+      }
+    }
+    const decided = Date.now();
+    await this.#commit(() => {
+      const current = this.#rollouts.active();
+      // Somebody may have ended it while its versions were prepared.
+      if (current !== undefined && current.id === rollout.id) this.#applyToRollout(current, event, GATE);
+    });
+    this.#settle(rollout.id, decided);
+    await this.#schedule();
+  }
+
+  /** In a transaction. */
+  #applyToRollout(rollout: Rollout, event: RolloutEvent, who: Author): Result<Rollout, SluiceError> {
+    const applied = this.#rollouts.apply(rollout, event, who, (after, percentage) => {
+      const { candidate, stable, plan } = after;
+      const shares: Share[] = [
+        { ...stable, percentage: Number((100 - percentage).toFixed(3)) },
+        { ...candidate, percentage },
+      ];
+      const versions = percentage === 0 ? shares.slice(0, 1) : percentage === 100 ? shares.slice(1) : shares;
+      const { id } = this.#insertDeployment({
+        versions,
+        author: who,
+        source: "api",
+        triggered_by: "rollout",
+        message: `Rollout ${after.id}: ${after.phase === "running" ? `stage ${after.stage + 1} of ${plan.stages.length}` : after.phase}`,
+      });
+      return id;
+    });
+    if (!applied.ok) return applied;
+    const { rollout: after, notice } = applied.value;
+    const webhooks = this.#db.worker()?.settings.webhooks ?? [];
+    if (notice !== null) this.#notices.add(webhooks, this.#db.name(), notice, after, Date.now());
+    // Routers begin and end to watch with it.
+    if (notice !== null || after.phase !== rollout.phase) {
+      this.#db.bumpRevision();
+      log("info", "rollout", {
+        worker: this.#db.name(),
+        rollout: after.id,
+        phase: after.phase,
+        reason: after.reason,
+      });
+    }
+    return ok(after);
+  }
+
+  #planRollout(worker: string, { version, plan, author }: StartRollout): Result<Rollout, SluiceError> {
+    const invalid = (detail: string) => err({ reason: "rollout-invalid", detail } as const);
+    if (this.#db.worker() === undefined) return err({ reason: "worker-not-found", worker });
+    const running = this.#rollouts.active();
+    if (running !== undefined) return err({ reason: "rollout-active", worker, id: running.id });
+    const candidate = this.#findVersion(version);
+    if (candidate === undefined) return err({ reason: "version-not-found", worker, version });
+    const active = this.#db.activeDeployment();
+    const others = (active?.versions ?? []).filter(
+      ({ version_id, percentage }) => version_id !== candidate.id && percentage > 0,
+    );
+    const [stable] = others;
+    if (stable === undefined || others.length !== 1) {
+      return invalid(
+        others.length === 0
+          ? `version ${candidate.id} has all of the traffic already`
+          : "two other versions share the traffic: give one of them all of it first",
+      );
+    }
+    const found = this.#findShares(worker, [{ version_id: candidate.id, percentage: 0 }]);
+    if (!found.ok) return found;
+    const { version_id, number } = stable;
+    return ok(
+      this.#rollouts.make(
+        { version_id: candidate.id, number: candidate.number },
+        { version_id, number },
+        plan,
+        author,
+      ),
+    );
+  }
+
+  /** @param name id, tag (of the newest version that has it) or `latest` */
+  #findVersion(name: string): Version | undefined {
+    if (name === "latest") return this.#db.latestVersion();
+    return this.#db.version(name) ?? this.#db.versions(LIMITS.listedVersions).find(({ tag }) => tag === name);
   }
 
   /** A version that is deployed with this is loaded first, and refused where that fails. */
@@ -176,7 +365,7 @@ export class WorkerRegistry extends DurableObject<Env> {
       const settings = this.#db.worker()?.settings;
       if (settings !== undefined) this.#db.setSettings({ ...settings, ...input.settings });
       if (input.deploy !== null) {
-        this.#insertDeployment({
+        this.#deployFromOutside({
           ...input.deploy,
           ...input.actor,
           versions: [{ version_id: version.id, number: version.number, percentage: 100 }],
@@ -194,7 +383,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     }
     if (latest === undefined && input.deploy === null) return err({ reason: "worker-not-found", worker });
     const active = this.#db.activeDeployment();
-    if (input.deploy !== null && active?.versions.length === 2 && this.#db.worker()?.settings.protect) {
+    if (input.deploy !== null && active?.versions.length === 2 && this.#isProtected()) {
       return err({ reason: "split-protected", worker, versions: active.versions });
     }
     return ok(null);
@@ -215,7 +404,7 @@ export class WorkerRegistry extends DurableObject<Env> {
       const versions = this.#checkDeployment(worker, shares.value, input.force);
       if (!versions.ok) return versions;
       return ok(
-        this.#insertDeployment({
+        this.#deployFromOutside({
           ...input.actor,
           triggered_by: "deployment",
           message: input.message,
@@ -233,11 +422,16 @@ export class WorkerRegistry extends DurableObject<Env> {
     const found = this.#findShares(worker, shares);
     if (!found.ok || force) return found;
     const active = this.#db.activeDeployment();
-    if (active !== undefined && this.#db.worker()?.settings.protect && endsSplit(active, found.value)) {
+    if (active !== undefined && this.#isProtected() && endsSplit(active, found.value)) {
       return err({ reason: "split-protected", worker, versions: active.versions });
     }
     const changed = this.#secretsChangedSince(found.value, active);
     return changed.length > 0 ? err({ reason: "secrets-changed", names: changed }) : found;
+  }
+
+  /** Whether `wrangler deploy` may not replace a split. */
+  #isProtected(): boolean {
+    return this.#rollouts.active() !== undefined || this.#db.worker()?.settings.protect === true;
   }
 
   /** Secrets whose present values all traffic would lose to the older ones of a version. */
@@ -312,6 +506,8 @@ export class WorkerRegistry extends DurableObject<Env> {
       const keys = [...versions.map(versionKey), ...labels.map(previewKey), ...this.#db.assetKeys()];
       for (const key of keys) this.#db.discard(key, Date.now());
       this.#db.deleteWorker();
+      this.#rollouts.clear();
+      this.#notices.clear();
       this.#db.bumpRevision();
       return ok(null);
     });
@@ -321,9 +517,17 @@ export class WorkerRegistry extends DurableObject<Env> {
 
   override async alarm(): Promise<void> {
     await this.#publish();
+    if ((this.#rollouts.nextLook() ?? Number.POSITIVE_INFINITY) <= nowOf(this.env)) await this.#look();
+    // Not awaited: whoever hears of it late must not make the gate late.
+    if ((this.#notices.next() ?? Number.POSITIVE_INFINITY) <= Date.now()) void this.#deliverNotices();
     // In the same queue as what is written to KV, so that a key that is written again is not deleted after that.
     this.#publishing = this.#publishing.then(() => this.#collect());
     await this.#publishing;
+    await this.#schedule();
+  }
+
+  async #deliverNotices(): Promise<void> {
+    await this.#notices.deliver(Date.now);
     await this.#schedule();
   }
 
@@ -337,6 +541,16 @@ export class WorkerRegistry extends DurableObject<Env> {
         this.#db.discard(key, Date.now() + LIMITS.orphanAgeMs);
       }
     }
+  }
+
+  /** A deployment that no rollout makes: it stands, and ends the one that is under way. */
+  #deployFromOutside(input: Omit<Deployment, "id" | "created_on">): Deployment {
+    const deployment = this.#insertDeployment(input);
+    const rollout = this.#rollouts.active();
+    if (rollout !== undefined) {
+      this.#applyToRollout(rollout, { type: "taken_over", by: deployment.id }, input.author);
+    }
+    return deployment;
   }
 
   #insertDeployment(input: Omit<Deployment, "id" | "created_on">): Deployment {
@@ -360,6 +574,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     if (worker === undefined || active === undefined) return undefined;
     const classes = classesByNamespace(this.#db.lifecycle());
     const { affinity, expose_version, retention } = worker.settings;
+    const rollout = this.#rollouts.active();
     const retained = retain(this.#db.deployedWithAssets(LIMITS.maxRetained), retention, Date.now());
     return {
       schema: 1,
@@ -373,6 +588,9 @@ export class WorkerRegistry extends DurableObject<Env> {
       ...(affinity === null ? {} : { affinity }),
       ...(expose_version ? { expose_version } : {}),
       ...(retained.length === 0 ? {} : { retained }),
+      ...(rollout === undefined
+        ? {}
+        : { rollout: { id: rollout.id, candidate: rollout.candidate.version_id } }),
     };
   }
 
@@ -428,9 +646,14 @@ export class WorkerRegistry extends DurableObject<Env> {
 
   /** Sets the alarm for what is still to be done, or clears it. */
   async #schedule(): Promise<void> {
-    const garbage = this.#db.nextGarbageTime();
-    if (this.#unpublished) await this.ctx.storage.setAlarm(Date.now() + LIMITS.publishRetryMs);
-    else if (garbage !== undefined) await this.ctx.storage.setAlarm(Math.max(garbage, Date.now()));
+    const look = this.#rollouts.nextLook();
+    const times = [
+      this.#unpublished ? Date.now() + LIMITS.publishRetryMs : undefined,
+      look === undefined ? undefined : alarmTime(this.env, look),
+      this.#db.nextGarbageTime(),
+      this.#notices.next(),
+    ].filter((time) => time !== undefined);
+    if (times.length > 0) await this.ctx.storage.setAlarm(Math.max(Math.min(...times), Date.now()));
     else await this.ctx.storage.deleteAlarm();
   }
 }

@@ -70,8 +70,14 @@ CREATE TABLE IF NOT EXISTS asset (
 );
 CREATE TABLE IF NOT EXISTS asset_session (
   id TEXT PRIMARY KEY,
-  manifest TEXT NOT NULL,                -- JSON object: path to hash and size
   expires INTEGER NOT NULL               -- seconds since the epoch
+);
+CREATE TABLE IF NOT EXISTS announced_file (
+  session TEXT NOT NULL,
+  path TEXT NOT NULL,
+  hash TEXT NOT NULL,
+  size INTEGER NOT NULL,                 -- bytes
+  PRIMARY KEY (session, path)
 );
 CREATE TABLE IF NOT EXISTS kv_write (
   key TEXT PRIMARY KEY,
@@ -104,6 +110,7 @@ const DEFAULT_SETTINGS: Settings = {
   expose_version: false,
   retention: { versions: 10, hours: 48 },
   protect: false,
+  webhooks: [],
 };
 
 /** Joins what newer releases know of a version to it. */
@@ -207,6 +214,7 @@ export function statements(sql: SqlStorage) {
       sql.exec("DELETE FROM asset_folder");
       sql.exec("DELETE FROM asset");
       sql.exec("DELETE FROM asset_session");
+      sql.exec("DELETE FROM announced_file");
       sql.exec("DELETE FROM kv_write");
       sql.exec("UPDATE worker SET tag = NULL, created_on = NULL, enabled = 1, settings = '{}'");
     },
@@ -305,9 +313,6 @@ export function statements(sql: SqlStorage) {
     setAssetFolder(folder: string): void {
       sql.exec("INSERT INTO asset_folder VALUES (1, ?)", folder);
     },
-    hasAsset(key: string): boolean {
-      return first("SELECT key FROM asset WHERE key = ?", key) !== undefined;
-    },
     addAsset(key: string): void {
       sql.exec("INSERT OR IGNORE INTO asset VALUES (?)", key);
     },
@@ -320,18 +325,47 @@ export function statements(sql: SqlStorage) {
     },
     /** @param expires in seconds since the epoch */
     openSession(id: string, manifest: Manifest, expires: number): void {
-      sql.exec("INSERT INTO asset_session VALUES (?, ?, ?)", id, JSON.stringify(manifest), expires);
+      sql.exec("INSERT INTO asset_session VALUES (?, ?)", id, expires);
+      for (const [path, [hash, size]] of Object.entries(manifest)) {
+        sql.exec("INSERT INTO announced_file VALUES (?, ?, ?, ?)", id, path, hash, size);
+      }
     },
-    session(id: string): { readonly manifest: Manifest; readonly expires: number } | undefined {
-      const found = first<{ manifest: string; expires: number }>(
-        "SELECT * FROM asset_session WHERE id = ?",
-        id,
+    /** In seconds since the epoch; undefined where there is no such session. */
+    sessionEnd(id: string): number | undefined {
+      return first<{ expires: number }>("SELECT expires FROM asset_session WHERE id = ?", id)?.expires;
+    },
+    /** Hashes of announced files that are not in KV. @param folder that their keys begin with */
+    missingFiles(session: string, folder: string): string[] {
+      return sql
+        .exec<{ hash: string }>(
+          `SELECT hash FROM announced_file LEFT JOIN asset ON key = ? || hash
+           WHERE session = ? AND key IS NULL GROUP BY hash ORDER BY min(announced_file.rowid)`,
+          folder,
+          session,
+        )
+        .toArray()
+        .map(({ hash }) => hash);
+    },
+    /** Those of the hashes that were announced, with their sizes. */
+    announcedSizes(session: string, hashes: readonly string[]): Record<string, number> {
+      const rows = sql.exec<{ hash: string; size: number }>(
+        "SELECT hash, size FROM announced_file WHERE session = ? AND hash IN (SELECT value FROM json_each(?))",
+        session,
+        JSON.stringify(hashes),
       );
-      return found && { manifest: JSON.parse(found.manifest), expires: found.expires };
+      return Object.fromEntries(rows.toArray().map(({ hash, size }) => [hash, size]));
+    },
+    manifestOf(session: string): Manifest {
+      const rows = sql.exec<{ path: string; hash: string; size: number }>(
+        "SELECT path, hash, size FROM announced_file WHERE session = ?",
+        session,
+      );
+      return Object.fromEntries(rows.toArray().map(({ path, hash, size }) => [path, [hash, size] as const]));
     },
     /** @param now in seconds since the epoch */
     closeSessions(now: number): void {
       sql.exec("DELETE FROM asset_session WHERE expires < ?", now);
+      sql.exec("DELETE FROM announced_file WHERE session NOT IN (SELECT id FROM asset_session)");
     },
 
     /** To be called with what else has to change: KV gets it after the commit. */

@@ -1,3 +1,5 @@
+import type { Webhook } from "../rollout/notify.ts";
+import type { WatchedRollout } from "../rollout/records.ts";
 import type { AssetsOfVersion, Retained } from "./assets/types.ts";
 
 /** One version's part of a deployment. */
@@ -33,6 +35,8 @@ export interface DeploymentRecord {
   readonly expose_version?: boolean;
   /** Versions with assets that pages may still refer to, in the order in which to look; absent where there are none. */
   readonly retained?: readonly Retained[];
+  /** The rollout that is under way; absent where there is none. */
+  readonly rollout?: WatchedRollout;
 }
 
 /** Where a request may carry its key. The key header comes before all of them. */
@@ -298,7 +302,7 @@ export interface Deployment {
   readonly created_on: string;
   readonly author: Author;
   readonly source: Source;
-  readonly triggered_by: "upload" | "secret" | "deployment";
+  readonly triggered_by: "upload" | "secret" | "deployment" | "rollout";
   readonly message: string | null;
   readonly versions: readonly Share[];
 }
@@ -315,6 +319,8 @@ export interface Settings {
   readonly retention: Retention;
   /** Whether `wrangler deploy` may not replace a split. */
   readonly protect: boolean;
+  /** Who hears of rollouts. */
+  readonly webhooks: readonly Webhook[];
 }
 
 /** How long the assets of a version outlive its deployment: whichever of the two is longer. */

@@ -1,5 +1,7 @@
 /** `wrangler tail`. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { answering, call, createDeployment, deploy, uploadVersion } from "../support/client.ts";
@@ -30,7 +32,12 @@ class Tail {
         this.output += chunk;
       });
     }
-    onTestFinished(() => void this.process.kill("SIGKILL"));
+    onTestFinished(async () => {
+      if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+      const exited = once(this.process, "exit");
+      this.process.kill("SIGKILL");
+      await exited;
+    });
   }
 
   /** The events that were shown, as wrangler prints them: objects over several lines. */
@@ -167,6 +174,13 @@ describe("tail", () => {
     await deploy(several, "wide", upload);
     for (let i = 0; i < 12; i++) await several.traffic("wide", { path: `/again-${i}` });
     await waitUntil(() => tail.urls.filter((path) => path.startsWith("/again")).length === 12);
+    // A process that was not there when the tail began.
+    const { traffic_pids } = JSON.parse(await readFile(join(several.dataDir, "server.json"), "utf8"));
+    for (const pid of traffic_pids) process.kill(pid, "SIGKILL");
+    await waitUntil(async () => {
+      await several.traffic("wide", { path: "/after" }).catch(() => {});
+      return tail.urls.includes("/after");
+    });
   });
 
   test("costs nobody a request when it begins and ends, and leaves what a version has in memory alone", async () => {

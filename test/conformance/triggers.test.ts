@@ -1,6 +1,6 @@
 /** What leads to a Worker beside its own hostname: routes, custom domains, cron triggers, previews; and its deletion. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { call } from "../support/client.ts";
+import { answering, call, deploy, uploadVersion } from "../support/client.ts";
 import { disposeServer, type Server, startServer, useServer, waitUntil } from "../support/server.ts";
 import { send } from "../system/helpers.ts";
 import {
@@ -76,6 +76,10 @@ describe("routes and custom domains", () => {
       'The route "mine.example.com/*" belongs to the Worker "owner" already',
     );
     expect(await ask("mine.example.com")).toBe("owner");
+    for (const pattern of ["Mine.Example.com/*", "https://mine.example.com/*"]) {
+      const spelled = await call(server, "PUT", "/workers/scripts/thief/routes", [{ pattern }]);
+      expect([spelled.status, spelled.errors[0]?.code], pattern).toEqual([409, 10020]);
+    }
     const origins = { origins: [{ hostname: "mine.example.org" }] };
     const refused = await call(server, "PUT", "/workers/scripts/thief/domains/records", origins);
     expect([refused.status, refused.errors[0]?.message]).toEqual([
@@ -202,6 +206,17 @@ describe("previews", () => {
     await setup({ workers_dev: false });
     await succeed(project, "triggers", "deploy");
     expect(await ask("x-shy.localhost")).toBe(404);
+  });
+
+  test("are unloaded when nobody looks any more, however many there were", async () => {
+    const own = await useServer();
+    const upload = () => uploadVersion(own, "many", answering("seen"));
+    await deploy(own, "many", answering("live"));
+    for (let i = 0; i < 12; i++)
+      expect(await ask(`${(await upload()).slice(0, 8)}-many.localhost`, "/", own)).toBe("seen");
+    // Eight may wait for their end at once.
+    await waitUntil(() => own.output.split("version-unloaded").length - 1 >= 4);
+    expect(await textOf(own, "many")).toBe("live");
   });
 
   test("never take a hostname that is a Worker's or another one's version's", async () => {

@@ -82,6 +82,13 @@ describe("an issued cookie", () => {
     expect(cookie({})).not.toContain(STABLE);
   });
 
+  test("with a name that demands it is secure, and breaks no request", () => {
+    for (const name of ["__Host-id", "__Secure-id"]) {
+      const named = compileSplit(record({ affinity: [{ type: "issued_cookie", name, max_age: 60 }] }));
+      expect(issue(named, request(), "")?.cookie).toMatch(/; Secure/);
+    }
+  });
+
   test("is not set for who has a key, asks for a version, or where one version serves everybody", () => {
     expect(issue(split, request({ "X-User": "anna" }), "")).toBeUndefined();
     const override = { "Cloudflare-Workers-Version-Overrides": `shop="${STABLE}"` };

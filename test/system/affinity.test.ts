@@ -116,7 +116,12 @@ test("all of it reaches traffic processes before the API answers, and outlives a
     expect(headers["sluice-version"]).toContain("reason=key");
   }
   const { result } = await call(several, "GET", "/workers/scripts/wide/options");
-  expect(result).toEqual({ expose_version: true, protect: false, retention: { versions: 10, hours: 48 } });
+  expect(result).toEqual({
+    expose_version: true,
+    protect: false,
+    retention: { versions: 10, hours: 48 },
+    webhooks: [],
+  });
 });
 
 test("sluice affinity, protect and options show and set the same", async () => {

@@ -222,6 +222,58 @@ describe("a Worker with code and files", () => {
     expect(await text("rule", "/")).toBe("200 <h1>home</h1>");
   });
 
+  test("asks the code for what only a navigation gets a page for, whoever came first", async () => {
+    const config = { not_found_handling: "single-page-application" };
+    await deploy(server, "app", await withAssets(server, "app", SITE, { code: CODE, config }));
+    for (let i = 0; i < 2; i++) {
+      expect(await text("app", "/api/users", { "Sec-Fetch-Mode": "navigate" })).toBe("200 <h1>home</h1>");
+      expect(await text("app", "/api/users")).toBe("200 code /api/users");
+      expect(await text("app", "/page")).toBe("200 code, then 200");
+    }
+  });
+
+  test("has its files below its base path, however that is written, and refuses one that could not be", async () => {
+    for (const [worker, base_path] of [
+      ["based", "/app"],
+      ["slashed", "/app/"],
+    ] as const) {
+      await deploy(
+        server,
+        worker,
+        await withAssets(server, worker, SITE, { code: CODE, config: { base_path } }),
+      );
+      expect(await text(worker, "/app/app.js")).toBe("200 app()");
+      expect(await text(worker, "/app/")).toBe("200 <h1>home</h1>");
+      expect((await get(worker, "/app")).headers.location).toBe("/app/");
+      expect(await text(worker, "/app.js")).toBe("200 code /app.js");
+    }
+    const upload = await withAssets(server, "baseless", SITE, { code: CODE, config: { base_path: "//x" } });
+    expect((await call(server, "PUT", "/workers/scripts/baseless", uploadForm(upload))).status).toBe(400);
+  });
+
+  test("is the same to another Worker that is bound to it", async () => {
+    await deploy(server, "bound", await withAssets(server, "bound", SITE, { code: CODE }));
+    await deploy(server, "bound-folder", await withAssets(server, "bound-folder", SITE));
+    await deploy(server, "caller", {
+      modules: {
+        "index.js": {
+          content: `export default { async fetch(request, env) {
+            const ask = async (to, path) => (await to.fetch("http://any" + path)).text();
+            return Response.json([await ask(env.FULL, "/app.js"), await ask(env.FULL, "/api/x"), await ask(env.FOLDER, "/contact")]);
+          } };`,
+        },
+      },
+      metadata: {
+        bindings: [
+          { type: "service", name: "FULL", service: "bound" },
+          { type: "service", name: "FOLDER", service: "bound-folder" },
+        ],
+      },
+    });
+    const { body } = await get("caller", "/");
+    expect(JSON.parse(body.toString())).toEqual(["app()", "code /api/x", "<h1>contact</h1>"]);
+  });
+
   test("keeps the files of its parent where only a secret has changed", async () => {
     const upload = await withAssets(server, "secretive", SITE, { code: CODE });
     await deploy(server, "secretive", upload);
@@ -350,6 +402,24 @@ describe("files of another version", () => {
     ]);
     for (let i = 0; i < 10; i++)
       expect([await found("asking", A), await found("asking", B)]).toEqual([true, true]);
+  });
+
+  test("that code stood in front of are not given out without it", async () => {
+    const code = "export default { fetch: () => new Response('log in', { status: 401 }) };";
+    const guarded = { code, config: { run_worker_first: true } };
+    await deploy(server, "gate", await withAssets(server, "gate", build(A), guarded));
+    expect((await get("gate", file(A))).status).toBe(401);
+    await deploy(server, "gate", await withAssets(server, "gate", build(B)));
+    expect((await get("gate", file(B))).status).toBe(200);
+    expect((await get("gate", file(A))).status).toBe(404);
+  });
+
+  test("do not take the place of what the version redirects", async () => {
+    await deploy(server, "moved", await withAssets(server, "moved", build(A)));
+    const config = { _redirects: `${file(A)} /plain.js 301` };
+    await deploy(server, "moved", await withAssets(server, "moved", build(B), { config }));
+    const { status, headers } = await get("moved", file(A));
+    expect([status, headers.location]).toEqual([301, "/plain.js"]);
   });
 
   test("come from the version that an address is pinned to, and from the deployment where it is not retained", async () => {

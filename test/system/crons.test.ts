@@ -31,6 +31,8 @@ const QUIET = code("scheduled: () => {}");
 
 let servers: Server[] = [];
 afterEach(async () => {
+  // Some of them are on one folder.
+  for (const server of servers) await server.stop();
   for (const server of servers) await disposeServer(server);
   servers = [];
 });
@@ -76,6 +78,20 @@ test("what was missed while the server was down is made up for once, with the ti
   const back = await own({ like: before, ...at("2026-12-01T03:00:00Z", 1_500) });
   await new Promise((resolve) => setTimeout(resolve, 3_000));
   expect(await runsOf(back, "nightly")).toEqual(made);
+});
+
+test("a trigger that is added later does not make up for what was due before there was one", async () => {
+  const server = await own(at("2026-12-01T00:00:00Z", 3_000));
+  await deploy(server, "later", QUIET);
+  await setCrons(server, "later", "0 0 * * *");
+  await waitUntil(
+    async () => (await runsOf(server, "later")).length === 1 && ended(await runsOf(server, "later")),
+  );
+  await server.stop();
+  const noon = await own({ like: server, ...at("2026-12-01T12:00:00Z", 0) });
+  await setCrons(noon, "later", "0 0 * * *", "0 6 * * *");
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  expect(await runsOf(noon, "later")).toHaveLength(1);
 });
 
 test("the split decides which version runs, by the time, and the run says which it was", async () => {

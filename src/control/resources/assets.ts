@@ -1,10 +1,15 @@
 /** Uploads of assets: `…/scripts/{worker}/assets-upload-session` and `…/workers/assets/upload`. */
-import { bucketsOf, type SessionState } from "../../versions/assets/session.ts";
+import {
+  type AnnouncedFiles,
+  bucketsOf,
+  type OpenSession,
+  type Session,
+} from "../../versions/assets/session.ts";
 import type { AssetMetadata } from "../../versions/assets/types.ts";
 import { type ControlContext, readBody, registryNamed, registryOf, workerName } from "../context.ts";
 import { failure, success } from "../envelope.ts";
 import { assetsManifest } from "../schemas.ts";
-import { signToken, verifyToken } from "../tokens.ts";
+import { type Claims, signToken, verifyToken } from "../tokens.ts";
 import { readCapped, readForm } from "../upload.ts";
 import { LIMITS } from "../../limits.ts";
 import type { SluiceError } from "../../errors.ts";
@@ -20,12 +25,12 @@ export async function openSession(c: ControlContext): Promise<Response> {
   const manifest = Object.fromEntries(
     Object.entries(body.value.manifest).map(([path, { hash, size }]) => [path, [hash, size] as const]),
   );
-  const session = (await registryOf(c).openAssets(manifest)) as SessionState;
+  const session = (await registryOf(c).openAssets(manifest)) as OpenSession;
   const jwt = await tokenOf(c, workerName(c), session);
   return success({ jwt, buckets: bucketsOf(manifest, session.missing) });
 }
 
-function tokenOf(c: ControlContext, worker: string, { id, expires }: SessionState): Promise<string> {
+function tokenOf(c: ControlContext, worker: string, { id, expires }: Session): Promise<string> {
   return signToken(c.env, { purpose: "assets", worker, id, exp: expires });
 }
 
@@ -37,6 +42,8 @@ interface SentFile {
 
 /** POST …/assets/upload?base64=true: a group of files, each a part whose name is its hash. */
 export async function uploadFiles(c: ControlContext): Promise<Response> {
+  const claims = await claimsOf(c);
+  if (claims === undefined) return failure({ reason: "assets-session-invalid" });
   const form = await readForm(c.req.raw);
   if (!form.ok) return failure(form.error);
   const files: SentFile[] = [];
@@ -49,15 +56,23 @@ export async function uploadFiles(c: ControlContext): Promise<Response> {
       return failure({ reason: "assets-invalid", detail: `the part "${hash}" is not base64` });
     }
   }
-  return storeFiles(c, files);
+  return storeFiles(c, claims, files);
 }
 
 /** POST …/assets/upload/{hash}: one file, as it is. */
 export async function uploadFile(c: ControlContext): Promise<Response> {
+  const claims = await claimsOf(c);
+  if (claims === undefined) return failure({ reason: "assets-session-invalid" });
   const bytes = await readCapped(c.req.raw, LIMITS.maxAssetBytes);
   if (bytes === undefined) return failure({ reason: "body-too-large", limitBytes: LIMITS.maxAssetBytes });
   const type = c.req.header("Content-Type") ?? NO_TYPE;
-  return storeFiles(c, [{ hash: c.req.param("hash") ?? "", bytes, type }]);
+  return storeFiles(c, claims, [{ hash: c.req.param("hash") ?? "", bytes, type }]);
+}
+
+/** Before anything of the body is read. */
+function claimsOf(c: ControlContext): Promise<Claims | undefined> {
+  const token = /^Bearer (.+)$/i.exec(c.req.header("Authorization") ?? "")?.[1] ?? "";
+  return verifyToken(c.env, "assets", token);
 }
 
 /** Throws where it is none. */
@@ -65,37 +80,36 @@ function fromBase64(text: string): Uint8Array {
   return (Uint8Array as unknown as { fromBase64(text: string): Uint8Array }).fromBase64(text);
 }
 
-async function storeFiles(c: ControlContext, files: readonly SentFile[]): Promise<Response> {
-  const token = /^Bearer (.+)$/i.exec(c.req.header("Authorization") ?? "")?.[1] ?? "";
-  const claims = await verifyToken(c.env, "assets", token);
-  if (claims === undefined) return failure({ reason: "assets-session-invalid" });
-  const registry = registryNamed(c, claims.worker);
-  const session = (await registry.findAssets(claims.id)) as SessionState | undefined;
+async function storeFiles(
+  c: ControlContext,
+  { worker, id }: Claims,
+  files: readonly SentFile[],
+): Promise<Response> {
+  const registry = registryNamed(c, worker);
+  const hashes = files.map(({ hash }) => hash);
+  const session = (await registry.assetSession(id, hashes)) as AnnouncedFiles | undefined;
   if (session === undefined) return failure({ reason: "assets-session-invalid" });
   const checked = checkFiles(session, files);
   if (!checked.ok) return failure(checked.error);
-  const keys = files.map(({ hash }) => session.folder + hash);
+  const keys = hashes.map((hash) => session.folder + hash);
   await Promise.all(
     files.map(({ bytes, type }, i) => {
       const metadata: AssetMetadata = { contentType: type.startsWith(NO_TYPE) ? null : type };
       return c.env.SLUICE_KV.put(keys[i] as string, bytes, { metadata });
     }),
   );
-  const hashes = files.map(({ hash }) => hash);
-  const after = (await registry.addAssets(claims.id, hashes)) as SessionState | undefined;
-  if (after === undefined) {
+  const left = (await registry.addAssets(id, hashes)) as number | undefined;
+  if (left === undefined) {
     // The Worker was deleted meanwhile, or the session has ended: nothing refers to them.
     await Promise.all(keys.map((key) => c.env.SLUICE_KV.delete(key)));
     return failure({ reason: "assets-session-invalid" });
   }
-  if (after.missing.length > 0) return success({}, {}, 202);
-  return success({ jwt: await tokenOf(c, claims.worker, after) }, {}, 201);
+  return left > 0 ? success({}, {}, 202) : success({ jwt: await tokenOf(c, worker, session) }, {}, 201);
 }
 
-function checkFiles({ manifest }: SessionState, files: readonly SentFile[]): Result<null, SluiceError> {
-  const sizes = new Map(Object.values(manifest));
+function checkFiles({ sizes }: AnnouncedFiles, files: readonly SentFile[]): Result<null, SluiceError> {
   for (const { hash, bytes } of files) {
-    const size = sizes.get(hash);
+    const size = sizes[hash];
     if (size === undefined) {
       return err({
         reason: "assets-invalid",

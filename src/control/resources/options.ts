@@ -41,6 +41,16 @@ const affinityBody = z.looseObject({
 const optionsBody = z.looseObject({
   expose_version: z.boolean().optional(),
   protect: z.boolean().optional(),
+  webhooks: z
+    .array(
+      z.object({
+        url: z.url({ protocol: /^https?$/, error: "must be a URL with http or https" }),
+        secret: z.string().min(8).nullable().default(null),
+        format: z.enum(["json", "slack"]).default("json"),
+      }),
+    )
+    .max(LIMITS.maxWebhooks)
+    .optional(),
   retention: z
     .object({
       versions: z.number().int().min(0).max(100),
@@ -60,10 +70,11 @@ const showAffinity = ({ affinity }: Settings) => ({
   is_default: affinity === null,
 });
 
-const showOptions = ({ expose_version, protect, retention }: Settings) => ({
+const showOptions = ({ expose_version, protect, retention, webhooks }: Settings) => ({
   expose_version,
   protect,
   retention,
+  webhooks: webhooks.map(({ url, format, secret }) => ({ url, format, is_signed: secret !== null })),
 });
 
 /** GET …/scripts/{worker}/affinity. */
@@ -87,11 +98,12 @@ export async function getOptions(c: ControlContext): Promise<Response> {
 export async function patchOptions(c: ControlContext): Promise<Response> {
   const body = await readBody(c, optionsBody);
   if (!body.ok) return failure(body.error);
-  const { expose_version, protect, retention } = body.value;
+  const { expose_version, protect, retention, webhooks } = body.value;
   const change: Partial<Settings> = {
     ...(expose_version === undefined ? {} : { expose_version }),
     ...(protect === undefined ? {} : { protect }),
     ...(retention === undefined ? {} : { retention }),
+    ...(webhooks === undefined ? {} : { webhooks }),
   };
   return update(c, change, showOptions);
 }

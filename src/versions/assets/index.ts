@@ -54,14 +54,15 @@ export class AssetStore {
    * The assets of another retained version that has a file of this path. A set that cannot be read has none. Rejects where it
    * cannot be known which versions are retained.
    */
-  async retaining(worker: string, pathname: string, except: string): Promise<Assets | undefined> {
+  async retaining(worker: string, pathname: string, asking: Assets): Promise<Assets | undefined> {
     const now = Date.now();
-    const seen = new Set([except]);
+    const seen = new Set([asking.set]);
     for (const { set, until } of await this.#retained(worker)) {
       if (seen.has(set) || (until !== null && until <= now)) continue;
       seen.add(set);
       const assets = await this.load(worker, set).catch(() => undefined);
-      if (assets?.has(pathname)) return assets;
+      // Files that code stands in front of are only for code to ask for.
+      if (assets?.has(pathname) && (!assets.isGuarded || asking.isGuarded)) return assets;
     }
     return undefined;
   }
@@ -118,7 +119,8 @@ interface Answer {
 export class Assets {
   readonly #store: AssetStore;
   readonly #worker: string;
-  readonly #set: string;
+  /** KV key. */
+  readonly set: string;
   readonly #folder: string;
   readonly #files: ReadonlyMap<string, AssetFile>;
   readonly #sizes: ReadonlyMap<string, number>;
@@ -134,7 +136,7 @@ export class Assets {
   constructor(store: AssetStore, worker: string, set: string, { folder, config, files }: StoredAssets) {
     this.#store = store;
     this.#worker = worker;
-    this.#set = set;
+    this.set = set;
     this.#folder = folder;
     this.#files = new Map(Object.entries(files));
     this.#sizes = new Map(Object.values(files));
@@ -148,6 +150,11 @@ export class Assets {
     this.#config = { ...config, has_static_routing: this.#rules !== undefined };
     this.#strict = { ...this.#config, not_found_handling: "none" };
     this.#byHost = Object.keys(config.headers.rules).some((rule) => !rule.startsWith("/"));
+  }
+
+  /** Whether code is asked before the files, which may be for a reason. */
+  get isGuarded(): boolean {
+    return this.#config.run_worker_first !== false;
   }
 
   /** @param pathname of a URL */
@@ -177,7 +184,13 @@ export class Assets {
     ctx: ExecutionContext,
     otherwise: () => Promise<Response>,
   ): Promise<Response> {
-    const other = await this.#store.retaining(this.#worker, pathnameOf(request.url), this.#set);
+    const { staticRules, rules } = this.#config.redirects;
+    if (Object.keys(staticRules).length + Object.keys(rules).length > 0) {
+      // What the version says of the path itself comes first.
+      const own = await this.#serve(request, ctx, this.#strict);
+      if (own.status !== 404) return own;
+    }
+    const other = await this.#store.retaining(this.#worker, pathnameOf(request.url), this);
     return other === undefined ? otherwise() : other.fetch(request, ctx);
   }
 
@@ -216,7 +229,7 @@ export class Assets {
     const pathname = pathnameOf(request.url);
     if (!this.#lacks(request, pathname)) return this.#server(ctx, this.#config).unstable_canFetch(request);
     if (await this.#server(ctx, this.#strict).unstable_canFetch(request)) return true;
-    return (await this.#store.retaining(this.#worker, pathname, this.#set)) !== undefined;
+    return (await this.#store.retaining(this.#worker, pathname, this)) !== undefined;
   }
 
   /** Whether something is asked for that another version may have. */
@@ -237,11 +250,16 @@ export class Assets {
     // Some addresses of image services get a check of the router's own.
     if (pathname.startsWith("/cdn-cgi/") || pathname.endsWith("/_next/image") || pathname === "/_image")
       return false;
-    if (isHashed(pathname)) return false;
+    if (pathname === this.#config.base_path || isHashed(pathname)) return false;
+    return !this.#mayBeFile(pathname);
+  }
+
+  /** Whether one of the files is, or would be as a page, what a path asks for. */
+  #mayBeFile(pathname: string): boolean {
     const path = this.#inside(decode(pathname));
     const stem = path.replace(/(?:\/|\.html|\/index\.html|\/index)$/, "");
     return (
-      !["", "/", ".html", "/index.html"].some((end) => this.#files.has(stem + end)) && !this.#files.has(path)
+      this.#files.has(path) || ["", "/", ".html", "/index.html"].some((end) => this.#files.has(stem + end))
     );
   }
 
@@ -282,9 +300,13 @@ export class Assets {
   #remember(request: Request, response: Response, { bytes }: OpenedFile): void {
     const etag = response.headers.get("ETag");
     if (bytes === undefined || etag === null || request.method !== "GET" || !isPlain(request)) return;
+    // A page in place of a missing one is only for those who navigate: to others the code may have an answer.
+    if (!this.#mayBeFile(pathnameOf(request.url))) return;
     if (this.#answers.size >= LIMITS.maxAnswers) this.#answers.clear();
     const key = this.#folder + etag.slice(1, -1);
-    this.#answers.set(this.#addressOf(request), { headers: new Headers(response.headers), etag, key });
+    // A string of its own: a slice would keep its request's URL.
+    const address = this.#addressOf(request).split("").join("");
+    this.#answers.set(address, { headers: new Headers(response.headers), etag, key });
   }
 
   /** What a file's response depends on. */

@@ -10,15 +10,27 @@ import type { AssetFile } from "./types.ts";
 /** The files of a folder: hash and size by path. */
 export type Manifest = Readonly<Record<string, AssetFile>>;
 
-/** A session as it stands. */
-export interface SessionState {
+/** An upload of assets. */
+export interface Session {
   readonly id: string;
   /** When it ends, in seconds since the epoch. */
   readonly expires: number;
-  /** Hashes of the files that are still to come. */
-  readonly missing: readonly string[];
   /** Begins the KV keys of the files: the rest is the hash. */
   readonly folder: string;
+}
+
+/** One that has begun, with the hashes of the files that are still to come. */
+export interface OpenSession extends Session {
+  readonly missing: readonly string[];
+}
+
+/** One that files came for, with the announced sizes in bytes of those that were announced. */
+export interface AnnouncedFiles extends Session {
+  readonly sizes: Readonly<Record<string, number>>;
+}
+
+/** One that a version is to be made of. */
+export interface ClaimedFiles extends OpenSession {
   readonly manifest: Manifest;
 }
 
@@ -30,30 +42,41 @@ export class AssetSessions {
   }
 
   /** @param now in ms since the epoch */
-  open(manifest: Manifest, now: number): SessionState {
+  open(manifest: Manifest, now: number): OpenSession {
     const seconds = Math.floor(now / 1000);
     this.#db.closeSessions(seconds);
-    const id = crypto.randomUUID();
-    this.#db.openSession(id, manifest, seconds + LIMITS.assetSessionSeconds);
-    return this.find(id) as SessionState;
+    const session = { id: crypto.randomUUID(), expires: seconds + LIMITS.assetSessionSeconds };
+    this.#db.openSession(session.id, manifest, session.expires);
+    const folder = this.#folder();
+    return { ...session, folder, missing: this.#db.missingFiles(session.id, folder) };
   }
 
   /** Undefined where there is none. */
-  find(id: string): SessionState | undefined {
-    const session = this.#db.session(id);
-    if (session === undefined) return undefined;
-    const folder = this.#folder();
-    const hashes = new Set(Object.values(session.manifest).map(([hash]) => hash));
-    const missing = [...hashes].filter((hash) => !this.#db.hasAsset(folder + hash));
-    return { id, ...session, folder, missing };
+  announced(id: string, hashes: readonly string[]): AnnouncedFiles | undefined {
+    const expires = this.#db.sessionEnd(id);
+    if (expires === undefined) return undefined;
+    return { id, expires, folder: this.#folder(), sizes: this.#db.announcedSizes(id, hashes) };
   }
 
-  /** Notes that files are in KV. */
-  add(id: string, hashes: readonly string[]): SessionState | undefined {
-    const found = this.find(id);
-    if (found === undefined) return undefined;
-    for (const hash of hashes) this.#db.addAsset(found.folder + hash);
-    return this.find(id);
+  /** Notes that files are in KV. @returns how many are still to come */
+  add(id: string, hashes: readonly string[]): number | undefined {
+    if (this.#db.sessionEnd(id) === undefined) return undefined;
+    const folder = this.#folder();
+    for (const hash of hashes) this.#db.addAsset(folder + hash);
+    return this.#db.missingFiles(id, folder).length;
+  }
+
+  claim(id: string): ClaimedFiles | undefined {
+    const expires = this.#db.sessionEnd(id);
+    if (expires === undefined) return undefined;
+    const folder = this.#folder();
+    return {
+      id,
+      expires,
+      folder,
+      missing: this.#db.missingFiles(id, folder),
+      manifest: this.#db.manifestOf(id),
+    };
   }
 
   #folder(): string {

@@ -13,6 +13,7 @@ export type ChannelEntrypoint =
   | "ObjectsBinding"
   | "R2Binding"
   | "ServiceBinding"
+  | "RolloutSink"
   | "TailSink";
 
 /** Makes a channel to an entrypoint that knows these properties; undefined where a version is only inspected. */

@@ -29,8 +29,22 @@ export class ServiceBinding extends WorkerEntrypoint<Env, Props> {
   }
 
   override async fetch(request: Request): Promise<Response> {
+    const { entrypoint, props } = this.ctx.props;
+    if (entrypoint === undefined && props === undefined) return this.#serve(request);
     const callee = this.#ready(request) ?? (await this.#load(request));
     return callee.fetch(request);
+  }
+
+  /** As the router does: files come before code. */
+  async #serve(request: Request): Promise<Response> {
+    const { worker } = this.ctx.props;
+    const deployments = deploymentsOf(this.env);
+    const split = deployments.get(worker, this.ctx) ?? (await deployments.load(worker));
+    if (split === undefined) throw new Error(`The Worker "${worker}" of a service binding is not deployed.`);
+    const version = this.#versionFor(split, request);
+    const source = isolateSource(this.env);
+    const handler = source.ready(version) ?? (await source.load(worker, version));
+    return handler(request, this.env, this.ctx);
   }
 
   #call(method: string): unknown {

@@ -70,8 +70,6 @@ export class Scheduler extends DurableObject<Env> {
     const modified_on = new Date(now).toISOString();
     this.ctx.storage.transactionSync(() => {
       this.ctx.storage.kv.put("worker", worker);
-      // Nothing is made up for that was due before there was a trigger for it.
-      if (before.size === 0) this.ctx.storage.kv.put("checked", now);
       this.#sql.exec("DELETE FROM cron");
       for (const cron of new Set(crons)) {
         const { created_on = modified_on } = before.get(cron) ?? {};
@@ -103,7 +101,7 @@ export class Scheduler extends DurableObject<Env> {
   override async alarm(): Promise<void> {
     const now = nowOf(this.env);
     const { kv } = this.ctx.storage;
-    const due = dueRuns(this.#crons(), kv.get<number>("checked") ?? now, now);
+    const due = this.triggers().flatMap((trigger) => dueRuns([trigger.cron], this.#since(trigger), now));
     const started = this.ctx.storage.transactionSync(() => {
       kv.put("checked", now);
       return due.map((run) => ({ run, seq: this.#note(run, now) }));
@@ -139,14 +137,15 @@ export class Scheduler extends DurableObject<Env> {
     return seq;
   }
 
-  #crons(): string[] {
-    return this.triggers().map(({ cron }) => cron);
+  /** The time up to which a trigger's runs have been started: none is made up for that was due before there was the trigger. */
+  #since({ created_on }: CronTrigger): number {
+    return Math.max(this.ctx.storage.kv.get<number>("checked") ?? 0, Date.parse(created_on));
   }
 
   async #schedule(): Promise<void> {
-    const next = nextRun(this.#crons(), this.ctx.storage.kv.get<number>("checked") ?? nowOf(this.env));
-    if (next === undefined) await this.ctx.storage.deleteAlarm();
-    else await this.ctx.storage.setAlarm(alarmTime(this.env, next));
+    const times = this.triggers().flatMap((trigger) => nextRun([trigger.cron], this.#since(trigger)) ?? []);
+    if (times.length === 0) await this.ctx.storage.deleteAlarm();
+    else await this.ctx.storage.setAlarm(alarmTime(this.env, Math.min(...times)));
   }
 }
 

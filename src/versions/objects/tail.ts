@@ -16,6 +16,8 @@ const SUBPROTOCOL = "trace-v1";
 
 interface Session {
   readonly filters: readonly TailFilter[];
+  /** In ms since the epoch. */
+  readonly begun: number;
   /** When it ends, connected or not, in ms since the epoch. */
   readonly expires: number;
   socket: WebSocket | undefined;
@@ -39,9 +41,9 @@ export class TailHub extends DurableObject<Env> {
     this.#worker = worker;
     const id = crypto.randomUUID();
     const expires = Date.now() + LIMITS.tailMs;
-    this.#sessions.set(id, { filters, expires, socket: undefined, second: 0, sent: 0 });
+    this.#sessions.set(id, { filters, begun: Date.now(), expires, socket: undefined, second: 0, sent: 0 });
     await this.#fleet.tail(worker, true);
-    await this.ctx.storage.setAlarm(Date.now() + LIMITS.tailConnectMs);
+    await this.ctx.storage.setAlarm(Date.now() + LIMITS.tailRepeatMs);
     return { id, expires };
   }
 
@@ -90,14 +92,16 @@ export class TailHub extends DurableObject<Env> {
     return this.#sessions.size > 0;
   }
 
-  /** Ends sessions that nobody connected to in time, or that are over. */
+  /** Ends sessions that nobody connected to in time, or that are over; tells processes that were started meanwhile. */
   override async alarm(): Promise<void> {
     const now = Date.now();
-    for (const [id, { socket, expires }] of this.#sessions) {
-      if (socket === undefined || expires <= now) await this.close(id);
+    for (const [id, { socket, begun, expires }] of this.#sessions) {
+      if (expires <= now || (socket === undefined && begun + LIMITS.tailConnectMs <= now))
+        await this.close(id);
     }
-    const next = Math.min(...[...this.#sessions.values()].map(({ expires }) => expires));
-    if (Number.isFinite(next)) await this.ctx.storage.setAlarm(next);
+    if (this.#sessions.size === 0) return;
+    await this.#fleet.tail(this.#worker, true);
+    await this.ctx.storage.setAlarm(now + LIMITS.tailRepeatMs);
   }
 }
 
@@ -108,7 +112,11 @@ function send(session: Session, event: TailEvent): void {
   session.sent++;
   if (session.sent > LIMITS.tailEventsPerSecond + 1) return;
   const isTooMuch = session.sent > LIMITS.tailEventsPerSecond;
-  session.socket?.send(JSON.stringify(isTooMuch ? overload(event) : event));
+  try {
+    session.socket?.send(JSON.stringify(isTooMuch ? overload(event) : event));
+  } catch {
+    // Its connection is ending: nobody is there to see it.
+  }
 }
 
 function overload(event: TailEvent): TailEvent {

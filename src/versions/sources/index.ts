@@ -5,8 +5,10 @@ export interface VersionSource {
   /**
    * Makes a version ready. Rejects with `VersionUnavailable` where it is missing, corrupt or does not start; nothing
    * of the request has been consumed then.
+   *
+   * @param isVisit whether only this request asks for the version, and not its deployment: it need not stay
    */
-  load(worker: string, version: string): Promise<VersionHandler>;
+  load(worker: string, version: string, isVisit?: boolean): Promise<VersionHandler>;
 }
 
 /** Serves one request. A rejection is an exception of the version's own code. */

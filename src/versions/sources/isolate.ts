@@ -17,7 +17,9 @@ import { openChannel } from "../bindings/remote.ts";
 import { decodeBlob } from "../blob.ts";
 import { READY_ENTRYPOINT, READY_URL, servingCode, UNLOAD_URL } from "../code.ts";
 import { deploymentsOf } from "../deployments.ts";
+import { FOLLOWER_URL } from "../fleet.ts";
 import { readVersion } from "../replica.ts";
+import type { FollowerMessage } from "../types.ts";
 import { type VersionHandler, type VersionSource, VersionUnavailable } from "./index.ts";
 
 interface Failure {
@@ -56,6 +58,8 @@ export interface IsolateOptions {
   readonly assets: AssetStore;
   /** Where the events of a version go while somebody watches. */
   readonly collect: (worker: string, version: string) => Fetcher;
+  /** Has what is due unloaded in time, in a request of its own. */
+  readonly tidy: () => Promise<void>;
 }
 
 export class IsolateSource implements VersionSource {
@@ -65,6 +69,7 @@ export class IsolateSource implements VersionSource {
   readonly #open: OpenChannel;
   readonly assets: AssetStore;
   readonly #collect: IsolateOptions["collect"];
+  readonly #tidy: IsolateOptions["tidy"];
   readonly #handlers = new Map<string, IsolateHandler>();
   /** Of versions whose handlers are those of traced isolates, the ones that they had before. */
   readonly #untraced = new Map<string, IsolateHandler>();
@@ -79,13 +84,14 @@ export class IsolateSource implements VersionSource {
   readonly #loading = new Map<string, number>();
   #loads = 0;
 
-  constructor({ loader, kv, build, open, assets, collect }: IsolateOptions) {
+  constructor({ loader, kv, build, open, assets, collect, tidy }: IsolateOptions) {
     this.#loader = loader;
     this.#kv = kv;
     this.#build = build;
     this.#open = open;
     this.assets = assets;
     this.#collect = collect;
+    this.#tidy = tidy;
   }
 
   ready(version: string): VersionHandler | undefined {
@@ -122,6 +128,7 @@ export class IsolateSource implements VersionSource {
       this.#untraced.delete(isolate.version);
       isolate.dueAt ??= Date.now() + LIMITS.drainMs;
     }
+    await this.#tidy();
   }
 
   /** Puts a traced isolate of a version that is ready in its place, where there is none. */
@@ -139,7 +146,7 @@ export class IsolateSource implements VersionSource {
     }
   }
 
-  async load(worker: string, version: string): Promise<VersionHandler> {
+  async load(worker: string, version: string, isVisit = false): Promise<VersionHandler> {
     await this.#othersLoad(version);
     const handler = this.ready(version);
     if (handler !== undefined) return handler;
@@ -148,8 +155,9 @@ export class IsolateSource implements VersionSource {
       throw new VersionUnavailable(version, failure.why);
     }
     const isolate = await this.#load(worker, version);
-    this.#release(isolate);
+    this.#release(isolate, isVisit);
     await this.#trace(worker, version);
+    if (isolate.dueAt !== undefined) await this.#tidy();
     return this.ready(version) ?? isolate.handler;
   }
 
@@ -196,10 +204,11 @@ export class IsolateSource implements VersionSource {
   }
 
   /** After a request has loaded it: to be unloaded after its drain, unless its Worker's deployment has it. */
-  #release(isolate: Loaded): void {
+  #release(isolate: Loaded, isVisit: boolean): void {
     const kept = this.#kept.get(isolate.worker);
-    const stays = kept === undefined || kept.has(isolate.version);
-    Object.assign(isolate, { prepared: false, dueAt: stays ? undefined : Date.now() + LIMITS.drainMs });
+    const stays = kept === undefined ? !isVisit : kept.has(isolate.version);
+    const stay = isVisit ? LIMITS.visitMs : LIMITS.drainMs;
+    Object.assign(isolate, { prepared: false, dueAt: stays ? undefined : Date.now() + stay });
   }
 
   /**
@@ -353,6 +362,15 @@ export function isolateSource(env: Env): IsolateSource {
       async (worker) => (await deploymentsOf(env).load(worker))?.record.retained ?? [],
     ),
     collect: (worker, version) => exports.TailCollector({ props: { worker, version } }) as unknown as Fetcher,
+    tidy: async () => {
+      const message: FollowerMessage = { type: "tidy" };
+      const response = await exports.Follower.fetch(FOLLOWER_URL, {
+        method: "POST",
+        body: JSON.stringify(message),
+      });
+      // Unread, it would keep that request.
+      await response.text();
+    },
   });
   return shared;
 }

@@ -1,0 +1,150 @@
+/**
+ * Webhooks: what operators hear of a rollout. Noted with the transition that they are about, so that a crash loses none, and sent
+ * again until the other side takes them: at least once, in any order.
+ */
+import { LIMITS } from "../limits.ts";
+import { log } from "../log.ts";
+import type { Sql } from "./runner.ts";
+import type { Notice, Rollout } from "./types.ts";
+
+/** Where notices go. */
+export interface Webhook {
+  readonly url: string;
+  /** Signs what is sent; null for no signature. */
+  readonly secret: string | null;
+  /** `slack` sends what Slack's incoming webhooks, and many others, take. */
+  readonly format: "json" | "slack";
+}
+
+const SCHEMA = `
+CREATE TABLE IF NOT EXISTS notice (
+  id TEXT PRIMARY KEY,
+  webhook TEXT NOT NULL,                 -- JSON object
+  body TEXT NOT NULL,
+  attempts INTEGER NOT NULL,
+  next INTEGER NOT NULL                  -- when it is to be sent, ms since the epoch
+);
+`;
+
+/** Seconds since the epoch, a dot and the body are signed, so that an old notice cannot be sent again as a new one. */
+export const SIGNATURE_HEADER = "Sluice-Signature";
+
+interface Row {
+  readonly id: string;
+  readonly webhook: string;
+  readonly body: string;
+  readonly attempts: number;
+}
+
+export class Notices {
+  readonly #sql: Sql;
+  readonly #send: typeof fetch;
+  #sending = false;
+
+  constructor(sql: Sql, send: typeof fetch) {
+    this.#sql = sql;
+    this.#send = send;
+    sql.exec(SCHEMA);
+  }
+
+  /** To be called in the transaction of what it is about. @param now in ms since the epoch */
+  add(webhooks: readonly Webhook[], worker: string, notice: Notice, rollout: Rollout, now: number): void {
+    for (const webhook of webhooks) {
+      const id = crypto.randomUUID();
+      const body =
+        webhook.format === "slack" ? toSlack(worker, rollout) : toJson(id, worker, notice, rollout);
+      this.#sql.exec("INSERT INTO notice VALUES (?, ?, ?, 0, ?)", id, JSON.stringify(webhook), body, now);
+    }
+  }
+
+  /** When the next one is to be sent, in ms since the epoch; undefined where there is none, or one is on its way. */
+  next(): number | undefined {
+    if (this.#sending) return undefined;
+    const [row] = this.#sql.exec("SELECT min(next) AS next FROM notice").toArray();
+    return (row?.next as number | null) ?? undefined;
+  }
+
+  /** Sends what is due. Never rejects. @param now the time in ms since the epoch */
+  async deliver(now: () => number): Promise<void> {
+    if (this.#sending) return;
+    this.#sending = true;
+    try {
+      for (const row of this.#sql.exec("SELECT * FROM notice WHERE next <= ?", now()).toArray()) {
+        await this.#deliverOne(row as unknown as Row, now);
+      }
+    } finally {
+      this.#sending = false;
+    }
+  }
+
+  clear(): void {
+    this.#sql.exec("DELETE FROM notice");
+  }
+
+  async #deliverOne({ id, webhook, body, attempts }: Row, now: () => number): Promise<void> {
+    const { url, secret } = JSON.parse(webhook) as Webhook;
+    const why = await this.#post(url, secret, body, now());
+    if (why === undefined) {
+      this.#sql.exec("DELETE FROM notice WHERE id = ?", id);
+      return;
+    }
+    log("warn", "webhook-failed", { url, attempts: attempts + 1, why });
+    if (attempts + 1 >= LIMITS.webhookAttempts) {
+      this.#sql.exec("DELETE FROM notice WHERE id = ?", id);
+      return;
+    }
+    const next = now() + LIMITS.webhookRetryMs * 2 ** attempts;
+    this.#sql.exec("UPDATE notice SET attempts = ?, next = ? WHERE id = ?", attempts + 1, next, id);
+  }
+
+  /** @returns why it was not taken */
+  async #post(url: string, secret: string | null, body: string, now: number): Promise<string | undefined> {
+    try {
+      const time = Math.floor(now / 1000);
+      const signature =
+        secret === null
+          ? {}
+          : { [SIGNATURE_HEADER]: `t=${time},v1=${await sign(secret, `${time}.${body}`)}` };
+      const response = await this.#send(url, {
+        method: "POST",
+        headers: { "Content-Type": "application/json", ...signature },
+        body,
+        redirect: "manual",
+        signal: AbortSignal.timeout(LIMITS.webhookTimeoutMs),
+      });
+      await response.body?.cancel();
+      return response.ok ? undefined : `it answers ${response.status}`;
+    } catch (error) {
+      return String(error);
+    }
+  }
+}
+
+/** HMAC-SHA256 in hex. */
+async function sign(secret: string, text: string): Promise<string> {
+  const encoder = new TextEncoder();
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  const key = await crypto.subtle.importKey("raw", encoder.encode(secret), algorithm, false, ["sign"]);
+  const signature = new Uint8Array(await crypto.subtle.sign("HMAC", key, encoder.encode(text)));
+  return Array.from(signature, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function toJson(id: string, worker: string, event: Notice, rollout: Rollout): string {
+  const { phase, reason, stage, plan, candidate, stable } = rollout;
+  return JSON.stringify({
+    id,
+    event,
+    worker,
+    rollout_id: rollout.id,
+    phase,
+    reason,
+    stage,
+    percentage: plan.stages[stage]?.percentage ?? null,
+    candidate_version_id: candidate.version_id,
+    stable_version_id: stable.version_id,
+  });
+}
+
+function toSlack(worker: string, { phase, reason, id }: Rollout): string {
+  return JSON.stringify({ text: `*${worker}*: ${phase.replace("_", " ")} – ${reason} (rollout ${id})` });
+}

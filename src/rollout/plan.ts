@@ -1,0 +1,74 @@
+/** Plans: their templates, and what a valid one is. Pure. */
+import { err, ok, type Result } from "../result.ts";
+import type { Gates, Plan, Stage } from "./types.ts";
+
+export const DEFAULT_GATES: Gates = { alpha: 0.01, margin: 1, latency: true };
+
+/** Clients after which "no failures" means at most 0.5% of them (the rule of three: 3 / 0.005). */
+const DEFAULT_EXPOSURES = 600;
+
+const stage = (percentage: number, minutes: number, min_exposures = DEFAULT_EXPOSURES): Stage => ({
+  percentage,
+  soak_seconds: minutes * 60,
+  min_exposures,
+  approval: "auto",
+});
+const PROMOTION: Stage = { percentage: 100, soak_seconds: 0, min_exposures: 0, approval: "auto" };
+
+/** Plans by name. The first stage of `careful` is small enough to break for few, and slow enough to see a small regression. */
+export const TEMPLATES = {
+  fast: [stage(10, 2, 100), stage(50, 2, 100), PROMOTION],
+  standard: [stage(1, 10), stage(5, 10), stage(25, 10), stage(50, 10), PROMOTION],
+  careful: [stage(0.1, 60), stage(1, 60), stage(5, 60), stage(25, 120), stage(50, 120), PROMOTION],
+} as const satisfies Record<string, readonly Stage[]>;
+
+export type TemplateName = keyof typeof TEMPLATES;
+
+type Loose<T> = { readonly [Name in keyof T]?: T[Name] | undefined };
+
+/** A plan as it may be given: what is left out has its default. */
+export interface PlanInput {
+  readonly stages?: readonly Loose<Stage>[] | undefined;
+  readonly template?: TemplateName | undefined;
+  readonly gates?: Loose<Gates> | undefined;
+  readonly on_fail?: Plan["on_fail"] | undefined;
+}
+
+/** @returns the plan, or what is wrong with it, for a sentence that begins with "the plan" */
+export function makePlan({
+  stages,
+  template = "standard",
+  gates,
+  on_fail = "rollback",
+}: PlanInput): Result<Plan, string> {
+  const given: readonly Loose<Stage>[] = stages ?? TEMPLATES[template];
+  const made = given.map(
+    ({ percentage = 0, soak_seconds = 0, min_exposures, approval = "auto" }): Stage => ({
+      percentage,
+      soak_seconds,
+      min_exposures: min_exposures ?? (percentage === 100 ? 0 : DEFAULT_EXPOSURES),
+      approval,
+    }),
+  );
+  if (made.length === 0) return err("has no stages");
+  for (const [i, { percentage }] of made.entries()) {
+    if (!(percentage > 0 && percentage <= 100))
+      return err(`has a stage at ${percentage}%; use more than 0, and at most 100`);
+    if (Math.abs(percentage * 1000 - Math.round(percentage * 1000)) > 1e-6) {
+      return err(`has a stage at ${percentage}%; at most three decimals are kept`);
+    }
+    const before = made[i - 1];
+    if (before !== undefined && before.percentage >= percentage) {
+      return err(
+        `goes from ${before.percentage}% to ${percentage}%; each stage has to be larger than the one before`,
+      );
+    }
+  }
+  if (made.at(-1)?.percentage !== 100) made.push(PROMOTION);
+  const {
+    alpha = DEFAULT_GATES.alpha,
+    margin = DEFAULT_GATES.margin,
+    latency = DEFAULT_GATES.latency,
+  } = gates ?? {};
+  return ok({ stages: made, gates: { alpha, margin, latency }, on_fail });
+}

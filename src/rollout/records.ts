@@ -1,0 +1,39 @@
+import type { Author } from "../versions/types.ts";
+import type { Notice, Rollout, RolloutEvent } from "./types.ts";
+
+/**
+ * What a router saw of one client's first answer: hash of the client's key (null for a request without one), whether it was
+ * the candidate's, whether it failed, how long it took in ms, and the percentage of the version that it got: an answer that was
+ * given before a stage began says nothing about the shares of that stage.
+ */
+export type Observation = readonly [
+  hash: number | null,
+  isCandidate: boolean,
+  failed: boolean,
+  ms: number,
+  percentage: number,
+];
+
+/** A transition of a rollout, with all that is needed to have it again. Time in ms since the epoch. */
+export interface TrailEntry {
+  readonly time: number;
+  readonly who: Author;
+  readonly event: RolloutEvent;
+  readonly before: Rollout;
+  readonly after: Rollout;
+  readonly deployment_id: string | null;
+}
+
+/** What an event came to. */
+export interface RolloutPatch {
+  readonly rollout: Rollout;
+  readonly deployed: boolean;
+  readonly notice: Notice | null;
+}
+
+/** What the router has to know of a rollout. */
+export interface WatchedRollout {
+  readonly id: string;
+  /** Id of the version that is on trial. */
+  readonly candidate: string;
+}

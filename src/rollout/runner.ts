@@ -1,0 +1,289 @@
+/**
+ * Rollouts of one Worker: the state machine (step.ts) with its record. Part of the Worker's registry, so that a transition, its
+ * evidence and the deployment that it makes are one transaction.
+ */
+import type { SluiceError } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
+import { err, ok, type Result } from "../result.ts";
+import type { Author } from "../versions/types.ts";
+import { ClientSet } from "./clients.ts";
+import { add, type Interval, NOTHING } from "./gate.ts";
+import type { Observation, RolloutPatch, TrailEntry } from "./records.ts";
+import { NEW_EVIDENCE, nextLook, stageOf, step } from "./step.ts";
+import { type Plan, type Rollout, type RolloutEvent, type Side, TERMINAL, type Transition } from "./types.ts";
+
+const SCHEMA = `
+CREATE TABLE IF NOT EXISTS rollout (
+  id TEXT PRIMARY KEY,
+  created INTEGER NOT NULL,              -- ms since the epoch
+  active INTEGER NOT NULL,               -- 1 for the one that has not ended
+  state TEXT NOT NULL                    -- JSON object: Rollout
+);
+CREATE TABLE IF NOT EXISTS rollout_event (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  rollout_id TEXT NOT NULL,
+  time INTEGER NOT NULL,                 -- ms since the epoch
+  who TEXT NOT NULL,                     -- JSON object; the gate where nobody did it
+  event TEXT NOT NULL,                   -- JSON object: what happened
+  before TEXT NOT NULL,                  -- JSON object: the rollout that it happened to
+  after TEXT NOT NULL,                   -- JSON object: what became of it
+  deployment_id TEXT                     -- that was made with it
+);
+CREATE TABLE IF NOT EXISTS rollout_clients (
+  rollout_id TEXT PRIMARY KEY,
+  hashes BLOB NOT NULL,                  -- 32-bit hashes of those that were counted
+  sampled REAL NOT NULL                  -- only hashes below it are counted
+);
+`;
+
+/** Who a transition is by where nobody asked for it. */
+export const GATE: Author = { id: "gate", email: "gate" };
+
+/** SQLite, as far as it is used here. */
+export interface Sql {
+  exec(query: string, ...bindings: unknown[]): { toArray(): Record<string, unknown>[] };
+}
+
+/** What came in and has not been looked at. */
+interface Pending {
+  errors: Interval;
+  latency: Interval;
+  shared: Interval;
+}
+
+const NO_NEWS = (): Pending => ({ errors: NOTHING, latency: NOTHING, shared: NOTHING });
+
+export class Rollouts {
+  readonly #sql: Sql;
+  readonly #now: () => number;
+  #clients: ClientSet | undefined;
+  #pending: Pending = NO_NEWS();
+  /** Latencies of the stable version until there are enough for its 95th percentile. */
+  #calibration: number[] = [];
+  #slowMs: number | null = null;
+  #lookedAt = 0;
+  #keptAt = 0;
+
+  /** @param now the time in ms since the epoch */
+  constructor(sql: Sql, now: () => number) {
+    this.#sql = sql;
+    this.#now = now;
+    sql.exec(SCHEMA);
+    this.#slowMs = this.active()?.evidence.slow_ms ?? null;
+  }
+
+  /** The one that has not ended. */
+  active(): Rollout | undefined {
+    return this.#states("SELECT state FROM rollout WHERE active = 1")[0];
+  }
+
+  get(id: string): Rollout | undefined {
+    return this.#states("SELECT state FROM rollout WHERE id = ?", id)[0];
+  }
+
+  /** The newest first. */
+  list(): Rollout[] {
+    return this.#states("SELECT state FROM rollout ORDER BY created DESC LIMIT ?", LIMITS.listedRollouts);
+  }
+
+  /** What happened to one, the oldest first. */
+  trail(id: string): TrailEntry[] {
+    return this.#sql
+      .exec("SELECT * FROM rollout_event WHERE rollout_id = ? ORDER BY seq", id)
+      .toArray()
+      .map((row) => ({
+        time: row.time as number,
+        who: JSON.parse(row.who as string),
+        event: JSON.parse(row.event as string),
+        before: JSON.parse(row.before as string),
+        after: JSON.parse(row.after as string),
+        deployment_id: row.deployment_id as string | null,
+      }));
+  }
+
+  /** A rollout that is still to be started. */
+  make(candidate: Side, stable: Side, plan: Plan, author: Author): Rollout {
+    return {
+      id: crypto.randomUUID(),
+      candidate,
+      stable,
+      plan,
+      phase: "pending",
+      reason: "not begun yet",
+      stage: 0,
+      stage_since: this.#now(),
+      created: this.#now(),
+      ended: null,
+      settled_ms: null,
+      author,
+      evidence: NEW_EVIDENCE,
+    };
+  }
+
+  /** What an event would come to, and nothing else. */
+  consider(rollout: Rollout, event: RolloutEvent): Result<Transition, SluiceError> {
+    const outcome = step(rollout, event, this.#now());
+    return outcome.ok ? outcome : err({ reason: "rollout-state", id: rollout.id, detail: outcome.error });
+  }
+
+  /**
+   * Has an event happen. To be called in a transaction.
+   *
+   * @param deploy makes the deployment that the transition wants, and says its id
+   */
+  apply(
+    rollout: Rollout,
+    event: RolloutEvent,
+    who: Author,
+    deploy: (rollout: Rollout, percentage: number) => string,
+  ): Result<RolloutPatch, SluiceError> {
+    const considered = this.consider(rollout, event);
+    if (!considered.ok) return considered;
+    const { rollout: after, deploy: percentage, notice } = considered.value;
+    const deployment = percentage === null ? null : deploy(after, percentage);
+    const isActive = TERMINAL.has(after.phase) ? 0 : 1;
+    this.#sql.exec(
+      "INSERT OR REPLACE INTO rollout VALUES (?, ?, ?, ?)",
+      after.id,
+      after.created,
+      isActive,
+      JSON.stringify(after),
+    );
+    const isTransition =
+      after.phase !== rollout.phase || after.stage !== rollout.stage || deployment !== null;
+    if (isTransition) {
+      this.#sql.exec(
+        `INSERT INTO rollout_event (rollout_id, time, who, event, before, after, deployment_id)
+         VALUES (?, ?, ?, ?, ?, ?, ?)`,
+        after.id,
+        this.#now(),
+        JSON.stringify(who),
+        JSON.stringify(event),
+        JSON.stringify(rollout),
+        JSON.stringify(after),
+        deployment,
+      );
+    }
+    if (event.type === "start") this.#reset();
+    // What came in while the stage was prepared was shared out as the one before says.
+    if (after.stage !== rollout.stage) this.#pending.shared = NOTHING;
+    if (isActive === 0) {
+      this.#reset();
+      this.#sql.exec("DELETE FROM rollout_clients");
+    } else if (isTransition || this.#now() - this.#keptAt > LIMITS.keepClientsMs) {
+      this.#keepClients(after.id);
+    }
+    return ok({ rollout: after, deployed: deployment !== null, notice });
+  }
+
+  /** Notes how long it took until what ended a rollout was everywhere. */
+  settle(id: string, ms: number): void {
+    const rollout = this.get(id);
+    if (rollout === undefined || rollout.settled_ms !== null) return;
+    const state = JSON.stringify({ ...rollout, settled_ms: ms });
+    this.#sql.exec("UPDATE rollout SET state = ? WHERE id = ?", state, id);
+  }
+
+  /** Takes in what a router saw. @returns whether the gate should be asked now */
+  observe(rolloutId: string, observations: readonly Observation[]): boolean {
+    const rollout = this.active();
+    if (rollout === undefined || rollout.id !== rolloutId) return false;
+    const clients = this.#clientsOf(rollout.id);
+    for (const observation of observations) {
+      const [hash] = observation;
+      if (hash === null || clients.admit(hash)) this.#count(observation, stageOf(rollout).percentage);
+    }
+    return this.#now() - this.#lookedAt >= LIMITS.lookMs;
+  }
+
+  /** What has come in since the last look, as an event. */
+  takeLook(): Extract<RolloutEvent, { type: "look" }> {
+    const { errors, latency, shared } = this.#pending;
+    this.#pending = NO_NEWS();
+    this.#lookedAt = this.#now();
+    return { type: "look", interval: { errors, latency }, shared, slow_ms: this.#slowMs };
+  }
+
+  /** What `takeLook` took, where it could not be looked at. */
+  giveBack({ interval, shared }: Extract<RolloutEvent, { type: "look" }>): void {
+    this.#pending = {
+      errors: add(this.#pending.errors, interval.errors),
+      latency: add(this.#pending.latency, interval.latency),
+      shared: add(this.#pending.shared, shared),
+    };
+  }
+
+  /** When the gate should be asked next, in ms since the epoch; undefined where nothing is to be decided. */
+  nextLook(): number | undefined {
+    const rollout = this.active();
+    if (rollout === undefined) return undefined;
+    const hasNews = this.#pending.errors !== NOTHING;
+    const soon = hasNews ? this.#lookedAt + LIMITS.lookMs : Number.POSITIVE_INFINITY;
+    const next = Math.min(nextLook(rollout) ?? Number.POSITIVE_INFINITY, soon);
+    return Number.isFinite(next) ? Math.max(next, this.#lookedAt + LIMITS.lookMs) : undefined;
+  }
+
+  clear(): void {
+    for (const table of ["rollout", "rollout_event", "rollout_clients"])
+      this.#sql.exec(`DELETE FROM ${table}`);
+    this.#reset();
+  }
+
+  /** @param configured percentage of the candidate in the stage */
+  #count([, isCandidate, failed, ms, percentage]: Observation, configured: number): void {
+    const one = (bad: boolean): Interval => {
+      const arm = { exposures: 1, failures: bad ? 1 : 0 };
+      return isCandidate ? { ...NOTHING, candidate: arm } : { ...NOTHING, stable: arm };
+    };
+    const pending = this.#pending;
+    pending.errors = add(pending.errors, one(failed));
+    const wanted = isCandidate ? configured : 100 - configured;
+    if (Math.abs(percentage - wanted) < 1e-6) pending.shared = add(pending.shared, one(failed));
+    if (this.#slowMs !== null) pending.latency = add(pending.latency, one(ms > this.#slowMs));
+    else if (!isCandidate) this.#calibrate(ms);
+  }
+
+  /** The threshold comes from answers that are not counted against it. */
+  #calibrate(ms: number): void {
+    if (this.#calibration.push(ms) < LIMITS.calibrationSize) return;
+    const sorted = this.#calibration.sort((x, y) => x - y);
+    this.#slowMs = sorted[Math.ceil(sorted.length * 0.95) - 1] ?? null;
+    this.#calibration = [];
+  }
+
+  #clientsOf(id: string): ClientSet {
+    if (this.#clients === undefined) {
+      const [row] = this.#sql.exec("SELECT * FROM rollout_clients WHERE rollout_id = ?", id).toArray();
+      this.#clients =
+        row === undefined
+          ? new ClientSet(LIMITS.rolloutClients)
+          : new ClientSet(
+              LIMITS.rolloutClients,
+              new Uint32Array(row.hashes as ArrayBuffer),
+              row.sampled as number,
+            );
+    }
+    return this.#clients;
+  }
+
+  #keepClients(id: string): void {
+    if (this.#clients === undefined) return;
+    this.#keptAt = this.#now();
+    const { hashes, limit } = this.#clients.dump();
+    this.#sql.exec("INSERT OR REPLACE INTO rollout_clients VALUES (?, ?, ?)", id, hashes.buffer, limit);
+  }
+
+  #reset(): void {
+    this.#clients = undefined;
+    this.#pending = NO_NEWS();
+    this.#calibration = [];
+    this.#slowMs = null;
+  }
+
+  #states(query: string, ...bindings: (string | number)[]): Rollout[] {
+    return this.#sql
+      .exec(query, ...bindings)
+      .toArray()
+      .map(({ state }) => JSON.parse(state as string));
+  }
+}
