@@ -109,6 +109,8 @@ export const LIMITS = {
   /** Pause between what a router sees and its sending it, and what it may hold until then. */
   observeMs: 1_000,
   maxObservations: 20_000,
+  /** Time after which what was seen of a Worker's rollout is forgotten where nothing more comes. */
+  forgetWatchedMs: 600_000,
   /** Requests without a key that count in a rollout, from one prefix of addresses. */
   observationsPerPrefix: 20,
   /** Least time between two looks of a gate. */

@@ -53,7 +53,13 @@ export function rehearse(plan: Plan, source: Source, limit: number): Outcome {
     const interval = source(second, stageOf(rollout).percentage / 100);
     second++;
     happen(
-      { type: "look", interval: { errors: interval, latency: NOTHING }, shared: interval, slow_ms: null },
+      {
+        type: "look",
+        interval: { errors: interval, latency: NOTHING },
+        stage: rollout.stage,
+        shared: interval,
+        slow_ms: null,
+      },
       second,
     );
     if (rollout.phase === "awaiting_approval") happen({ type: "approve" }, second);

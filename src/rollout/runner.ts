@@ -201,7 +201,8 @@ export class Rollouts {
     const { errors, latency, shared } = this.#pending;
     this.#pending = NO_NEWS();
     this.#lookedAt = this.#now();
-    return { type: "look", interval: { errors, latency }, shared, slow_ms: this.#slowMs };
+    const stage = this.active()?.stage ?? 0;
+    return { type: "look", interval: { errors, latency }, stage, shared, slow_ms: this.#slowMs };
   }
 
   /** What `takeLook` took, where it could not be looked at. */

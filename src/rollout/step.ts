@@ -132,7 +132,7 @@ function forgiven(rollout: Rollout): Rollout {
 
 function learn(
   rollout: Rollout,
-  { interval, shared, slow_ms }: Extract<RolloutEvent, { type: "look" }>,
+  { interval, stage: seenIn, shared, slow_ms }: Extract<RolloutEvent, { type: "look" }>,
 ): Evidence {
   const { alpha, margin } = rollout.plan.gates;
   const options: MetricOptions = { alpha, margin, tolerance: TOLERANCE };
@@ -140,7 +140,8 @@ function learn(
   const byMetric = <T>(make: (metric: Metric) => T) => ({ errors: make("errors"), latency: make("latency") });
   return {
     metrics: byMetric((metric) => observe(metrics[metric], interval[metric], options)),
-    share: observeShare(share, shared, stageOf(rollout).percentage / 100),
+    // Two looks may overlap, and one of them have gone on to the next stage.
+    share: seenIn === rollout.stage ? observeShare(share, shared, stageOf(rollout).percentage / 100) : share,
     total: byMetric((metric) => add(total[metric], interval[metric])),
     stage: byMetric((metric) => add(stage[metric], interval[metric])),
     slow_ms,

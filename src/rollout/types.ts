@@ -91,7 +91,9 @@ export type RolloutEvent =
   | {
       readonly type: "look";
       readonly interval: Readonly<Record<Metric, Interval>>;
-      /** Clients that came since the stage began: whether they are shared out as it says. */
+      /** Index of the stage in which that came in. */
+      readonly stage: number;
+      /** Clients that came since that stage began: whether they are shared out as it says. */
       readonly shared: Interval;
       readonly slow_ms: number | null;
     }

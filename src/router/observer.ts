@@ -24,6 +24,8 @@ interface Watched {
   readonly prefixes: Map<string, number>;
   /** Versions that this isolate has had a first answer of: that one may have had to warm up. */
   readonly warm: Set<string>;
+  /** When something was seen last, in ms since the epoch. */
+  usedAt: number;
   pending: Observation[];
   isSending: boolean;
 }
@@ -69,13 +71,22 @@ export class Observer {
 
   #of(worker: string, rollout: string): Watched {
     const held = this.#watched.get(worker);
-    if (held?.rollout === rollout) return held;
+    const usedAt = Date.now();
+    if (held?.rollout === rollout) {
+      held.usedAt = usedAt;
+      return held;
+    }
+    // Rollouts end without a word to those who watch.
+    for (const [name, old] of this.#watched) {
+      if (usedAt - old.usedAt > LIMITS.forgetWatchedMs) this.#watched.delete(name);
+    }
     const watched: Watched = {
       rollout,
       seed: prepareSeed(rollout),
       clients: new ClientSet(LIMITS.observedClients),
       prefixes: new Map(),
       warm: new Set(),
+      usedAt,
       pending: [],
       isSending: false,
     };

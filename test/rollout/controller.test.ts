@@ -81,6 +81,7 @@ class World {
     this.apply(rollout, {
       type: "look",
       interval: { errors: interval, latency: none },
+      stage: rollout.stage,
       shared: interval,
       slow_ms: null,
     });
@@ -294,6 +295,23 @@ describe("a rollout", () => {
     world.apply(world.rollouts.active() as Rollout, event);
     expect(world.rollouts.active()?.stage).toBe(1);
     expect(world.rollouts.takeLook().shared).toEqual(none);
+  });
+
+  test("does not take what one look saw for the shares of the stage that another one has begun meanwhile", () => {
+    const world = started();
+    const { id = "" } = world.rollouts.active() ?? {};
+    world.look(healthy);
+    world.now += 61_000;
+    const first = world.rollouts.takeLook();
+    const seen = Array.from(
+      { length: 400 },
+      (_, i) => [i, i % 10 === 0, false, 1, i % 10 === 0 ? 10 : 90] as const,
+    );
+    world.rollouts.observe(id, seen);
+    const second = world.rollouts.takeLook();
+    world.apply(world.rollouts.active() as Rollout, first);
+    world.apply(world.rollouts.active() as Rollout, second);
+    expect([world.phase, world.rollouts.active()?.stage]).toEqual(["running", 1]);
   });
 
   test("calls slow what is slower than the stable version's own past, and only from then on", () => {
