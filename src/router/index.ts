@@ -130,13 +130,16 @@ async function serveFirst(
   ctx: ExecutionContext,
 ): Promise<Response> {
   const { addresses, snapshot } = router;
-  if ((await addresses?.refresh()) === false) return unavailable("The routes");
+  const isKnown = (await addresses?.refresh()) !== false;
   const { epoch } = snapshot;
   const name = router.workerOf(host.toLowerCase());
+  // Whose name the host is can be served without the routes; nobody else can be told apart from nobody.
+  if (name === undefined && !isKnown) return unavailable("The routes");
   const routedTo = addresses?.workerAt(host, request.url);
   const worker = routedTo ?? name;
   if (worker === undefined) return notFound(host);
-  const found = await snapshot.load(worker, (addresses?.isWholeHost(host) ?? true) ? host : undefined, epoch);
+  const isWhole = isKnown && (addresses?.isWholeHost(host) ?? true);
+  const found = await snapshot.load(worker, isWhole ? host : undefined, epoch);
   if (found === "absent") {
     return servePreview(router, routedTo === undefined ? name : undefined, host, request, env, ctx);
   }

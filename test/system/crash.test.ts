@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
+import { seeded } from "../../src/rollout/simulate.ts";
 import {
   call,
   createDeployment,
@@ -34,7 +35,6 @@ import {
   runSluice,
   runtimePid,
   SEED,
-  seeded,
   sweep,
   versionsOf,
 } from "./helpers.ts";

@@ -1,9 +1,10 @@
 /** Cron triggers by a clock that is moved: the server is started at another time. */
-import { afterEach, expect, test } from "vitest";
-import { type Reply, call, createDeployment, deploy, type Upload, uploadVersion } from "../support/client.ts";
-import { disposeServer, type Server, startServer, useServer, waitUntil } from "../support/server.ts";
-import { versionFiles } from "./helpers.ts";
+
 import { writeFile } from "node:fs/promises";
+import { afterEach, expect, test } from "vitest";
+import { call, createDeployment, deploy, type Reply, type Upload, uploadVersion } from "../support/client.ts";
+import { disposeServer, type Server, startServer, waitUntil } from "../support/server.ts";
+import { versionFiles } from "./helpers.ts";
 
 const DAY = 86_400_000;
 
@@ -44,10 +45,20 @@ async function own(options: Parameters<typeof startServer>[0]): Promise<Server> 
   return server;
 }
 
+/** The day before `time`: what is set up now is older than that. */
+const dayBefore = (time: string) => own(at(time, DAY));
+
+/** Comes to that time, however long the machine takes for it: what is due by then has its own time. */
+async function come(server: Server, time: string): Promise<Server> {
+  await server.stop();
+  return own({ like: server, ...at(time, 0) });
+}
+
 test("a trigger fires at its time on a leap day, and not at the same time of another day", async () => {
-  const server = await useServer(at("2028-02-29T00:00:00Z", 4_000));
-  await deploy(server, "leap", QUIET);
-  await setCrons(server, "leap", "0 0 29 2 *", "0 0 28 2 *");
+  const before = await dayBefore("2028-02-29T00:00:00Z");
+  await deploy(before, "leap", QUIET);
+  await setCrons(before, "leap", "0 0 29 2 *", "0 0 28 2 *");
+  const server = await come(before, "2028-02-29T00:00:00Z");
   await waitUntil(
     async () => (await runsOf(server, "leap")).length > 0 && ended(await runsOf(server, "leap")),
   );
@@ -81,9 +92,10 @@ test("what was missed while the server was down is made up for once, with the ti
 });
 
 test("a trigger that is added later does not make up for what was due before there was one", async () => {
-  const server = await own(at("2026-12-01T00:00:00Z", 3_000));
-  await deploy(server, "later", QUIET);
-  await setCrons(server, "later", "0 0 * * *");
+  const before = await dayBefore("2026-12-01T00:00:00Z");
+  await deploy(before, "later", QUIET);
+  await setCrons(before, "later", "0 0 * * *");
+  const server = await come(before, "2026-12-01T00:00:00Z");
   await waitUntil(
     async () => (await runsOf(server, "later")).length === 1 && ended(await runsOf(server, "later")),
   );
@@ -95,15 +107,16 @@ test("a trigger that is added later does not make up for what was due before the
 });
 
 test("the split decides which version runs, by the time, and the run says which it was", async () => {
-  const server = await useServer(at("2026-12-01T00:00:00Z", 3_000));
-  const a = await deploy(server, "halves", QUIET);
-  const b = await uploadVersion(server, "halves", QUIET);
-  await createDeployment(server, "halves", [
+  const before = await dayBefore("2026-12-01T00:00:00Z");
+  const a = await deploy(before, "halves", QUIET);
+  const b = await uploadVersion(before, "halves", QUIET);
+  await createDeployment(before, "halves", [
     [a, 50],
     [b, 50],
   ]);
   // The same minute for all of them, so the same version.
-  await setCrons(server, "halves", "0 0 1 12 *", "0 0 * * *", "*/30 * * * *", "0 * * * *");
+  await setCrons(before, "halves", "0 0 1 12 *", "0 0 * * *", "0 0 1 * *", "0 0 1 12 tue");
+  const server = await come(before, "2026-12-01T00:00:00Z");
   await waitUntil(
     async () => (await runsOf(server, "halves")).length === 4 && ended(await runsOf(server, "halves")),
   );
@@ -115,15 +128,16 @@ test("the split decides which version runs, by the time, and the run says which 
 });
 
 test("a run that fails says why, one without a handler too, and neither stops another Worker's", async () => {
-  const server = await useServer(at("2026-12-01T00:00:00Z", 4_000));
-  await deploy(server, "throws", code("scheduled() { throw new RangeError('no disk') }"));
-  await deploy(server, "lacks", code(""));
+  const before = await dayBefore("2026-12-01T00:00:00Z");
+  await deploy(before, "throws", code("scheduled() { throw new RangeError('no disk') }"));
+  await deploy(before, "lacks", code(""));
   await deploy(
-    server,
+    before,
     "works",
     code("async scheduled(event, env, ctx) { event.noRetry(); ctx.waitUntil(Promise.resolve()); }"),
   );
-  for (const worker of ["throws", "lacks", "works"]) await setCrons(server, worker, "0 0 * * *");
+  for (const worker of ["throws", "lacks", "works"]) await setCrons(before, worker, "0 0 * * *");
+  const server = await come(before, "2026-12-01T00:00:00Z");
   const outcome = async (worker: string) => {
     await waitUntil(
       async () => (await runsOf(server, worker)).length === 1 && ended(await runsOf(server, worker)),
@@ -147,7 +161,7 @@ test("where the chosen version cannot be loaded the stable one runs", async () =
   await setCrons(first, "broken", "0 0 * * *");
   await first.stop();
   for (const file of await versionFiles(first, candidate)) await writeFile(file, "garbage");
-  const server = await own({ like: first, ...at("2026-12-01T00:00:00Z", 2_000) });
+  const server = await own({ like: first, ...at("2026-12-01T00:00:00Z", 0) });
   await waitUntil(
     async () => (await runsOf(server, "broken")).length === 1 && ended(await runsOf(server, "broken")),
   );
@@ -155,13 +169,14 @@ test("where the chosen version cannot be loaded the stable one runs", async () =
 });
 
 test("a run that a crash ends is not repeated, and is not called a success", async () => {
-  const server = await own(at("2026-12-01T00:00:00Z", 3_000));
+  const before = await dayBefore("2026-12-01T00:00:00Z");
   await deploy(
-    server,
+    before,
     "long",
     code("scheduled: () => new Promise((resolve) => setTimeout(resolve, 60_000))"),
   );
-  await setCrons(server, "long", "0 0 * * *");
+  await setCrons(before, "long", "0 0 * * *");
+  const server = await come(before, "2026-12-01T00:00:00Z");
   await waitUntil(async () => (await runsOf(server, "long")).length === 1);
   await server.kill();
   const again = await own({ like: server, ...at("2026-12-01T00:00:00Z", -60_000) });

@@ -3,6 +3,7 @@ import { readdir, readFile, readlink, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { seeded } from "../../src/rollout/simulate.ts";
 import { answering, call, createDeployment, deploy, uploadVersion } from "../support/client.ts";
 import { disposeServer, type Server, startServer, useServer, waitUntil } from "../support/server.ts";
 import {
@@ -16,7 +17,6 @@ import {
   NAMING_ITSELF,
   runSluice,
   SEED,
-  seeded,
   sweep,
   versionFiles,
 } from "./helpers.ts";

@@ -259,17 +259,6 @@ export async function deploymentsOf(server: Server, worker: string): Promise<Rep
   return reply.result.deployments;
 }
 
-/** A repeatable source of numbers in [0, 1): mulberry32. */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** Seed of this run: another one each time, unless SLUICE_TEST_SEED says which. */
 export const SEED = Number(process.env.SLUICE_TEST_SEED ?? Date.now() % 1_000_000);
 

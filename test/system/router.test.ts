@@ -828,9 +828,11 @@ describe("a Worker", () => {
     },
   );
 
-  test("sees its own variables and nothing of another one, nor what another version keeps in memory", async () => {
-    const spy = (name: string) => ({
-      ...code(`let requests = 0;
+  test.skipIf(IS_SPLIT)(
+    "sees its own variables and nothing of another one, nor what another version keeps in memory",
+    async () => {
+      const spy = (name: string) => ({
+        ...code(`let requests = 0;
         export default {
           fetch(request, env) {
             const found = globalThis.planted ?? null;
@@ -838,30 +840,31 @@ describe("a Worker", () => {
             return Response.json({ env, found, requests: ++requests });
           },
         };`),
-      metadata: {
-        bindings: [
-          { type: "plain_text", name: "NAME", text: name },
-          { type: "json", name: "DATA", json: { of: [name] } },
-          { type: "secret_text", name: "SECRET", text: `secret of ${name}` },
-        ],
-      },
-    });
-    const ids: string[] = [];
-    for (const name of ["left", "right"]) ids.push(await deploy(server, name, spy(name)));
-    const next = await uploadVersion(server, "left", spy("next"));
-    await split("left", [ids[0] as string, 100], [next, 0]);
-    const env = (name: string) => ({ NAME: name, DATA: { of: [name] }, SECRET: `secret of ${name}` });
-    for (const [worker, name, headers] of [
-      ["left", "left", {}],
-      ["right", "right", {}],
-      ["left", "next", { [OVERRIDES]: `left="${next}"` }],
-    ] as const) {
-      const first = JSON.parse((await server.traffic(worker, { headers })).body);
-      expect(first).toEqual({ env: env(name), found: null, requests: 1 });
-      const second = JSON.parse((await server.traffic(worker, { headers })).body);
-      expect(second).toEqual({ env: env(name), found: name, requests: 2 });
-    }
-  });
+        metadata: {
+          bindings: [
+            { type: "plain_text", name: "NAME", text: name },
+            { type: "json", name: "DATA", json: { of: [name] } },
+            { type: "secret_text", name: "SECRET", text: `secret of ${name}` },
+          ],
+        },
+      });
+      const ids: string[] = [];
+      for (const name of ["left", "right"]) ids.push(await deploy(server, name, spy(name)));
+      const next = await uploadVersion(server, "left", spy("next"));
+      await split("left", [ids[0] as string, 100], [next, 0]);
+      const env = (name: string) => ({ NAME: name, DATA: { of: [name] }, SECRET: `secret of ${name}` });
+      for (const [worker, name, headers] of [
+        ["left", "left", {}],
+        ["right", "right", {}],
+        ["left", "next", { [OVERRIDES]: `left="${next}"` }],
+      ] as const) {
+        const first = JSON.parse((await server.traffic(worker, { headers })).body);
+        expect(first).toEqual({ env: env(name), found: null, requests: 1 });
+        const second = JSON.parse((await server.traffic(worker, { headers })).body);
+        expect(second).toEqual({ env: env(name), found: name, requests: 2 });
+      }
+    },
+  );
 
   test("does not find in the cache what another Worker put there", async () => {
     const cacher = code(`export default {

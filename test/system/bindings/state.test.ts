@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { request } from "node:http";
 import type { Socket } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { seeded } from "../../../src/rollout/simulate.ts";
 import {
   call,
   createDeployment,
@@ -12,7 +13,7 @@ import {
   uploadVersion,
 } from "../../support/client.ts";
 import { disposeServer, type Server, startServer, useServer, waitUntil } from "../../support/server.ts";
-import { inParallel, keys, SEED, seeded } from "../helpers.ts";
+import { inParallel, keys, SEED } from "../helpers.ts";
 
 /**
  * A Worker whose objects keep what they are given and the versions that served them, in order. Each upload of it is another
