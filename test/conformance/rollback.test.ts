@@ -158,9 +158,10 @@ describe("past changed secrets", () => {
 });
 
 describe("a split that is protected", () => {
+  // Both answer the same: who has no key gets either.
   async function seed(worker: string): Promise<[string, string]> {
-    const stable = await deploy(server, worker, answering("stable"));
-    const candidate = await uploadVersion(server, worker, answering("candidate"));
+    const stable = await deploy(server, worker, answering("steady"));
+    const candidate = await uploadVersion(server, worker, answering("steady"));
     await createDeployment(server, worker, [
       [stable, 90],
       [candidate, 10],
