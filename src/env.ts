@@ -1,4 +1,6 @@
 import type { AccountRegistry } from "./account/registry.ts";
+import type { Identity } from "./control/auth.ts";
+import type { Metrics } from "./metrics/store.ts";
 import type { Database } from "./versions/objects/database.ts";
 import type { Dataset } from "./versions/objects/dataset.ts";
 import type { ObjectHost } from "./versions/objects/host.ts";
@@ -27,6 +29,8 @@ export interface Env {
   readonly CRONS: DurableObjectNamespace<Scheduler>;
   /** One object per Worker name: those who watch its events. */
   readonly TAILS: DurableObjectNamespace<TailHub>;
+  /** One object: what was counted of requests. */
+  readonly METRICS: DurableObjectNamespace<Metrics>;
   /** The buckets of Workers, each below its name. */
   readonly SLUICE_BUCKET: R2Bucket;
   /** The KV namespaces of Workers, each below its id. */
@@ -60,6 +64,8 @@ export interface Env {
   readonly SLUICE_REMOTE?: Fetcher;
   /** Difference between the time that crons and rollouts go by and the system's, in ms; absent for none. */
   readonly SLUICE_CLOCK_OFFSET_MS?: number;
+  /** Who is signed in: set by the dashboard where it calls the API, and by nobody else. */
+  readonly SLUICE_IDENTITY?: Identity;
   /** Identifies this build of Sluice's own code. */
   readonly SLUICE_BUILD: string;
 }

@@ -6,6 +6,9 @@ import type { ResourceKind } from "./account/types.ts";
  */
 export type SluiceError =
   | { readonly reason: "unauthorized"; readonly detail: string }
+  | { readonly reason: "forbidden"; readonly role: string }
+  | { readonly reason: "token-exists"; readonly name: string }
+  | { readonly reason: "token-not-found"; readonly id: string }
   | { readonly reason: "no-route"; readonly method: string; readonly path: string }
   | { readonly reason: "worker-name-invalid"; readonly worker: string }
   | { readonly reason: "worker-not-found"; readonly worker: string }

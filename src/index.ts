@@ -5,8 +5,10 @@
 
 import { Control } from "./control/index.ts";
 import type { Env } from "./env.ts";
+import type { MetricsSink } from "./metrics/store.ts";
 import { workersUnder } from "./router/hosts.ts";
 import { createRouter } from "./router/index.ts";
+import { Meter } from "./router/meter.ts";
 import { Observer } from "./router/observer.ts";
 import { openChannel } from "./versions/bindings/remote.ts";
 import type { RolloutSink } from "./versions/bindings/rollout.ts";
@@ -32,6 +34,7 @@ export { ObjectHost } from "./versions/objects/host.ts";
 export { QueueBroker } from "./versions/objects/queue.ts";
 export { CronRunner, Scheduler } from "./versions/objects/scheduler.ts";
 export { TailCollector, TailHub, TailSink } from "./versions/objects/tail.ts";
+export { Metrics, MetricsSink } from "./metrics/store.ts";
 export { WorkerRegistry } from "./versions/registry.ts";
 export { Control };
 
@@ -42,6 +45,7 @@ const router = createRouter<Env>((env) => ({
   addressHeader: env.SLUICE_ADDRESS_HEADER,
   refreshMs: refreshMsOf(env),
   hasAddresses: true,
+  meter: new Meter((batch) => (openChannel(env, "MetricsSink", {}) as unknown as MetricsSink).add(batch)),
   observer: new Observer((worker, rollout, observations) =>
     (openChannel(env, "RolloutSink", { worker }) as unknown as RolloutSink).observe(rollout, observations),
   ),

@@ -124,6 +124,30 @@ export const LIMITS = {
   webhookRetryMs: 1_000,
   webhookTimeoutMs: 10_000,
   maxWebhooks: 10,
+  /** Pause between what a router counts and its sending it; how often one request does that for all. */
+  countMs: 1_000,
+  countRounds: 3,
+  /** Versions that were asked for by hostnames of their own, as far as a router counts them one by one. */
+  maxPreviewed: 1_000,
+  /** Versions of one Worker with counts of their own, those used last; bounds what `/metrics` shows. The others are one. */
+  meteredVersions: 20,
+  /** Interval of the series behind the charts, and how far back it goes. */
+  seriesIntervalMs: 5_000,
+  seriesMs: 1_800_000,
+  /** How far back "recent" figures go at most. */
+  recentMs: 300_000,
+  /** How long the last batch of a process that counts is remembered, so that it is not counted twice. */
+  senderMs: 86_400_000,
+  /** How long a Worker is shown as stale after a router said so, and how many a router notes at once. */
+  staleShownMs: 60_000,
+  maxStaleNoted: 1_000,
+  /** How exactly it is known when a token was used last. */
+  tokenUseMs: 60_000,
+  /** How long somebody stays signed in. */
+  sessionMs: 12 * 3_600_000,
+  /** Entries on one page of a list, by default and at most. */
+  pageSize: 50,
+  maxPageSize: 1_000,
   /** Rollouts that are listed. */
   listedRollouts: 50,
   /** Sources of a Worker's request keys. */

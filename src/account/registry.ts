@@ -1,5 +1,5 @@
 /**
- * The account's Durable Object: what Workers can be bound to and what is not part of any of them (it says what there is;
+ * The account's Durable Object: API tokens, what Workers can be bound to and what is not part of any of them (it says what there is;
  * the contents are where the bindings keep them), and the routes and custom domains of all of them, which it publishes
  * as a Worker's record publishes its deployment: the commit first, then KV and every process, again until they have it.
  */
@@ -11,6 +11,7 @@ import { log } from "../log.ts";
 import { err, ok, type Result } from "../result.ts";
 import { type Fleet, fleetOf } from "../versions/fleet.ts";
 import { writeRoutes } from "../versions/replica.ts";
+import { Access, type ApiToken, type Session } from "./access.ts";
 import { Routing } from "./routing.ts";
 import type { Domain, DomainChanges, DomainInput, Resource, ResourceKind, Route } from "./types.ts";
 
@@ -33,6 +34,7 @@ type Row = Resource & Record<string, SqlStorageValue>;
 export class AccountRegistry extends DurableObject<Env> {
   readonly #sql: SqlStorage;
   readonly #routing: Routing;
+  readonly #access: Access;
   readonly #fleet: Fleet;
   #publishing: Promise<void> = Promise.resolve();
 
@@ -41,7 +43,40 @@ export class AccountRegistry extends DurableObject<Env> {
     this.#sql = ctx.storage.sql;
     this.#sql.exec(SCHEMA);
     this.#routing = new Routing(this.#sql);
+    this.#access = new Access(this.#sql);
     this.#fleet = fleetOf(env, ctx.exports.Follower);
+  }
+
+  tokens(): ApiToken[] {
+    return this.#access.tokens();
+  }
+
+  createToken(token: Pick<ApiToken, "name" | "role" | "created_by">, sha256: string): ApiToken | undefined {
+    return this.#access.create(token, sha256, Date.now());
+  }
+
+  revokeToken(name: string): ApiToken | undefined {
+    return this.#access.revoke(name);
+  }
+
+  useToken(sha256: string): ApiToken | undefined {
+    return this.#access.use(sha256, Date.now());
+  }
+
+  openSession(sha256: string, session: Session): void {
+    this.#access.openSession(sha256, session, Date.now());
+  }
+
+  session(sha256: string): ReturnType<Access["session"]> {
+    return this.#access.session(sha256, Date.now());
+  }
+
+  closeSession(sha256: string): void {
+    this.#access.closeSession(sha256);
+  }
+
+  closeSessions(tokenId: string): number {
+    return this.#access.closeSessions(tokenId);
   }
 
   routes(): Route[] {

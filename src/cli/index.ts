@@ -4,6 +4,7 @@ import { findTarget } from "./api.ts";
 import { addServeOptions, dataDirOption, type ServeConfig } from "./config.ts";
 import { UsageError } from "./data.ts";
 import { explain } from "./explain.ts";
+import { metrics } from "./metrics.ts";
 import { affinity, options } from "./options.ts";
 import {
   command,
@@ -17,6 +18,7 @@ import {
   watch,
 } from "./rollout.ts";
 import { type SimulateOptions, showSimulation, simulate } from "./simulate.ts";
+import { createToken, listTokens, revokeToken } from "./token.ts";
 import { exportLine, runWrangler, wranglerEnv } from "./wrangler.ts";
 
 const program = new Command("sluice").description(
@@ -178,6 +180,60 @@ program
   .action(async (options: SimulateOptions & { json?: boolean }) => {
     const found = simulate(options);
     console.log(options.json ? JSON.stringify(found, null, 2) : showSimulation(found, options.aa === true));
+  });
+
+program
+  .command("metrics")
+  .description("say what was counted of a Worker's requests, by version")
+  .argument("<worker>")
+  .option("--json", "as JSON")
+  .addOption(dataDirOption())
+  .action(async (worker: string, { json, dataDir }: { json?: boolean; dataDir: string }) => {
+    console.log(await metrics(findTarget(dataDir), worker, json === true));
+  });
+
+const token = program.command("token").description("API tokens and what they may do");
+
+token
+  .command("create")
+  .description("make a token; it is shown once")
+  .argument("<name>")
+  .addOption(
+    new Option("--role <role>", "admin: everything; deploy: all but tokens; read: look, and change nothing")
+      .choices(["admin", "deploy", "read"])
+      .makeOptionMandatory(),
+  )
+  .option("--json", "as JSON")
+  .addOption(dataDirOption())
+  .action(
+    async (name: string, { role, json, dataDir }: { role: string; json?: boolean; dataDir: string }) => {
+      const created = await createToken(findTarget(dataDir), name, role);
+      console.log(json ? JSON.stringify(created, null, 2) : created.value);
+    },
+  );
+
+token
+  .command("list")
+  .option("--json", "as JSON")
+  .addOption(dataDirOption())
+  .action(async ({ json, dataDir }: { json?: boolean; dataDir: string }) => {
+    const tokens = await listTokens(findTarget(dataDir));
+    if (json) return console.log(JSON.stringify(tokens, null, 2));
+    for (const { name, role, id, created_on, created_by, last_used_on } of tokens) {
+      console.log(
+        `${name}  ${role}  ${id}  made ${created_on} by ${created_by}, used ${last_used_on ?? "never"}`,
+      );
+    }
+  });
+
+token
+  .command("revoke")
+  .description("end a token, and everybody's session who signed in with it")
+  .argument("<token>", "its name or id")
+  .addOption(dataDirOption())
+  .action(async (name: string, { dataDir }: { dataDir: string }) => {
+    const { id } = await revokeToken(findTarget(dataDir), name);
+    console.log(`Revoked ${id}.`);
   });
 
 program

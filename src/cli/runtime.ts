@@ -98,6 +98,7 @@ export class Runtime {
         DATASETS: { className: "Dataset", useSQLite: true },
         CRONS: { className: "Scheduler", useSQLite: true },
         TAILS: { className: "TailHub", useSQLite: true },
+        METRICS: { className: "Metrics", useSQLite: true },
         QUEUES: { className: "QueueBroker", useSQLite: true },
         OBJECTS: { className: "ObjectHost", useSQLite: true },
       },

@@ -1,6 +1,6 @@
 /** `sluice serve`: both listeners, with state on disk. */
 import { createServer } from "node:net";
-import type { Target } from "./api.ts";
+import { call, type Target } from "./api.ts";
 import { originOf, type ServeConfig } from "./config.ts";
 import { DataDir, UsageError } from "./data.ts";
 import { deployDemo } from "./demo.ts";
@@ -8,6 +8,9 @@ import { createLogger, type Logger } from "./logger.ts";
 import { COMPATIBILITY_DATE, Runtime } from "./runtime.ts";
 import { Traffic } from "./traffic.ts";
 import { Validator } from "./validator.ts";
+
+/** How long a stop waits for what was counted, in ms. */
+const HAND_IN_MS = 500;
 
 export async function serve(config: ServeConfig): Promise<void> {
   const pretty = process.stdout.isTTY === true;
@@ -90,8 +93,10 @@ async function start(
     process.once(signal, () => {
       logger.log("info", "draining", { signal });
       process.once(signal, () => process.exit(1));
-      processes?.drain();
-      runtime.drain();
+      void handInCounts({ control, accountId: config.accountId, token }).then(() => {
+        processes?.drain();
+        runtime.drain();
+      });
     });
   }
 
@@ -110,6 +115,12 @@ async function start(
     logger.log("info", "token-created", { token });
   }
   await validator.warm();
+}
+
+/** So that a stop forgets none of what was counted: the processes would be gone before they sent it. Never rejects. */
+async function handInCounts(target: Target): Promise<void> {
+  const late = new Promise((resolve) => setTimeout(resolve, HAND_IN_MS).unref());
+  await Promise.race([call(target, "POST", "/counts/flush").catch(() => undefined), late]);
 }
 
 /** The example is a convenience: where it cannot be deployed, the server serves all the same. */

@@ -7,7 +7,7 @@ import type { ResourceKind } from "../account/types.ts";
 import type { SluiceError } from "../errors.ts";
 
 export interface WireError {
-  readonly status: 400 | 401 | 404 | 409 | 413 | 500 | 503;
+  readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 500 | 503;
   readonly errors: readonly { readonly code: number; readonly message: string }[];
 }
 
@@ -27,6 +27,16 @@ export function toWire(error: SluiceError): WireError {
   switch (error.reason) {
     case "unauthorized":
       return one(401, 10000, `Authentication error: ${error.detail}`);
+    case "forbidden":
+      return one(403, 9109, `A token with the role "${error.role}" may not do this.`);
+    case "token-exists":
+      return one(
+        409,
+        1001,
+        `There is a token named "${error.name}". Revoke it first, or choose another name.`,
+      );
+    case "token-not-found":
+      return one(404, 1003, `There is no token ${error.id}. \`sluice token list\` shows those there are.`);
     case "no-route":
       return one(404, 7003, `Sluice's API has no ${error.method} ${error.path}.`);
     case "worker-name-invalid":

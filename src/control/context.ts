@@ -2,18 +2,20 @@
 import type { Context } from "hono";
 import type { z } from "zod";
 import { accountOf } from "../account/registry.ts";
+import type { Role } from "../account/access.ts";
 import type { Resource, ResourceKind } from "../account/types.ts";
 import type { Env } from "../env.ts";
 import type { SluiceError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import { err, ok, type Result } from "../result.ts";
-import type { Actor, WorkerOverview, WorkerRegistry } from "../versions/registry.ts";
-import type { Author } from "../versions/types.ts";
+import type { Actor, Page, Paged, WorkerOverview, WorkerRegistry } from "../versions/registry.ts";
+import { listWorkers } from "../versions/replica.ts";
+import type { Author, WorkerSummary } from "../versions/types.ts";
 import { failure } from "./envelope.ts";
 import { parseJson } from "./schemas.ts";
 import { readCapped } from "./upload.ts";
 
-export type ControlContext = Context<{ Bindings: Env; Variables: { author: Author } }>;
+export type ControlContext = Context<{ Bindings: Env; Variables: { author: Author; role: Role } }>;
 
 /** The Worker named in the path; `/:worker` has been checked by then. */
 export function workerName(c: ControlContext): string {
@@ -55,6 +57,37 @@ export function requireResource(kind: ResourceKind, parameter: string) {
 export async function overviewOf(c: ControlContext): Promise<Result<WorkerOverview, SluiceError>> {
   const overview = (await registryOf(c).overview()) as WorkerOverview | undefined;
   return overview === undefined ? err({ reason: "worker-not-found", worker: workerName(c) }) : ok(overview);
+}
+
+/** Which part of a list is asked for, by `page` (from 1) and `per_page`; undefined where neither is given. */
+export function pageOf(c: ControlContext): (Page & { readonly page: number }) | undefined {
+  const [page, perPage] = [c.req.query("page"), c.req.query("per_page")];
+  if (page === undefined && perPage === undefined) return undefined;
+  const whole = (text: string | undefined, fallback: number) =>
+    Math.max(Math.trunc(Number(text)) || fallback, 1);
+  const limit = Math.min(whole(perPage, LIMITS.pageSize), LIMITS.maxPageSize);
+  const number = whole(page, 1);
+  return { page: number, limit, offset: (number - 1) * limit };
+}
+
+/** What the envelope says of a part. */
+export function pageInfo(
+  { page, limit }: Page & { readonly page: number },
+  { items, total }: Paged<unknown>,
+) {
+  return { result_info: { page, per_page: limit, count: items.length, total_count: total } };
+}
+
+/** All Workers, by name. */
+export async function allWorkers(env: Env): Promise<Map<string, WorkerSummary>> {
+  const listed = await listWorkers(env.SLUICE_KV);
+  const found = new Map<string, WorkerSummary>();
+  for (const [worker, summary] of listed) {
+    // Published by a Sluice that knew no summaries: its registry is asked.
+    const known = summary ?? ((await registryNamed({ env }, worker).summary()) as WorkerSummary | undefined);
+    if (known !== undefined) found.set(worker, known);
+  }
+  return found;
 }
 
 export function actorOf(c: ControlContext): Actor {

@@ -1,14 +1,16 @@
 /** The operators' API: wrangler's endpoints and our additions. Path, then handler; the logic is in resources/. */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { Hono } from "hono";
+import type { Role } from "../account/access.ts";
 import type { Env } from "../env.ts";
 import { LIMITS } from "../limits.ts";
 import { log } from "../log.ts";
+import { ok } from "../result.ts";
 import { WORKER_NAME } from "../router/hosts.ts";
 import { fleetOf } from "../versions/fleet.ts";
 import type { Author } from "../versions/types.ts";
-import { authenticate } from "./auth.ts";
-import { requireResource } from "./context.ts";
+import { authenticate, mayCall } from "./auth.ts";
+import { type ControlContext, requireResource } from "./context.ts";
 import { failure, internalError } from "./envelope.ts";
 import * as account from "./resources/account.ts";
 import * as analytics from "./resources/analytics.ts";
@@ -17,6 +19,7 @@ import * as d1 from "./resources/d1.ts";
 import * as d1Import from "./resources/d1-import.ts";
 import * as deployments from "./resources/deployments.ts";
 import * as kv from "./resources/kv.ts";
+import * as metrics from "./resources/metrics.ts";
 import * as options from "./resources/options.ts";
 import * as queues from "./resources/queues.ts";
 import * as r2 from "./resources/r2.ts";
@@ -24,15 +27,31 @@ import * as rollouts from "./resources/rollouts.ts";
 import * as scripts from "./resources/scripts.ts";
 import * as secrets from "./resources/secrets.ts";
 import * as tails from "./resources/tails.ts";
+import * as tokens from "./resources/tokens.ts";
 import * as triggers from "./resources/triggers.ts";
 import * as versions from "./resources/versions.ts";
 
-const api = new Hono<{ Bindings: Env; Variables: { author: Author } }>();
+const api = new Hono<{ Bindings: Env; Variables: { author: Author; role: Role } }>();
+
+async function requireToken(c: ControlContext, next: () => Promise<void>): Promise<Response | undefined> {
+  const known = c.env.SLUICE_IDENTITY;
+  const identity = known === undefined ? await authenticate(c.req.raw, c.env) : ok(known);
+  if (!identity.ok) return failure(identity.error);
+  const { author, role } = identity.value;
+  if (!mayCall(role, c.req.method, c.req.path)) return failure({ reason: "forbidden", role });
+  c.set("author", author);
+  c.set("role", role);
+  await next();
+  return undefined;
+}
 
 api.get("/healthz", async (c) => {
   const ready = await fleetOf(c.env, c.executionCtx.exports.Follower).ready();
   return ready ? c.json({ status: "ok" }) : c.json({ status: "a traffic process does not answer" }, 503);
 });
+
+api.use("/metrics", requireToken);
+api.get("/metrics", metrics.scrape);
 
 const v4 = api.basePath("/client/v4");
 
@@ -46,12 +65,7 @@ v4.post("/accounts/:account/workers/assets/upload/:hash", assets.uploadFile);
 // Its address is the permission.
 v4.put("/accounts/:account/d1/database/:database/import/:filename", d1Import.uploadFile);
 
-v4.use("*", async (c, next) => {
-  const author = await authenticate(c.req.raw, c.env);
-  if (!author.ok) return failure(author.error);
-  c.set("author", author.value);
-  return next();
-});
+v4.use("*", requireToken);
 
 v4.get("/user/tokens/verify", account.verifyToken);
 v4.get("/user", account.getUser);
@@ -76,6 +90,7 @@ for (const path of ["/scripts/:worker", "/scripts/:worker/*", "/services/:worker
   });
 }
 
+workers.get("/scripts", scripts.listScripts);
 workers.get("/services/:worker", scripts.getService);
 workers.delete("/services/:worker", scripts.deleteService);
 workers.get("/workers/:worker", scripts.getWorker);
@@ -121,6 +136,8 @@ workers.get("/scripts/:worker/rollouts/:rollout", rollouts.getRollout);
 for (const command of ["pause", "resume", "approve", "promote", "abort"] as const) {
   workers.post(`/scripts/:worker/rollouts/:rollout/${command}`, rollouts.commandRollout(command));
 }
+workers.get("/scripts/:worker/metrics", metrics.getMetrics);
+workers.get("/scripts/:worker/audit", scripts.listAudit);
 workers.get("/scripts/:worker/options", options.getOptions);
 workers.patch("/scripts/:worker/options", options.patchOptions);
 workers.get("/scripts/:worker/references", scripts.getReferences);
@@ -175,6 +192,12 @@ queueing.get("/queues/:queue/consumers", queues.listConsumers);
 queueing.post("/queues/:queue/consumers", queues.createConsumer);
 queueing.put("/queues/:queue/consumers/:consumer", queues.updateConsumer);
 queueing.delete("/queues/:queue/consumers/:consumer", queues.deleteConsumer);
+
+v4.post("/accounts/:account/counts/flush", metrics.flushAll);
+
+v4.get("/accounts/:account/tokens", tokens.listTokens);
+v4.post("/accounts/:account/tokens", tokens.createToken);
+v4.delete("/accounts/:account/tokens/:token", tokens.revokeToken);
 
 v4.post("/accounts/:account/analytics_engine/sql", analytics.queryDataset);
 

@@ -90,22 +90,31 @@ export async function storeWithSecrets(
 ): Promise<Result<Version, SluiceError>> {
   const bindings = changeSecrets(to.worker, latest.bindings, changes);
   if (!bindings.ok) return bindings;
-  const buffer = await readVersion(to.env.SLUICE_KV, latest.id);
-  if (buffer === null) return err({ reason: "code-unavailable", version: latest.id });
-  let stored: VersionBlob;
-  try {
-    stored = decodeBlob(buffer);
-  } catch (error) {
-    log("error", "version-corrupt", { worker: to.worker, version: latest.id, why: String(error) });
-    return err({ reason: "code-unavailable", version: latest.id });
-  }
-  const { header, modules } = stored;
+  const stored = await readStored(to.env, to.worker, latest.id);
+  if (!stored.ok) return stored;
+  const { header, modules } = stored.value;
   const blob: VersionBlob = {
     header: { ...header, ...newHeader(to.worker, how.tag), bindings: bindings.value },
     modules,
   };
   const assets = latest.assets && { of: latest.assets, json: null };
   return record(to, blob, latest, { ...how, alias: null }, assets, { settings: {}, lifecycle: null });
+}
+
+/** The code of a version, with what it is bound to. */
+export async function readStored(
+  env: Env,
+  worker: string,
+  version: string,
+): Promise<Result<VersionBlob, SluiceError>> {
+  const buffer = await readVersion(env.SLUICE_KV, version);
+  if (buffer === null) return err({ reason: "code-unavailable", version });
+  try {
+    return ok(decodeBlob(buffer));
+  } catch (error) {
+    log("error", "version-corrupt", { worker, version, why: String(error) });
+    return err({ reason: "code-unavailable", version });
+  }
 }
 
 /** Whether the alias makes a hostname that belongs to nobody else. */

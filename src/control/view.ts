@@ -1,13 +1,25 @@
 /** Stored records as Cloudflare's API shows them; wrangler reads every field that is here. Pure. */
+import { encodeBase64 } from "hono/utils/encode";
 import { redact } from "../versions/bindings/index.ts";
 import type { WorkerOverview } from "../versions/registry.ts";
-import type { Deployment, Settings, Version } from "../versions/types.ts";
+import type { Deployment, Module, Settings, Version } from "../versions/types.ts";
 
 function annotations(fields: Record<string, string | null>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(fields).filter((field): field is [string, string] => field[1] !== null),
   );
 }
+
+/** Content types of modules, as uploads have them. */
+export const MEDIA_TYPES: Readonly<Record<Module["type"], string>> = {
+  js: "application/javascript+module",
+  cjs: "application/javascript",
+  wasm: "application/wasm",
+  text: "text/plain",
+  data: "application/octet-stream",
+  json: "application/json",
+  sourcemap: "application/source-map",
+};
 
 /** @param hasPreview whether the version has a hostname of its own */
 export function showVersion(version: Version, hasPreview: boolean): Record<string, unknown> {
@@ -45,6 +57,11 @@ export function showVersion(version: Version, hasPreview: boolean): Record<strin
     },
     startup_time_ms: version.inspection.startup_time_ms,
   };
+}
+
+/** Cloudflare's names (`?include=modules` of its versions). */
+export function showModule({ name, type, bytes }: Module): Record<string, unknown> {
+  return { name, content_type: MEDIA_TYPES[type], content_base64: encodeBase64(bytes.slice().buffer) };
 }
 
 export function showDeployment(deployment: Deployment): Record<string, unknown> {

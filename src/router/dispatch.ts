@@ -2,24 +2,31 @@
 import { log } from "../log.ts";
 import type { VersionHandler, VersionSource } from "../versions/sources/index.ts";
 import { decideFallback } from "./decide.ts";
+import type { Meter } from "./meter.ts";
 import type { Decision, Split } from "./split.ts";
 
 /** Seconds after which a client may try again when no version can be loaded. */
 const RETRY_AFTER_SECONDS = "5";
 
+/** Where versions come from, and who counts what they answer. */
+export interface Dispatch {
+  readonly source: VersionSource;
+  readonly meter?: Meter | undefined;
+}
+
 /** Serves the request with the version decided on, or with the other one where it cannot be loaded. */
 export function dispatch(
-  source: VersionSource,
+  to: Dispatch,
   split: Split,
   decision: Decision,
   request: Request,
   env: unknown,
   ctx: ExecutionContext,
 ): Promise<Response> | Response {
-  const handler = source.ready(decision.version.version_id);
+  const handler = to.source.ready(decision.version.version_id);
   return handler === undefined
-    ? loadAndRun(source, split, decision, request, env, ctx)
-    : run(handler, split, decision, request, env, ctx);
+    ? loadAndRun(to, split, decision, request, env, ctx)
+    : run(handler, to.meter, split, decision, request, env, ctx);
 }
 
 /**
@@ -28,19 +35,28 @@ export function dispatch(
  */
 function run(
   handler: VersionHandler,
+  meter: Meter | undefined,
   split: Split,
   decision: Decision,
   request: Request,
   env: unknown,
   ctx: ExecutionContext,
 ): Promise<Response> | Response {
+  const started = Date.now();
+  const answered = (response: Response): Response => {
+    const outcome = response.status >= 500 ? "error" : "ok";
+    meter?.count(split.record.worker, decision, outcome, Date.now() - started, ctx);
+    return response;
+  };
+  const failed = (error: unknown): Response => {
+    meter?.count(split.record.worker, decision, "exception", Date.now() - started, ctx);
+    return exceptionOf(split, decision, error);
+  };
   try {
     const response = handler(request, env, ctx);
-    return response instanceof Promise
-      ? response.catch((error) => exceptionOf(split, decision, error))
-      : response;
+    return response instanceof Promise ? response.then(answered, failed) : answered(response);
   } catch (error) {
-    return exceptionOf(split, decision, error);
+    return failed(error);
   }
 }
 
@@ -59,7 +75,7 @@ function isVisit({ reason }: Decision): boolean {
 }
 
 async function loadAndRun(
-  source: VersionSource,
+  { source, meter }: Dispatch,
   split: Split,
   decision: Decision,
   request: Request,
@@ -71,12 +87,13 @@ async function loadAndRun(
     const { version_id } = next.version;
     try {
       const handler = source.ready(version_id) ?? (await source.load(worker, version_id, isVisit(next)));
-      return await run(handler, split, next, request, env, ctx);
+      return await run(handler, meter, split, next, request, env, ctx);
     } catch {
       // The source has logged why.
       next = next.reason === "fallback" ? undefined : decideFallback(split, next);
     }
   }
+  meter?.count(worker, decision, "error", 0, ctx);
   return new Response("The Worker is not available at the moment.\n", {
     status: 503,
     headers: { "Retry-After": RETRY_AFTER_SECONDS },

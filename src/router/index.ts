@@ -11,12 +11,13 @@ import { decideFor } from "./choose.ts";
 import { decorate, issue } from "./decorate.ts";
 import { dispatch } from "./dispatch.ts";
 import { hostOf } from "./hosts.ts";
+import type { Meter } from "./meter.ts";
 import type { Observer } from "./observer.ts";
 import { OneRoute } from "./one-route.ts";
 import { pinOf } from "./pins.ts";
 import { readAddress, readKey } from "./signals.ts";
 import { Snapshot } from "./snapshot.ts";
-import { previewOf, type Split } from "./split.ts";
+import { type Decision, previewOf, type Split } from "./split.ts";
 
 export { moduleSource } from "../versions/sources/module.ts";
 
@@ -32,6 +33,8 @@ export interface RouterOptions {
   readonly refreshMs?: number;
   /** Where what is seen of rollouts goes. Default: nowhere. */
   readonly observer?: Observer;
+  /** Counts what requests come to. Default: nobody. */
+  readonly meter?: Meter;
   /** Whether that namespace has routes, custom domains and previews as well. Default: no. */
   readonly hasAddresses?: boolean;
 }
@@ -39,6 +42,8 @@ export interface RouterOptions {
 interface Router extends RouterOptions {
   readonly snapshot: Snapshot;
   readonly addresses: Addresses | undefined;
+  /** Decisions for single versions, by their ids: each is counted as one. */
+  readonly previews: Map<string, Decision>;
 }
 
 /** A Hono app that serves every path of every host. `options` is called once per isolate, with the first request. */
@@ -66,11 +71,12 @@ function open(options: RouterOptions): Router {
     deployments,
     refreshMs,
     async () => void (await addresses?.refresh()),
+    (worker) => options.meter?.noteStale(worker),
   );
   const addresses = hasAddresses
     ? new Addresses(deployments, refreshMs, () => snapshot.forgetHosts())
     : undefined;
-  return { ...options, snapshot, addresses };
+  return { ...options, snapshot, addresses, previews: new Map() };
 }
 
 /** The split of a host whose paths lead to several Workers. */
@@ -98,21 +104,22 @@ function serve(
   if (split.decorates) return serveDecorated(router, split, request, env, ctx);
   const decision =
     pinOf(split, request.url, Date.now) ?? decideFor(split, request, router.addressHeader ?? "");
-  return dispatch(router.source, split, decision, request, env, ctx);
+  return dispatch(router, split, decision, request, env, ctx);
 }
 
 async function serveDecorated(
-  { source, addressHeader = "", observer }: Router,
+  router: Router,
   split: Split,
   request: Request,
   env: unknown,
   ctx: ExecutionContext,
 ): Promise<Response> {
+  const { addressHeader = "", observer } = router;
   const pin = pinOf(split, request.url, Date.now);
   const issued = pin === undefined ? issue(split, request, addressHeader) : undefined;
   const decision = pin ?? issued?.decision ?? decideFor(split, request, addressHeader);
   const started = Date.now();
-  const response = await dispatch(source, split, decision, request, env, ctx);
+  const response = await dispatch(router, split, decision, request, env, ctx);
   if (split.record.rollout !== undefined) {
     const { headers } = request;
     const key = issued?.identity ?? readKey(headers, split.affinity, addressHeader);
@@ -149,17 +156,27 @@ async function serveFirst(
 
 /** @param label that is no Worker's name, but may be a version's hostname */
 async function servePreview(
-  { addresses, snapshot, source }: Router,
+  router: Router,
   label: string | undefined,
   host: string,
   request: Request,
   env: unknown,
   ctx: ExecutionContext,
 ): Promise<Response> {
+  const { addresses, snapshot } = router;
   const preview = label === undefined ? undefined : await addresses?.preview(label);
   const split = preview && (await snapshot.load(preview.worker));
   if (preview === undefined || typeof split !== "object" || !split.record.previews) return notFound(host);
-  return dispatch(source, split, previewOf(preview.version_id), request, env, ctx);
+  return dispatch(router, split, previewDecision(router.previews, preview.version_id), request, env, ctx);
+}
+
+function previewDecision(known: Map<string, Decision>, version_id: string): Decision {
+  const found = known.get(version_id);
+  if (found !== undefined) return found;
+  if (known.size >= LIMITS.maxPreviewed) known.clear();
+  const decision = previewOf(version_id);
+  known.set(version_id, decision);
+  return decision;
 }
 
 function unavailable(what: string): Response {

@@ -30,6 +30,7 @@ export class Snapshot {
   readonly #kv: KVNamespace;
   readonly #refreshMs: number;
   readonly #alsoRefresh: () => Promise<void>;
+  readonly #onUnreadable: (worker: string) => void;
   readonly #entries = new Map<string, Entry>();
   /** The hosts under which Workers were asked for, as they were written. */
   readonly #hosts = new Map<string, Entry>();
@@ -43,15 +44,18 @@ export class Snapshot {
   /**
    * @param refreshMs age at which a deployment is read again
    * @param alsoRefresh what else is read again then
+   * @param onUnreadable told of each Worker whose deployment cannot be read
    */
   constructor(
     kv: KVNamespace,
     refreshMs: number = LIMITS.snapshotRefreshMs,
     alsoRefresh: () => Promise<void> = async () => {},
+    onUnreadable: (worker: string) => void = () => {},
   ) {
     this.#kv = kv;
     this.#refreshMs = refreshMs;
     this.#alsoRefresh = alsoRefresh;
+    this.#onUnreadable = onUnreadable;
     onReplicated((worker, record) => {
       this.#published++;
       if (record === null) this.#forget(worker);
@@ -167,6 +171,7 @@ export class Snapshot {
 
   #keep(worker: string, why: string): Lookup {
     const held = this.#entries.get(worker)?.split;
+    if (held !== undefined) this.#onUnreadable(worker);
     log("error", "deployment-unreadable", { worker, why, serving: held?.record.deployment_id ?? null });
     return held ?? "unavailable";
   }

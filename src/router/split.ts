@@ -6,6 +6,7 @@
  * at 0 and the seed is the candidate's version id, so a key that saw the candidate keeps it while the percentage
  * rises, the order of the shares moves nobody, and two rollouts pick their first users independently.
  */
+import type { Tally } from "../metrics/types.ts";
 import type { Retained } from "../versions/assets/types.ts";
 import type { Affinity, DeploymentRecord, Share } from "../versions/types.ts";
 import type { IssuedCookie } from "./decorate.ts";
@@ -21,6 +22,8 @@ export type Reason = "override" | "key" | "random" | "single" | "fallback" | "pi
 export interface Decision {
   readonly version: Share;
   readonly reason: Reason;
+  /** The meter's: what it has counted and not sent. */
+  tally: Tally | undefined;
 }
 
 /** The decisions that can fall on one version. */
@@ -89,13 +92,16 @@ export function compileSplit(record: DeploymentRecord): Split {
 
 function compilePin({ version_id, number, until }: Retained) {
   const version: Share = { version_id, number, percentage: 0 };
-  const decision: Decision = Object.freeze({ version, reason: "pin" });
-  return [version_id, { decision, until }] as const;
+  return [version_id, { decision: newDecision(version, "pin"), until }] as const;
 }
 
 /** The decision for a version that is asked for by its own hostname. */
 export function previewOf(version_id: string): Decision {
-  return { version: { version_id, number: 0, percentage: 0 }, reason: "preview" };
+  return newDecision({ version_id, number: 0, percentage: 0 }, "preview");
+}
+
+function newDecision(version: Share, reason: Reason): Decision {
+  return { version, reason, tally: undefined };
 }
 
 /** Upper bound (exclusive) of a share of 0 to 100 percent in the hash space. */
@@ -114,7 +120,7 @@ export function armOfKey(split: Split, key: string): Arm {
 }
 
 function compileArm(version: Share): Arm {
-  const decision = (reason: Reason): Decision => Object.freeze({ version, reason });
+  const decision = (reason: Reason) => newDecision(version, reason);
   return Object.freeze({
     version,
     override: decision("override"),

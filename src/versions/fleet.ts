@@ -29,6 +29,8 @@ export interface Fleet {
   publish(worker: string, record: DeploymentRecord | null): Promise<boolean>;
   /** The same for routes and custom domains. */
   publishRoutes(record: RoutesRecord): Promise<boolean>;
+  /** Has every process send what it has counted. One that does not answer sends it later. */
+  flush(): Promise<void>;
   /** Begins or ends the tracing of a Worker's versions. A process that does not answer is passed over. */
   tail(worker: string, on: boolean): Promise<void>;
 }
@@ -60,6 +62,8 @@ const platform: Fleet = {
     notifyRoutes(record);
     return true;
   },
+  // Its isolates cannot be asked: what they counted comes within a second or two.
+  flush: async () => {},
   // The platform has a tail of its own.
   tail: async () => {},
 };
@@ -97,6 +101,9 @@ function processes(serving: readonly Process[], all: readonly Process[]): Fleet 
     publishRoutes: async (record) => {
       const replies = await tellAll(serving, { type: "routes", record }, LIMITS.acknowledgeMs);
       return replies.every((reply) => reply !== undefined);
+    },
+    flush: async () => {
+      await tellAll(serving, { type: "flush" }, LIMITS.acknowledgeMs);
     },
     tail: async (worker, on) => {
       await tellAll(all, { type: "tail", worker, on }, LIMITS.prepareMs);

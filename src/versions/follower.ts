@@ -6,6 +6,7 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../env.ts";
 import { LIMITS } from "../limits.ts";
+import { flushCounts } from "../metrics/flush.ts";
 import { FOLLOWER_URL, versionsOf } from "./fleet.ts";
 import { moveObjects } from "./objects/host.ts";
 import { notify, notifyRoutes } from "./replica.ts";
@@ -39,6 +40,9 @@ export class Follower extends WorkerEntrypoint<Env> {
         return reply({ why: null });
       case "routes":
         notifyRoutes(message.record);
+        return reply({ why: null });
+      case "flush":
+        await flushCounts();
         return reply({ why: null });
       case "sweep":
         await source.sweep();

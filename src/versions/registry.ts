@@ -11,6 +11,7 @@ import type { Env } from "../env.ts";
 import type { SluiceError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import { log } from "../log.ts";
+import { type Metrics, metricsOf } from "../metrics/store.ts";
 import { err, ok, type Result } from "../result.ts";
 import { Notices } from "../rollout/notify.ts";
 import type { Observation, TrailEntry } from "../rollout/records.ts";
@@ -32,6 +33,8 @@ import { deleteRecord, writeRecord } from "./replica.ts";
 import { retain } from "./retention.ts";
 import { type Statements, statements, type WorkerState } from "./sql.ts";
 import type {
+  AuditAction,
+  AuditEntry,
   Author,
   Deployment,
   DeploymentRecord,
@@ -39,6 +42,7 @@ import type {
   Settings,
   Share,
   Version,
+  WorkerSummary,
 } from "./types.ts";
 
 /** Who acts, and with what. */
@@ -73,6 +77,17 @@ export interface RecordDeployment {
   readonly force: boolean;
 }
 
+export interface Page {
+  readonly limit: number;
+  readonly offset: number;
+}
+
+export interface Paged<T> {
+  readonly items: readonly T[];
+  /** Of all pages. */
+  readonly total: number;
+}
+
 export interface StartRollout {
   /** Id or tag of the candidate, or `latest`. */
   readonly version: string;
@@ -98,6 +113,8 @@ export class WorkerRegistry extends DurableObject<Env> {
   readonly #rollouts: Rollouts;
   readonly #notices: Notices;
   #publishing: Promise<void> = Promise.resolve();
+  /** What was said last of whether a process may serve an older deployment. */
+  #reportedStale: boolean | undefined;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -122,6 +139,11 @@ export class WorkerRegistry extends DurableObject<Env> {
     return this.#db.versions(LIMITS.listedVersions);
   }
 
+  /** Some of them, newest first, and how many there are. */
+  versionPage({ limit, offset }: Page): Paged<Version> {
+    return { items: this.#db.versions(limit, offset), total: this.#db.versionCount() };
+  }
+
   version(id: string): Version | undefined {
     return this.#db.version(id);
   }
@@ -130,6 +152,21 @@ export class WorkerRegistry extends DurableObject<Env> {
   async deployments(): Promise<readonly Deployment[]> {
     await this.#publish();
     return listDeployments(this.#db.deployments(), LIMITS.listedDeployments);
+  }
+
+  async deploymentPage({ limit, offset }: Page): Promise<Paged<Deployment>> {
+    await this.#publish();
+    return { items: this.#db.deploymentPage(limit, offset), total: this.#db.deploymentCount() };
+  }
+
+  /** What was done, newest first. It outlives the Worker. */
+  audit({ limit, offset }: Page): Paged<AuditEntry> {
+    return { items: this.#db.audit(limit, offset), total: this.#db.auditCount() };
+  }
+
+  /** Notes what was done to a Worker elsewhere than in this record. */
+  note(actor: Actor, action: AuditAction, detail: Readonly<Record<string, unknown>>): void {
+    this.#db.addAudit(Date.now(), { ...actor, action, detail });
   }
 
   deployment(id: string): Deployment | undefined {
@@ -286,6 +323,13 @@ export class WorkerRegistry extends DurableObject<Env> {
     // Routers begin and end to watch with it.
     if (notice !== null || after.phase !== rollout.phase) {
       this.#db.bumpRevision();
+      const { id, phase, stage, reason } = after;
+      this.#db.addAudit(nowOf(this.env), {
+        author: who,
+        source: "api",
+        action: "rollout",
+        detail: { rollout_id: id, event: event.type, phase, stage: stage + 1, reason },
+      });
       log("info", "rollout", {
         worker: this.#db.name(),
         rollout: after.id,
@@ -355,6 +399,8 @@ export class WorkerRegistry extends DurableObject<Env> {
         ...input.actor,
       };
       this.#db.insertVersion(version);
+      const { id: version_id, number, triggered_by, message } = version;
+      this.note(input.actor, "version", { version_id, number, triggered_by, message });
       this.#db.keep(versionKey(version.id));
       const preview: PreviewRecord = { worker, version_id: version.id };
       for (const key of previewLabels(worker, version).map(previewKey)) {
@@ -467,6 +513,7 @@ export class WorkerRegistry extends DurableObject<Env> {
 
   /** @param previews null for as `enabled` */
   setSubdomain(
+    actor: Actor,
     worker: string,
     enabled: boolean,
     previews: boolean | null,
@@ -478,24 +525,30 @@ export class WorkerRegistry extends DurableObject<Env> {
       const settings = { ...state.settings, previews };
       this.#db.setEnabled(enabled);
       this.#db.setSettings(settings);
+      this.note(actor, "settings", { enabled, previews });
       this.#db.bumpRevision();
       return ok({ ...state, enabled, settings });
     });
   }
 
-  updateSettings(worker: string, change: Partial<Settings>): Promise<Result<Settings, SluiceError>> {
+  updateSettings(
+    actor: Actor,
+    worker: string,
+    change: Partial<Settings>,
+  ): Promise<Result<Settings, SluiceError>> {
     return this.#commit((): Result<Settings, SluiceError> => {
       const state = this.#db.worker();
       if (state === undefined) return err({ reason: "worker-not-found", worker });
       const settings = { ...state.settings, ...change };
       this.#db.setSettings(settings);
+      this.note(actor, "settings", withoutSecrets(change));
       if (IN_RECORD.some((name) => name in change)) this.#db.bumpRevision();
       return ok(settings);
     });
   }
 
   /** Deletes the Worker with all that belongs to it, its code in KV included. */
-  async remove(worker: string): Promise<Result<null, SluiceError>> {
+  async remove(actor: Actor, worker: string): Promise<Result<null, SluiceError>> {
     const removed = await this.#commit((): Result<null, SluiceError> => {
       if (this.#db.worker() === undefined) return err({ reason: "worker-not-found", worker });
       const versions = this.#db.versionIds();
@@ -509,8 +562,10 @@ export class WorkerRegistry extends DurableObject<Env> {
       this.#rollouts.clear();
       this.#notices.clear();
       this.#db.bumpRevision();
+      this.note(actor, "delete", {});
       return ok(null);
     });
+    if (removed.ok) await this.#tellMetrics((metrics) => metrics.forget(worker));
     await this.#schedule();
     return removed;
   }
@@ -559,7 +614,11 @@ export class WorkerRegistry extends DurableObject<Env> {
       id: crypto.randomUUID(),
       created_on: this.#db.nextTime(Date.now()),
     };
+    const { id: deployment_id, author, source, triggered_by, message, versions } = deployment;
+    const before = this.#db.activeDeployment()?.versions ?? [];
     this.#db.insertDeployment(deployment);
+    const detail = { deployment_id, triggered_by, message, before, versions };
+    this.note({ author, source }, "deployment", detail);
     this.#db.setDeployed(
       deployment.versions.map(({ version_id }) => version_id),
       Date.parse(deployment.created_on),
@@ -632,7 +691,7 @@ export class WorkerRegistry extends DurableObject<Env> {
       if (published >= current) return;
       let heard = false;
       try {
-        if (record !== undefined) await writeRecord(this.env.SLUICE_KV, record);
+        if (record !== undefined) await writeRecord(this.env.SLUICE_KV, record, this.#summary(record));
         else await deleteRecord(this.env.SLUICE_KV, worker);
       } finally {
         heard = await this.#fleet.publish(worker, record ?? null);
@@ -641,7 +700,43 @@ export class WorkerRegistry extends DurableObject<Env> {
     } catch (error) {
       log("error", "publish-failed", { worker, revision: current, why: String(error) });
     }
+    await this.#reportStale(worker);
     await this.#schedule();
+  }
+
+  /** Says in the metrics whether a process may serve an older deployment. */
+  async #reportStale(worker: string): Promise<void> {
+    const isStale = this.#unpublished;
+    if (isStale === this.#reportedStale) return;
+    await this.#tellMetrics((metrics) => metrics.setStale(worker, isStale));
+    this.#reportedStale = isStale;
+  }
+
+  async #tellMetrics(tell: (metrics: DurableObjectStub<Metrics>) => Promise<void>): Promise<void> {
+    try {
+      await tell(metricsOf(this.env));
+    } catch (error) {
+      log("error", "metrics-unreachable", { worker: this.#db.name(), why: String(error) });
+    }
+  }
+
+  /** What lists of Workers show; undefined while nothing is deployed. */
+  async summary(): Promise<WorkerSummary | undefined> {
+    const record = await this.record();
+    return record && this.#summary(record);
+  }
+
+  #summary({ revision, enabled, deployment_id, versions }: DeploymentRecord): WorkerSummary {
+    const [newest] = this.#rollouts.list();
+    return {
+      revision,
+      enabled,
+      created_on: this.#db.worker()?.created_on ?? "",
+      deployed_on: this.#db.activeDeployment()?.created_on ?? "",
+      deployment_id,
+      versions,
+      rollout: newest === undefined ? null : { id: newest.id, phase: newest.phase },
+    };
   }
 
   /** Sets the alarm for what is still to be done, or clears it. */
@@ -656,4 +751,9 @@ export class WorkerRegistry extends DurableObject<Env> {
     if (times.length > 0) await this.ctx.storage.setAlarm(Math.max(Math.min(...times), Date.now()));
     else await this.ctx.storage.deleteAlarm();
   }
+}
+
+/** As it may be shown. */
+function withoutSecrets({ webhooks, ...change }: Partial<Settings>): Readonly<Record<string, unknown>> {
+  return { ...change, ...(webhooks === undefined ? {} : { webhooks: webhooks.map(({ url }) => url) }) };
 }

@@ -4,7 +4,7 @@
  */
 import { LIMITS } from "../limits.ts";
 import { deploymentKey, previewKey, ROUTES_KEY, versionKey } from "./keys.ts";
-import type { DeploymentRecord, PreviewRecord, RoutesRecord } from "./types.ts";
+import type { DeploymentRecord, PreviewRecord, RoutesRecord, WorkerSummary } from "./types.ts";
 
 /** Told of every change that is made known here: a new record, or null where the Worker was deleted. */
 export type ReplicaListener = (worker: string, record: DeploymentRecord | null) => void;
@@ -53,8 +53,28 @@ export function readPreview(kv: KVNamespace, label: string): Promise<PreviewReco
   return kv.get(previewKey(label), { type: "json", cacheTtl: LIMITS.kvCacheSeconds });
 }
 
-export function writeRecord(kv: KVNamespace, record: DeploymentRecord): Promise<void> {
-  return kv.put(deploymentKey(record.worker), JSON.stringify(record));
+export function writeRecord(
+  kv: KVNamespace,
+  record: DeploymentRecord,
+  summary: WorkerSummary,
+): Promise<void> {
+  return kv.put(deploymentKey(record.worker), JSON.stringify(record), { metadata: summary });
+}
+
+/** All Workers, by name. Null for one that was last published by a Sluice that knew no summaries. */
+export async function listWorkers(kv: KVNamespace): Promise<Map<string, WorkerSummary | null>> {
+  const prefix = deploymentKey("");
+  const found = new Map<string, WorkerSummary | null>();
+  let cursor: string | null = null;
+  do {
+    const page: KVNamespaceListResult<WorkerSummary, string> = await kv.list<WorkerSummary>({
+      prefix,
+      cursor,
+    });
+    for (const { name, metadata } of page.keys) found.set(name.slice(prefix.length), metadata ?? null);
+    cursor = page.list_complete ? null : page.cursor;
+  } while (cursor !== null);
+  return found;
 }
 
 export function deleteRecord(kv: KVNamespace, worker: string): Promise<void> {

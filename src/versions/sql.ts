@@ -3,7 +3,17 @@ import type { Manifest } from "./assets/session.ts";
 import type { AssetsOfVersion } from "./assets/types.ts";
 import type { Lifecycle } from "./classes.ts";
 import type { Deployed } from "./retention.ts";
-import type { Binding, Deployment, Inspection, Settings, Share, Source, Version } from "./types.ts";
+import type {
+  AuditAction,
+  AuditEntry,
+  Binding,
+  Deployment,
+  Inspection,
+  Settings,
+  Share,
+  Source,
+  Version,
+} from "./types.ts";
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS worker (
@@ -79,6 +89,14 @@ CREATE TABLE IF NOT EXISTS announced_file (
   size INTEGER NOT NULL,                 -- bytes
   PRIMARY KEY (session, path)
 );
+CREATE TABLE IF NOT EXISTS audit (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  time INTEGER NOT NULL,                 -- ms since the epoch
+  author TEXT NOT NULL,                  -- JSON object
+  source TEXT NOT NULL,
+  action TEXT NOT NULL,
+  detail TEXT NOT NULL                   -- JSON object
+);
 CREATE TABLE IF NOT EXISTS kv_write (
   key TEXT PRIMARY KEY,
   value TEXT NOT NULL                    -- to be in KV, but not known to be
@@ -147,6 +165,15 @@ interface DeploymentRow extends Record<string, SqlStorageValue> {
   triggered_by: Deployment["triggered_by"];
   message: string | null;
   versions: string;
+}
+
+interface AuditRow extends Record<string, SqlStorageValue> {
+  seq: number;
+  time: number;
+  author: string;
+  source: Source;
+  action: AuditAction;
+  detail: string;
 }
 
 /** The one row about the Worker itself. */
@@ -267,9 +294,15 @@ export function statements(sql: SqlStorage) {
       const found = first<VersionRow>(`${VERSIONS} WHERE id = ?`, id);
       return found && toVersion(found);
     },
-    /** Newest first. */
-    versions(limit: number): Version[] {
-      return sql.exec<VersionRow>(`${VERSIONS} ORDER BY number DESC LIMIT ?`, limit).toArray().map(toVersion);
+    /** Newest first. @param offset how many of the newest to leave out */
+    versions(limit: number, offset = 0): Version[] {
+      return sql
+        .exec<VersionRow>(`${VERSIONS} ORDER BY number DESC LIMIT ? OFFSET ?`, limit, offset)
+        .toArray()
+        .map(toVersion);
+    },
+    versionCount(): number {
+      return first<{ n: number }>("SELECT count(*) AS n FROM version")?.n ?? 0;
     },
     latestVersion(): Version | undefined {
       return this.versions(1)[0];
@@ -401,6 +434,16 @@ export function statements(sql: SqlStorage) {
         .toArray()
         .map(toDeployment);
     },
+    /** Newest first. */
+    deploymentPage(limit: number, offset: number): Deployment[] {
+      return sql
+        .exec<DeploymentRow>("SELECT * FROM deployment ORDER BY seq DESC LIMIT ? OFFSET ?", limit, offset)
+        .toArray()
+        .map(toDeployment);
+    },
+    deploymentCount(): number {
+      return first<{ n: number }>("SELECT count(*) AS n FROM deployment")?.n ?? 0;
+    },
     deployment(id: string): Deployment | undefined {
       const found = first<DeploymentRow>("SELECT * FROM deployment WHERE id = ?", id);
       return found && toDeployment(found);
@@ -408,6 +451,33 @@ export function statements(sql: SqlStorage) {
     activeDeployment(): Deployment | undefined {
       const found = first<DeploymentRow>("SELECT * FROM deployment ORDER BY seq DESC LIMIT 1");
       return found && toDeployment(found);
+    },
+
+    /** @param time in ms since the epoch */
+    addAudit(time: number, { author, source, action, detail }: Omit<AuditEntry, "seq" | "time">): void {
+      sql.exec(
+        "INSERT INTO audit (time, author, source, action, detail) VALUES (?, ?, ?, ?, ?)",
+        time,
+        JSON.stringify(author),
+        source,
+        action,
+        JSON.stringify(detail),
+      );
+    },
+    /** Newest first. */
+    audit(limit: number, offset: number): AuditEntry[] {
+      return sql
+        .exec<AuditRow>("SELECT * FROM audit ORDER BY seq DESC LIMIT ? OFFSET ?", limit, offset)
+        .toArray()
+        .map((found) => ({
+          ...found,
+          time: new Date(found.time).toISOString(),
+          author: JSON.parse(found.author),
+          detail: JSON.parse(found.detail),
+        }));
+    },
+    auditCount(): number {
+      return first<{ n: number }>("SELECT count(*) AS n FROM audit")?.n ?? 0;
     },
 
     lifecycle(): StoredLifecycle {

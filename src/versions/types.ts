@@ -1,4 +1,5 @@
 import type { Webhook } from "../rollout/notify.ts";
+import type { Phase } from "../rollout/types.ts";
 import type { WatchedRollout } from "../rollout/records.ts";
 import type { AssetsOfVersion, Retained } from "./assets/types.ts";
 
@@ -38,6 +39,33 @@ export interface DeploymentRecord {
   /** The rollout that is under way; absent where there is none. */
   readonly rollout?: WatchedRollout;
 }
+
+/** What lists of Workers show, beside each record in KV: as of the same revision. Times are ISO 8601 in UTC. */
+export interface WorkerSummary {
+  readonly revision: number;
+  readonly enabled: boolean;
+  readonly created_on: string;
+  /** When the active deployment was made. */
+  readonly deployed_on: string;
+  readonly deployment_id: string;
+  readonly versions: readonly Share[];
+  /** The newest rollout; null where there never was one. */
+  readonly rollout: { readonly id: string; readonly phase: Phase } | null;
+}
+
+/** Something that was done to a Worker, with who did it. */
+export interface AuditEntry {
+  readonly seq: number;
+  /** ISO 8601 in UTC. */
+  readonly time: string;
+  readonly author: Author;
+  readonly source: Source;
+  readonly action: AuditAction;
+  /** What it was about; secrets are named, never shown. */
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
+export type AuditAction = "version" | "deployment" | "rollout" | "settings" | "triggers" | "delete";
 
 /** Where a request may carry its key. The key header comes before all of them. */
 export type AffinitySource =
@@ -337,6 +365,8 @@ export type FollowerMessage =
   | { readonly type: "routes"; readonly record: RoutesRecord }
   /** Whether somebody watches the Worker's events. */
   | { readonly type: "tail"; readonly worker: string; readonly on: boolean }
+  /** Send what has been counted, now. */
+  | { readonly type: "flush" }
   /** Unload what is due, now. */
   | { readonly type: "sweep" }
   /** See to it that what will be due is unloaded then. */

@@ -718,7 +718,12 @@ describe("stored code that was lost or damaged while the server was stopped", ()
     expect(secret).toMatchObject({ status: 503, success: false });
     expect(secret.errors[0]?.message).toContain(candidate);
     const healed = await deploy(server, "both-missing", NAMING_ITSELF);
-    expect((await server.traffic("both-missing")).body).toBe(healed);
+    const active = (await call(server, "GET", "/workers/scripts/both-missing/deployments")).result
+      .deployments[0];
+    const serving = active.versions.map((share: { version_id: string }) => share.version_id);
+    expect(serving).toContain(healed);
+    expect(serving).not.toContain(candidate);
+    expect(serving).toContain((await server.traffic("both-missing")).body);
   });
 
   test("and a deployment record that does not parse: 503 with Retry-After, until the next deployment", async () => {

@@ -35,7 +35,7 @@ async function send(modules: Record<string, VersionModule>, version: string, can
   const decision = decide(split, version, undefined, () => 0);
   const request = new Request("http://w.localhost/", { method: "POST", body: "the body" });
   const ctx = {} as ExecutionContext;
-  return dispatch(moduleSource(modules), split, decision, request, {}, ctx);
+  return dispatch({ source: moduleSource(modules) }, split, decision, request, {}, ctx);
 }
 
 beforeEach(() => {

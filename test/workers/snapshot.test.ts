@@ -3,7 +3,7 @@ import { LIMITS } from "../../src/limits.ts";
 import { Snapshot } from "../../src/router/snapshot.ts";
 import type { Split } from "../../src/router/split.ts";
 import { notify, writeRecord } from "../../src/versions/replica.ts";
-import type { DeploymentRecord } from "../../src/versions/types.ts";
+import type { DeploymentRecord, WorkerSummary } from "../../src/versions/types.ts";
 
 /** Workers KV as far as it is used, with a switch for its failure and a hand on the moment of its answer. */
 class FakeKV {
@@ -55,7 +55,7 @@ const namespace = () => kv as unknown as KVNamespace;
 /** As the registry does it: KV first, then the caches, whatever became of KV. */
 async function publish(revision: number): Promise<void> {
   try {
-    await writeRecord(namespace(), record(revision));
+    await writeRecord(namespace(), record(revision), {} as WorkerSummary);
   } finally {
     notify(worker, record(revision));
   }

@@ -1,5 +1,4 @@
 /** Who is asking and in which account: what `wrangler whoami` reads. */
-import { adminOf } from "../auth.ts";
 import type { ControlContext } from "../context.ts";
 import { success } from "../envelope.ts";
 
@@ -10,7 +9,7 @@ export function verifyToken(c: ControlContext): Response {
 }
 
 export function getUser(c: ControlContext): Response {
-  const { id, email } = adminOf(c.env);
+  const { id, email } = c.var.author;
   return success({ id, email });
 }
 
@@ -19,7 +18,14 @@ export function listAccounts(c: ControlContext): Response {
 }
 
 export function listMemberships(c: ControlContext): Response {
-  return success([{ id: "admin", status: "accepted", account: account(c), roles: ["Administrator"] }]);
+  return success([
+    {
+      id: "admin",
+      status: "accepted",
+      account: account(c),
+      roles: [c.var.role === "admin" ? "Administrator" : c.var.role],
+    },
+  ]);
 }
 
 /** The account's workers.dev label, which older wranglers print; Sluice serves under its own domain. */

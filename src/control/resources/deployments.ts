@@ -6,7 +6,17 @@ import { decide } from "../../router/decide.ts";
 import { hashKey } from "../../router/hash.ts";
 import { compileSplit } from "../../router/split.ts";
 import type { Deployment, DeploymentRecord } from "../../versions/types.ts";
-import { actorOf, type ControlContext, overviewOf, readBody, registryOf, workerName } from "../context.ts";
+import type { Paged } from "../../versions/registry.ts";
+import {
+  actorOf,
+  type ControlContext,
+  overviewOf,
+  pageInfo,
+  pageOf,
+  readBody,
+  registryOf,
+  workerName,
+} from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
 import { deploymentBody } from "../schemas.ts";
 import { cutMessage } from "../upload.ts";
@@ -25,10 +35,15 @@ export async function createDeployment(c: ControlContext): Promise<Response> {
   return respond(recorded as Result<Deployment, SluiceError>, showDeployment);
 }
 
-/** GET …/deployments, newest first: the first one is active. */
+/** GET …/deployments, newest first: the first one is active. `?page=` and `?per_page=` give all of them. */
 export async function listDeployments(c: ControlContext): Promise<Response> {
   const overview = await overviewOf(c);
   if (!overview.ok) return failure(overview.error);
+  const page = pageOf(c);
+  if (page !== undefined) {
+    const found = (await registryOf(c).deploymentPage(page)) as Paged<Deployment>;
+    return success({ deployments: found.items.map(showDeployment) }, pageInfo(page, found));
+  }
   const deployments = (await registryOf(c).deployments()) as Deployment[];
   return success({ deployments: deployments.map(showDeployment) });
 }

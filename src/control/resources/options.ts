@@ -4,7 +4,7 @@ import type { SluiceError } from "../../errors.ts";
 import { LIMITS } from "../../limits.ts";
 import type { Result } from "../../result.ts";
 import type { Affinity, Settings } from "../../versions/types.ts";
-import { type ControlContext, overviewOf, readBody, registryOf, workerName } from "../context.ts";
+import { actorOf, type ControlContext, overviewOf, readBody, registryOf, workerName } from "../context.ts";
 import { failure, respond } from "../envelope.ts";
 
 /** A year, as long as browsers keep a cookie at most (RFC 6265bis: 400 days). In seconds. */
@@ -113,6 +113,6 @@ async function update(
   change: Partial<Settings>,
   show: (settings: Settings) => unknown,
 ): Promise<Response> {
-  const updated = await registryOf(c).updateSettings(workerName(c), change);
+  const updated = await registryOf(c).updateSettings(actorOf(c), workerName(c), change);
   return respond(updated as Result<Settings, SluiceError>, show);
 }

@@ -1,15 +1,27 @@
 /** What belongs to a Worker and not to a version: metadata, settings, the workers.dev switch, deletion. */
 import { accountOf } from "../../account/registry.ts";
 import type { SluiceError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
 import type { Result } from "../../result.ts";
 import { redact } from "../../versions/bindings/index.ts";
 import { schedulerOf } from "../../versions/objects/scheduler.ts";
 import { hubOf } from "../../versions/objects/tail.ts";
 import { previewsOf } from "../../versions/preview.ts";
+import type { Paged } from "../../versions/registry.ts";
 import type { WorkerState } from "../../versions/sql.ts";
-import type { Settings } from "../../versions/types.ts";
-import { type ControlContext, overviewOf, readBody, registryOf, workerName } from "../context.ts";
-import { failure, respond } from "../envelope.ts";
+import type { AuditEntry, Settings } from "../../versions/types.ts";
+import {
+  actorOf,
+  allWorkers,
+  type ControlContext,
+  overviewOf,
+  pageInfo,
+  pageOf,
+  readBody,
+  registryOf,
+  workerName,
+} from "../context.ts";
+import { failure, respond, success, successOfPage } from "../envelope.ts";
 import { settingsBody, subdomainBody } from "../schemas.ts";
 import { showService, showSettings, workerUrl } from "../view.ts";
 
@@ -27,8 +39,38 @@ export async function deleteService(c: ControlContext): Promise<Response> {
     schedulerOf(c.env, worker).clear(),
     hubOf(c.env, worker).closeAll(),
   ]);
-  const removed = await registryOf(c).remove(worker);
+  const removed = await registryOf(c).remove(actorOf(c), worker);
   return respond(removed as Result<null, SluiceError>, () => null);
+}
+
+/** GET …/workers/scripts: all Workers, by name, with what is deployed. */
+export async function listScripts(c: ControlContext): Promise<Response> {
+  const found = await allWorkers(c.env);
+  return successOfPage(
+    [...found].map(([id, summary]) => ({
+      id,
+      created_on: summary.created_on,
+      modified_on: summary.deployed_on,
+      enabled: summary.enabled,
+      deployment_id: summary.deployment_id,
+      versions: summary.versions,
+      rollout: summary.rollout,
+    })),
+    c.req.query("page"),
+    c.req.query("per_page") ?? String(LIMITS.maxPageSize),
+  );
+}
+
+/** GET …/audit: who did what to the Worker, newest first. It outlives the Worker. */
+export async function listAudit(c: ControlContext): Promise<Response> {
+  const page = pageOf(c) ?? { page: 1, limit: LIMITS.pageSize, offset: 0 };
+  const found = (await registryOf(c).audit(page)) as Paged<AuditEntry>;
+  if (found.total === 0) {
+    const overview = await overviewOf(c);
+    if (!overview.ok) return failure(overview.error);
+  }
+  const entries = found.items.map(({ author, ...entry }) => ({ ...entry, author_email: author.email }));
+  return success(entries, pageInfo(page, found));
 }
 
 /** GET …/workers/workers/{worker}: where wrangler 4.164 reads the URL that it prints. */
@@ -83,7 +125,7 @@ export async function patchScriptSettings(c: ControlContext): Promise<Response> 
     ...(tags === undefined ? {} : { tags }),
     ...(observability === undefined ? {} : { observability }),
   };
-  const updated = await registryOf(c).updateSettings(workerName(c), change);
+  const updated = await registryOf(c).updateSettings(actorOf(c), workerName(c), change);
   return respond(updated as Result<Settings, SluiceError>, showSettings);
 }
 
@@ -101,7 +143,7 @@ export async function setSubdomain(c: ControlContext): Promise<Response> {
   const body = await readBody(c, subdomainBody);
   if (!body.ok) return failure(body.error);
   const { enabled, previews_enabled = null } = body.value;
-  const state = await registryOf(c).setSubdomain(workerName(c), enabled, previews_enabled);
+  const state = await registryOf(c).setSubdomain(actorOf(c), workerName(c), enabled, previews_enabled);
   return respond(state as Result<WorkerState, SluiceError>, showSubdomain);
 }
 

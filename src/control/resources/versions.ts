@@ -2,14 +2,23 @@
 
 import { SERVICE_WORKER_MODULE } from "../../versions/names.ts";
 import { previewsOf } from "../../versions/preview.ts";
-import type { WorkerOverview } from "../../versions/registry.ts";
+import type { Paged, WorkerOverview } from "../../versions/registry.ts";
 import type { Version } from "../../versions/types.ts";
-import { actorOf, type ControlContext, overviewOf, readBody, registryOf, workerName } from "../context.ts";
+import {
+  actorOf,
+  type ControlContext,
+  overviewOf,
+  pageInfo,
+  pageOf,
+  readBody,
+  registryOf,
+  workerName,
+} from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
 import { versionPatch } from "../schemas.ts";
-import { type Destination, storeDraft, storeWithSecrets } from "../store.ts";
+import { type Destination, readStored, storeDraft, storeWithSecrets } from "../store.ts";
 import { cutMessage, readUpload } from "../upload.ts";
-import { showVersion } from "../view.ts";
+import { showModule, showVersion } from "../view.ts";
 
 export function destinationOf(c: ControlContext): Destination {
   return { env: c.env, registry: registryOf(c), worker: workerName(c), actor: actorOf(c) };
@@ -52,15 +61,22 @@ export async function putScript(c: ControlContext): Promise<Response> {
   }));
 }
 
-/** GET …/versions, newest first; `?deployable=true` gives the same window. */
+/** GET …/versions, newest first; `?deployable=true` gives the same window, `?page=` and `?per_page=` all of them. */
 export async function listVersions(c: ControlContext): Promise<Response> {
   const overview = await overviewOf(c);
   if (!overview.ok) return failure(overview.error);
-  const versions = (await registryOf(c).versions()) as Version[];
   const hasPreview = previewsOf(overview.value.worker);
+  const page = pageOf(c);
+  if (page !== undefined) {
+    const found = (await registryOf(c).versionPage(page)) as Paged<Version>;
+    const items = found.items.map((version) => showVersion(version, hasPreview));
+    return success({ items }, pageInfo(page, found));
+  }
+  const versions = (await registryOf(c).versions()) as Version[];
   return success({ items: versions.map((version) => showVersion(version, hasPreview)) });
 }
 
+/** GET …/versions/{version}, `?include=modules` with its code. */
 export async function getVersion(c: ControlContext): Promise<Response> {
   const overview = await overviewOf(c);
   if (!overview.ok) return failure(overview.error);
@@ -69,7 +85,15 @@ export async function getVersion(c: ControlContext): Promise<Response> {
   if (version === undefined) {
     return failure({ reason: "version-not-found", worker: workerName(c), version: id });
   }
-  return success(showVersion(version, previewsOf(overview.value.worker)));
+  const shown = showVersion(version, previewsOf(overview.value.worker));
+  if (c.req.query("include") !== "modules") return success(shown);
+  const stored = await readStored(c.env, workerName(c), id);
+  if (!stored.ok) return failure(stored.error);
+  return success({
+    ...shown,
+    main_module: version.main_module,
+    modules: stored.value.modules.map(showModule),
+  });
 }
 
 /** PATCH …/workers/{worker}/versions/latest: a version with other secrets, and no change of traffic. */

@@ -14,6 +14,7 @@ export type ChannelEntrypoint =
   | "R2Binding"
   | "ServiceBinding"
   | "RolloutSink"
+  | "MetricsSink"
   | "TailSink";
 
 /** Makes a channel to an entrypoint that knows these properties; undefined where a version is only inspected. */

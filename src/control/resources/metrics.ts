@@ -1,0 +1,59 @@
+/** What was counted: `…/scripts/{worker}/metrics`, and `/metrics` for Prometheus. */
+import type { Env } from "../../env.ts";
+import { LIMITS } from "../../limits.ts";
+import { CONTENT_TYPES, formatOf, renderMetrics } from "../../metrics/openmetrics.ts";
+import { reportOf, type WorkerReport } from "../../metrics/report.ts";
+import { metricsOf } from "../../metrics/store.ts";
+import type { SeriesPoint, WorkerCounts } from "../../metrics/types.ts";
+import { fleetOf } from "../../versions/fleet.ts";
+import type { Deployment } from "../../versions/types.ts";
+import { allWorkers, type ControlContext, overviewOf, workerName } from "../context.ts";
+import { failure, success } from "../envelope.ts";
+
+/** GET …/metrics, `?series=true` with the requests of the last half hour, in steps of five seconds. */
+export async function getMetrics(c: ControlContext): Promise<Response> {
+  const overview = await overviewOf(c);
+  if (!overview.ok) return failure(overview.error);
+  await flush(c);
+  const report = await readReport(c.env, workerName(c), overview.value.active);
+  if (c.req.query("series") !== "true") return success(report);
+  const since = (Date.now() - LIMITS.seriesMs) / 1_000;
+  const series = (await metricsOf(c.env).series(workerName(c), since)) as SeriesPoint[];
+  return success({ ...report, interval_seconds: LIMITS.seriesIntervalMs / 1_000, series });
+}
+
+async function readReport(env: Env, worker: string, active: Deployment | undefined): Promise<WorkerReport> {
+  const now = Date.now();
+  const deployed = active === undefined ? now : Date.parse(active.created_on);
+  // Only whole intervals of this deployment: one that saw the split before would mix the two.
+  const interval = LIMITS.seriesIntervalMs;
+  const since = Math.ceil(Math.max(now - LIMITS.recentMs, deployed) / interval) * interval;
+  const metrics = metricsOf(env);
+  const [counts, series] = await Promise.all([
+    metrics.of(worker) as Promise<WorkerCounts>,
+    metrics.series(worker, since / 1_000) as Promise<SeriesPoint[]>,
+  ]);
+  const seconds = Math.max(Math.round((now - since) / 1_000), 0);
+  return reportOf(counts, active?.versions ?? [], series, seconds);
+}
+
+/** Has every process hand in what it has counted, so that what is read next lacks nothing. */
+async function flush(c: ControlContext): Promise<void> {
+  await fleetOf(c.env, c.executionCtx.exports.Follower).flush();
+}
+
+/** POST /accounts/{account}/counts/flush: what has been counted is on disk then. */
+export async function flushAll(c: ControlContext): Promise<Response> {
+  await flush(c);
+  return success(null);
+}
+
+/** GET /metrics. */
+export async function scrape(c: ControlContext): Promise<Response> {
+  await flush(c);
+  const format = formatOf(c.req.header("Accept"));
+  const [counts, workers] = await Promise.all([metricsOf(c.env).all(), allWorkers(c.env)]);
+  return new Response(renderMetrics(counts, workers, format), {
+    headers: { "Content-Type": CONTENT_TYPES[format], Vary: "Accept" },
+  });
+}

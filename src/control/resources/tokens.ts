@@ -1,0 +1,46 @@
+/** `/accounts/{account}/tokens`: API tokens and their roles. Only admins come here. */
+import { z } from "zod";
+import { type ApiToken, ROLES } from "../../account/access.ts";
+import { accountOf } from "../../account/registry.ts";
+import { randomText, sha256Hex } from "../auth.ts";
+import { type ControlContext, readBody } from "../context.ts";
+import { failure, success } from "../envelope.ts";
+
+const tokenBody = z.looseObject({
+  name: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,49}$/, {
+    error: "use 1 to 50 lower-case letters, digits, ., _ and -, beginning with a letter or digit",
+  }),
+  role: z.enum(ROLES),
+});
+
+const showToken = ({ used_on, ...token }: ApiToken) => ({
+  ...token,
+  last_used_on: used_on,
+  status: "active",
+});
+
+/** GET …/tokens: never with their values, which nobody has kept. */
+export async function listTokens(c: ControlContext): Promise<Response> {
+  return success(((await accountOf(c.env).tokens()) as ApiToken[]).map(showToken));
+}
+
+/** POST …/tokens: `{"name", "role"}`. Its `value` is shown this once. */
+export async function createToken(c: ControlContext): Promise<Response> {
+  const body = await readBody(c, tokenBody);
+  if (!body.ok) return failure(body.error);
+  const { name, role } = body.value;
+  const value = `sluice_${randomText()}`;
+  const sha256 = await sha256Hex(new TextEncoder().encode(value));
+  const token = { name, role, created_by: c.var.author.email };
+  const created = (await accountOf(c.env).createToken(token, sha256)) as ApiToken | undefined;
+  return created === undefined
+    ? failure({ reason: "token-exists", name })
+    : success({ ...showToken(created), value });
+}
+
+/** DELETE …/tokens/{token}, by id or name. Its sessions end with it. */
+export async function revokeToken(c: ControlContext): Promise<Response> {
+  const id = c.req.param("token") ?? "";
+  const revoked = (await accountOf(c.env).revokeToken(id)) as ApiToken | undefined;
+  return revoked === undefined ? failure({ reason: "token-not-found", id }) : success({ id: revoked.id });
+}
