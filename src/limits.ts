@@ -117,6 +117,8 @@ export const LIMITS = {
   lookMs: 1_000,
   /** How often the clients that were counted are written down: a crash may count those of this time once more. */
   keepClientsMs: 10_000,
+  /** Looks of one rollout that are kept for the chart of its evidence. */
+  keptLooks: 600,
   /** Answers of the stable version that its 95th percentile is taken from. */
   calibrationSize: 200,
   /** How often a webhook is tried, the pause after the first time (then doubled), and how long each try may take. */
@@ -145,6 +147,15 @@ export const LIMITS = {
   tokenUseMs: 60_000,
   /** How long somebody stays signed in. */
   sessionMs: 12 * 3_600_000,
+  /** A form of the dashboard; the code of a module is the largest. */
+  maxFormBytes: 2 * MiB,
+  /** Main modules that can be edited on the dashboard, and modules that it shows. */
+  maxEditedBytes: 256 * 1024,
+  maxShownBytes: 512 * 1024,
+  /** How long two modules are compared before they are only said to differ. */
+  diffMs: 500,
+  /** Pause between two looks of an open page. */
+  liveMs: 1_000,
   /** Entries on one page of a list, by default and at most. */
   pageSize: 50,
   maxPageSize: 1_000,

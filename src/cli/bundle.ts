@@ -33,13 +33,15 @@ export async function bundleWorker(entryPoint: string): Promise<Bundle> {
     conditions: ["workerd", "worker", "import"],
     external: ["cloudflare:*", "node:*"],
     logLevel: "silent",
+    jsx: "automatic",
+    jsxImportSource: "hono/jsx",
     plugins: [
       {
-        name: "client",
+        name: "texts",
         setup({ onResolve, onLoad }) {
-          onResolve({ filter: /^#client$/ }, ({ path }) => ({ path, namespace: "client" }));
-          onLoad({ filter: /.*/, namespace: "client" }, async () => ({
-            contents: await bundleClient(),
+          onResolve({ filter: /^#/ }, ({ path }) => ({ path, namespace: "texts" }));
+          onLoad({ filter: /.*/, namespace: "texts" }, async ({ path }) => ({
+            contents: await TEXTS[path as keyof typeof TEXTS](),
             loader: "text",
           }));
         },
@@ -77,6 +79,30 @@ export async function bundleClient(): Promise<string> {
   });
   return result.outputFiles[0]?.text ?? "";
 }
+
+/** One file of the dashboard as browsers get it: a script or a style sheet. */
+async function bundlePublic(file: string): Promise<string> {
+  const { build } = await import("esbuild");
+  const result = await build({
+    entryPoints: [join(PACKAGE_ROOT, "src/dashboard/client", file)],
+    bundle: true,
+    write: false,
+    minify: true,
+    format: "iife",
+    target: ["chrome111", "firefox115", "safari16.4"],
+    logLevel: "silent",
+  });
+  return result.outputFiles[0]?.text ?? "";
+}
+
+/** What the Worker holds as text, by the name under which it is imported. */
+export const TEXTS = {
+  "#client": bundleClient,
+  "#dashboard/main": () => bundlePublic("main.ts"),
+  "#dashboard/charts": () => bundlePublic("charts.ts"),
+  "#dashboard/editor": () => bundlePublic("editor.ts"),
+  "#dashboard/style": () => bundlePublic("style.css"),
+} as const;
 
 async function readBuild(folder: string): Promise<Bundle> {
   const names = (await readdir(folder)).filter((name) => name.endsWith(".wasm"));

@@ -1,15 +1,10 @@
 /** `sluice affinity`, `sluice protect` and `sluice options`: a Worker's settings that wrangler has no words for. */
+import { parseSource, type SourceInput } from "../versions/affinity.ts";
 import { call, type Target } from "./api.ts";
 import { UsageError } from "./data.ts";
 
-interface Source {
-  readonly type: string;
-  readonly name?: string;
-  readonly max_age?: number;
-}
-
 interface AffinityReply {
-  readonly sources: readonly Source[];
+  readonly sources: readonly SourceInput[];
   readonly is_default: boolean;
 }
 
@@ -21,18 +16,6 @@ interface Options {
 
 const pathOf = (worker: string, what: string) => `/workers/scripts/${encodeURIComponent(worker)}/${what}`;
 
-/** `header:X-User`, `cookie:session`, `issued-cookie`, `issued-cookie:name`, `address`. */
-function parseSource(text: string): Source {
-  const [kind = "", ...rest] = text.split(":");
-  const name = rest.join(":");
-  if ((kind === "header" || kind === "cookie") && name !== "") return { type: kind, name };
-  if (kind === "issued-cookie") return { type: "issued_cookie", ...(name === "" ? {} : { name }) };
-  if (kind === "address" && name === "") return { type: "address" };
-  throw new UsageError(
-    `"${text}" is no source of keys: use header:<name>, cookie:<name>, issued-cookie[:<name>] or address.`,
-  );
-}
-
 /** @param sources none to only show them, `default` for those of a new Worker */
 export async function affinity(
   target: Target,
@@ -42,7 +25,7 @@ export async function affinity(
 ): Promise<string> {
   const path = pathOf(worker, "affinity");
   const isReset = sources.length === 1 && sources[0] === "default";
-  const body = { sources: isReset ? null : sources.map(parseSource) };
+  const body = { sources: isReset ? null : readSources(sources) };
   const reply =
     sources.length === 0
       ? await call<AffinityReply>(target, "GET", path)
@@ -53,7 +36,15 @@ export async function affinity(
   return [title, ...lines.map((line, i) => `  ${i + 1}. ${line}`)].join("\n");
 }
 
-function showSource({ type, name, max_age }: Source): string {
+function readSources(sources: readonly string[]): SourceInput[] {
+  return sources.map((text) => {
+    const source = parseSource(text);
+    if (!source.ok) throw new UsageError(source.error);
+    return source.value;
+  });
+}
+
+function showSource({ type, name, max_age }: SourceInput): string {
   switch (type) {
     case "issued_cookie":
       return `cookie  ${name}, set by Sluice where there is none, for ${max_age} s`;

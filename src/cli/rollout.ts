@@ -1,13 +1,8 @@
 /** `sluice rollout …`: plans that advance on evidence and take themselves back. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { parseStages, type StageInput } from "../rollout/plan.ts";
 import { call, type Target } from "./api.ts";
 import { UsageError } from "./data.ts";
-
-export interface StageInput {
-  readonly percentage: number;
-  readonly soak_seconds?: number;
-  readonly approval?: "manual";
-}
 
 interface Arm {
   readonly exposures: number;
@@ -39,26 +34,6 @@ export interface RolloutView {
   >;
 }
 
-const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
-
-/** `5%:10m,25%:30m:manual,100%`. */
-export function parseStages(text: string): StageInput[] {
-  return text.split(",").map((part) => {
-    const match = /^(\d+(?:\.\d+)?)%?(?::(\d+(?:\.\d+)?)([smhd]))?(:manual)?$/.exec(part.trim());
-    if (match === null) {
-      throw new UsageError(
-        `"${part}" is no stage: write 5%:10m, or 5%:10m:manual to be asked before the next one.`,
-      );
-    }
-    const [, percentage, soak, unit = "s", manual] = match;
-    return {
-      percentage: Number(percentage),
-      ...(soak === undefined ? {} : { soak_seconds: Number(soak) * (UNITS[unit] ?? 1) }),
-      ...(manual === undefined ? {} : { approval: "manual" as const }),
-    };
-  });
-}
-
 export interface StartOptions {
   readonly to: string;
   readonly stages?: string;
@@ -68,12 +43,18 @@ export interface StartOptions {
   readonly minExposures?: number;
 }
 
+export function readStages(text: string): StageInput[] {
+  const stages = parseStages(text);
+  if (!stages.ok) throw new UsageError(stages.error);
+  return stages.value;
+}
+
 const pathOf = (worker: string, rest = "") =>
   `/workers/scripts/${encodeURIComponent(worker)}/rollouts${rest}`;
 
 export function start(target: Target, worker: string, options: StartOptions): Promise<RolloutView> {
   const { to, stages, template, onFail, alpha, minExposures } = options;
-  const parsed = stages === undefined ? undefined : parseStages(stages);
+  const parsed = stages === undefined ? undefined : readStages(stages);
   return call<RolloutView>(target, "POST", pathOf(worker), {
     version_id: to,
     ...(parsed === undefined

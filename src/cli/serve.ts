@@ -9,8 +9,8 @@ import { COMPATIBILITY_DATE, Runtime } from "./runtime.ts";
 import { Traffic } from "./traffic.ts";
 import { Validator } from "./validator.ts";
 
-/** How long a stop waits for what was counted, in ms. */
-const HAND_IN_MS = 500;
+/** How long a stop waits to be prepared, in ms. */
+const PREPARE_STOP_MS = 500;
 
 export async function serve(config: ServeConfig): Promise<void> {
   const pretty = process.stdout.isTTY === true;
@@ -93,7 +93,7 @@ async function start(
     process.once(signal, () => {
       logger.log("info", "draining", { signal });
       process.once(signal, () => process.exit(1));
-      void handInCounts({ control, accountId: config.accountId, token }).then(() => {
+      void prepareStop({ control, accountId: config.accountId, token }).then(() => {
         processes?.drain();
         runtime.drain();
       });
@@ -117,10 +117,10 @@ async function start(
   await validator.warm();
 }
 
-/** So that a stop forgets none of what was counted: the processes would be gone before they sent it. Never rejects. */
-async function handInCounts(target: Target): Promise<void> {
-  const late = new Promise((resolve) => setTimeout(resolve, HAND_IN_MS).unref());
-  await Promise.race([call(target, "POST", "/counts/flush").catch(() => undefined), late]);
+/** So that a stop forgets none of what was counted, and waits for no page that is only looked at. Never rejects. */
+async function prepareStop(target: Target): Promise<void> {
+  const late = new Promise((resolve) => setTimeout(resolve, PREPARE_STOP_MS).unref());
+  await Promise.race([call(target, "POST", "/drain").catch(() => undefined), late]);
 }
 
 /** The example is a convenience: where it cannot be deployed, the server serves all the same. */

@@ -11,7 +11,7 @@ import {
 } from "../rollout/rehearsal.ts";
 import { type Random, seeded } from "../rollout/simulate.ts";
 import { UsageError } from "./data.ts";
-import { parseStages } from "./rollout.ts";
+import { readStages } from "./rollout.ts";
 
 export interface SimulateOptions {
   readonly stages?: string;
@@ -43,7 +43,7 @@ export interface Simulation {
 export function simulate(options: SimulateOptions): Simulation {
   const { template, alpha, runs, hours, seed } = options;
   const plan = makePlan({
-    stages: options.stages === undefined ? undefined : parseStages(options.stages),
+    stages: options.stages === undefined ? undefined : readStages(options.stages),
     template,
     gates: { alpha },
   });

@@ -92,7 +92,8 @@ export async function allWorkers(env: Env): Promise<Map<string, WorkerSummary>> 
 
 export function actorOf(c: ControlContext): Actor {
   const userAgent = c.req.header("User-Agent") ?? "";
-  return { author: c.var.author, source: userAgent.startsWith("wrangler/") ? "wrangler" : "api" };
+  const source = userAgent.startsWith("wrangler/") ? "wrangler" : "api";
+  return { author: c.var.author, source: c.env.SLUICE_IDENTITY === undefined ? source : "dash" };
 }
 
 /** The JSON body, whatever its content type says: wrangler sends some as text/plain. */

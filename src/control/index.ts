@@ -1,8 +1,9 @@
 /** The operators' API: wrangler's endpoints and our additions. Path, then handler; the logic is in resources/. */
 import { WorkerEntrypoint } from "cloudflare:workers";
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import type { Role } from "../account/access.ts";
 import type { Env } from "../env.ts";
+import { createDashboard } from "../dashboard/index.tsx";
 import { LIMITS } from "../limits.ts";
 import { log } from "../log.ts";
 import { ok } from "../result.ts";
@@ -193,7 +194,7 @@ queueing.post("/queues/:queue/consumers", queues.createConsumer);
 queueing.put("/queues/:queue/consumers/:consumer", queues.updateConsumer);
 queueing.delete("/queues/:queue/consumers/:consumer", queues.deleteConsumer);
 
-v4.post("/accounts/:account/counts/flush", metrics.flushAll);
+v4.post("/accounts/:account/drain", account.drain);
 
 v4.get("/accounts/:account/tokens", tokens.listTokens);
 v4.post("/accounts/:account/tokens", tokens.createToken);
@@ -216,7 +217,16 @@ for (const [feature, advice, ...paths] of absent) {
   }
 }
 
-api.notFound((c) => failure({ reason: "no-route", method: c.req.method, path: c.req.path }));
+const noRoute = (c: Context) => failure({ reason: "no-route", method: c.req.method, path: c.req.path });
+v4.all("*", noRoute);
+
+// Whatever is no part of the API is a page.
+api.route(
+  "/",
+  createDashboard((request, env, ctx) => api.fetch(request, env, ctx)),
+);
+
+api.notFound(noRoute);
 api.onError((error, c) => {
   log("error", "control-fault", {
     method: c.req.method,

@@ -72,3 +72,37 @@ export function makePlan({
   } = gates ?? {};
   return ok({ stages: made, gates: { alpha, margin, latency }, on_fail });
 }
+
+/** A stage as it may be written. */
+export interface StageInput {
+  readonly percentage: number;
+  readonly soak_seconds?: number;
+  readonly approval?: "manual";
+}
+
+const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
+
+/** `5%:10m,25%:30m:manual,100%`. @returns the stages, or a sentence that says what is none */
+export function parseStages(text: string): Result<StageInput[], string> {
+  const stages: StageInput[] = [];
+  for (const part of text.split(",")) {
+    const match = /^(\d+(?:\.\d+)?)%?(?::(\d+(?:\.\d+)?)([smhd]))?(:manual)?$/.exec(part.trim());
+    if (match === null) {
+      return err(`"${part}" is no stage: write 5%:10m, or 5%:10m:manual to be asked before the next one.`);
+    }
+    const [, percentage, soak, unit = "s", manual] = match;
+    stages.push({
+      percentage: Number(percentage),
+      ...(soak === undefined ? {} : { soak_seconds: Number(soak) * (UNITS[unit] ?? 1) }),
+      ...(manual === undefined ? {} : { approval: "manual" as const }),
+    });
+  }
+  return ok(stages);
+}
+
+/** The same the other way round. */
+export function stageText({ percentage, soak_seconds, approval }: Stage): string {
+  const unit = (["d", "h", "m"] as const).find((name) => soak_seconds % (UNITS[name] as number) === 0) ?? "s";
+  const soak = soak_seconds === 0 ? "" : `:${soak_seconds / (UNITS[unit] as number)}${unit}`;
+  return `${percentage}%${soak}${approval === "manual" ? ":manual" : ""}`;
+}

@@ -24,6 +24,13 @@ export interface TrailEntry {
   readonly deployment_id: string | null;
 }
 
+/** What the gate knew at one look: ms since the epoch, and the E-value of each metric. */
+export interface LookPoint {
+  readonly time: number;
+  readonly errors: number;
+  readonly latency: number;
+}
+
 /** What an event came to. */
 export interface RolloutPatch {
   readonly rollout: Rollout;

@@ -7,8 +7,8 @@ import { LIMITS } from "../limits.ts";
 import { err, ok, type Result } from "../result.ts";
 import type { Author } from "../versions/types.ts";
 import { ClientSet } from "./clients.ts";
-import { add, type Interval, NOTHING } from "./gate.ts";
-import type { Observation, RolloutPatch, TrailEntry } from "./records.ts";
+import { add, evidence, type Interval, NOTHING } from "./gate.ts";
+import type { LookPoint, Observation, RolloutPatch, TrailEntry } from "./records.ts";
 import { NEW_EVIDENCE, nextLook, stageOf, step } from "./step.ts";
 import { type Plan, type Rollout, type RolloutEvent, type Side, TERMINAL, type Transition } from "./types.ts";
 
@@ -28,6 +28,13 @@ CREATE TABLE IF NOT EXISTS rollout_event (
   before TEXT NOT NULL,                  -- JSON object: the rollout that it happened to
   after TEXT NOT NULL,                   -- JSON object: what became of it
   deployment_id TEXT                     -- that was made with it
+);
+CREATE TABLE IF NOT EXISTS rollout_look (
+  rollout_id TEXT NOT NULL,
+  time INTEGER NOT NULL,                 -- ms since the epoch
+  errors REAL NOT NULL,                  -- E-values
+  latency REAL NOT NULL,
+  PRIMARY KEY (rollout_id, time)
 );
 CREATE TABLE IF NOT EXISTS rollout_clients (
   rollout_id TEXT PRIMARY KEY,
@@ -101,6 +108,13 @@ export class Rollouts {
       }));
   }
 
+  /** What the gate knew over time, the oldest first. */
+  history(id: string): LookPoint[] {
+    return this.#sql
+      .exec("SELECT time, errors, latency FROM rollout_look WHERE rollout_id = ? ORDER BY time", id)
+      .toArray() as unknown as LookPoint[];
+  }
+
   /** A rollout that is still to be started. */
   make(candidate: Side, stable: Side, plan: Plan, author: Author): Rollout {
     return {
@@ -164,6 +178,7 @@ export class Rollouts {
         deployment,
       );
     }
+    if (event.type === "look") this.#keepLook(after);
     if (event.type === "start") this.#reset();
     // What came in while the stage was prepared was shared out as the one before says.
     if (after.stage !== rollout.stage) this.#pending.shared = NOTHING;
@@ -225,7 +240,7 @@ export class Rollouts {
   }
 
   clear(): void {
-    for (const table of ["rollout", "rollout_event", "rollout_clients"])
+    for (const table of ["rollout", "rollout_event", "rollout_look", "rollout_clients"])
       this.#sql.exec(`DELETE FROM ${table}`);
     this.#reset();
   }
@@ -265,6 +280,28 @@ export class Rollouts {
             );
     }
     return this.#clients;
+  }
+
+  /** Every look of the last minutes, and fewer and fewer of those before: each time there are too many, every second one goes. */
+  #keepLook({ id, evidence: { metrics } }: Rollout): void {
+    this.#sql.exec(
+      "INSERT OR REPLACE INTO rollout_look VALUES (?, ?, ?, ?)",
+      id,
+      this.#now(),
+      evidence(metrics.errors),
+      evidence(metrics.latency),
+    );
+    const [row] = this.#sql
+      .exec("SELECT count(*) AS looks FROM rollout_look WHERE rollout_id = ?", id)
+      .toArray();
+    if ((row?.looks as number) <= LIMITS.keptLooks) return;
+    this.#sql.exec(
+      `DELETE FROM rollout_look WHERE rollout_id = ? AND time IN (
+         SELECT time FROM (SELECT time, row_number() OVER (ORDER BY time) AS n FROM rollout_look WHERE rollout_id = ?)
+         WHERE n % 2 = 0)`,
+      id,
+      id,
+    );
   }
 
   #keepClients(id: string): void {

@@ -14,7 +14,7 @@ import { log } from "../log.ts";
 import { type Metrics, metricsOf } from "../metrics/store.ts";
 import { err, ok, type Result } from "../result.ts";
 import { Notices } from "../rollout/notify.ts";
-import type { Observation, TrailEntry } from "../rollout/records.ts";
+import type { LookPoint, Observation, TrailEntry } from "../rollout/records.ts";
 import { GATE, Rollouts } from "../rollout/runner.ts";
 import type { Plan, Rollout, RolloutCommand, RolloutEvent } from "../rollout/types.ts";
 import {
@@ -93,6 +93,12 @@ export interface StartRollout {
   readonly version: string;
   readonly plan: Plan;
   readonly author: Author;
+}
+
+export interface RolloutDetail {
+  readonly rollout: Rollout;
+  readonly trail: readonly TrailEntry[];
+  readonly history: readonly LookPoint[];
 }
 
 /** A Worker as its other parts are read: all of one moment. */
@@ -227,9 +233,9 @@ export class WorkerRegistry extends DurableObject<Env> {
     return this.#rollouts.list();
   }
 
-  rollout(id: string): { readonly rollout: Rollout; readonly trail: readonly TrailEntry[] } | undefined {
+  rollout(id: string): RolloutDetail | undefined {
     const rollout = this.#rollouts.get(id);
-    return rollout && { rollout, trail: this.#rollouts.trail(id) };
+    return rollout && { rollout, trail: this.#rollouts.trail(id), history: this.#rollouts.history(id) };
   }
 
   /** What an operator says to a rollout. */
@@ -458,6 +464,12 @@ export class WorkerRegistry extends DurableObject<Env> {
         }),
       );
     });
+  }
+
+  /** Whether a deployment would be accepted, as far as that can be told without loading its versions. */
+  tryDeployment(worker: string, input: RecordDeployment): Result<readonly Share[], SluiceError> {
+    const shares = checkShares(input.shares);
+    return shares.ok ? this.#checkDeployment(worker, shares.value, input.force) : shares;
   }
 
   #checkDeployment(

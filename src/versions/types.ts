@@ -100,7 +100,8 @@ export interface Author {
   readonly email: string;
 }
 
-export type Source = "wrangler" | "api";
+/** `dash` is the dashboard, as Cloudflare calls it. */
+export type Source = "wrangler" | "api" | "dash";
 
 /** A binding as it is stored: resolved, so never `inherit`. */
 export type Binding =

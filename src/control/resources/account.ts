@@ -1,6 +1,8 @@
 /** Who is asking and in which account: what `wrangler whoami` reads. */
 import type { ControlContext } from "../context.ts";
+import { endStreams } from "../../dashboard/live.ts";
 import { success } from "../envelope.ts";
+import { flush } from "./metrics.ts";
 
 const account = (c: ControlContext) => ({ id: c.env.SLUICE_ACCOUNT_ID, name: "Sluice" });
 
@@ -31,6 +33,13 @@ export function listMemberships(c: ControlContext): Response {
 /** The account's workers.dev label, which older wranglers print; Sluice serves under its own domain. */
 export function getSubdomain(c: ControlContext): Response {
   return success({ subdomain: c.env.SLUICE_ACCOUNT_ID });
+}
+
+/** POST …/drain, before the server stops: what was counted is on disk then, and no live page keeps it from ending. */
+export async function drain(c: ControlContext): Promise<Response> {
+  endStreams();
+  await flush(c);
+  return success(null);
 }
 
 /** A list of something that this release does not have: empty, and true. */

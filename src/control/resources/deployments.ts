@@ -5,8 +5,8 @@ import type { Result } from "../../result.ts";
 import { decide } from "../../router/decide.ts";
 import { hashKey } from "../../router/hash.ts";
 import { compileSplit } from "../../router/split.ts";
-import type { Deployment, DeploymentRecord } from "../../versions/types.ts";
-import type { Paged } from "../../versions/registry.ts";
+import type { Deployment, DeploymentRecord, Share } from "../../versions/types.ts";
+import type { Paged, RecordDeployment } from "../../versions/registry.ts";
 import {
   actorOf,
   type ControlContext,
@@ -22,16 +22,22 @@ import { deploymentBody } from "../schemas.ts";
 import { cutMessage } from "../upload.ts";
 import { showDeployment } from "../view.ts";
 
+/** POST …/deployments; with `?dry_run=true` it is checked, and nothing changes. */
 export async function createDeployment(c: ControlContext): Promise<Response> {
   const body = await readBody(c, deploymentBody);
   if (!body.ok) return failure(body.error);
   const { versions, annotations } = body.value;
-  const recorded = await registryOf(c).recordDeployment(workerName(c), {
+  const input: RecordDeployment = {
     actor: actorOf(c),
     shares: versions.map(({ version_id, percentage }) => ({ version_id, percentage })),
     message: cutMessage(annotations?.["workers/message"]),
     force: c.req.query("force") === "true",
-  });
+  };
+  if (c.req.query("dry_run") === "true") {
+    const checked = await registryOf(c).tryDeployment(workerName(c), input);
+    return respond(checked as Result<readonly Share[], SluiceError>, (shares) => ({ versions: shares }));
+  }
+  const recorded = await registryOf(c).recordDeployment(workerName(c), input);
   return respond(recorded as Result<Deployment, SluiceError>, showDeployment);
 }
 
@@ -42,7 +48,8 @@ export async function listDeployments(c: ControlContext): Promise<Response> {
   const page = pageOf(c);
   if (page !== undefined) {
     const found = (await registryOf(c).deploymentPage(page)) as Paged<Deployment>;
-    return success({ deployments: found.items.map(showDeployment) }, pageInfo(page, found));
+    const deployments = found.items.map((each) => ({ ...showDeployment(each), versions: each.versions }));
+    return success({ deployments }, pageInfo(page, found));
   }
   const deployments = (await registryOf(c).deployments()) as Deployment[];
   return success({ deployments: deployments.map(showDeployment) });

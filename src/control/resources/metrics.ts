@@ -38,14 +38,8 @@ async function readReport(env: Env, worker: string, active: Deployment | undefin
 }
 
 /** Has every process hand in what it has counted, so that what is read next lacks nothing. */
-async function flush(c: ControlContext): Promise<void> {
+export async function flush(c: ControlContext): Promise<void> {
   await fleetOf(c.env, c.executionCtx.exports.Follower).flush();
-}
-
-/** POST /accounts/{account}/counts/flush: what has been counted is on disk then. */
-export async function flushAll(c: ControlContext): Promise<Response> {
-  await flush(c);
-  return success(null);
 }
 
 /** GET /metrics. */

@@ -5,6 +5,7 @@ import type { Result } from "../../result.ts";
 import { evidence, goodness, shareEvidence } from "../../rollout/gate.ts";
 import { makePlan, TEMPLATES } from "../../rollout/plan.ts";
 import type { TrailEntry } from "../../rollout/records.ts";
+import type { RolloutDetail } from "../../versions/registry.ts";
 import { stageOf, thresholdOf } from "../../rollout/step.ts";
 import { METRICS, type Rollout, type RolloutCommand } from "../../rollout/types.ts";
 import { type ControlContext, overviewOf, readBody, registryOf, workerName } from "../context.ts";
@@ -63,11 +64,10 @@ export async function getRollout(c: ControlContext): Promise<Response> {
   const overview = await overviewOf(c);
   if (!overview.ok) return failure(overview.error);
   const id = c.req.param("rollout") ?? "";
-  const found = (await registryOf(c).rollout(id)) as
-    | { readonly rollout: Rollout; readonly trail: readonly TrailEntry[] }
-    | undefined;
+  const found = (await registryOf(c).rollout(id)) as RolloutDetail | undefined;
   if (found === undefined) return failure({ reason: "rollout-not-found", worker: workerName(c), id });
-  return success({ ...showRollout(workerName(c), found.rollout), trail: found.trail.map(showEntry) });
+  const { rollout, trail, history } = found;
+  return success({ ...showRollout(workerName(c), rollout), trail: trail.map(showEntry), history });
 }
 
 /** POST …/rollouts/{rollout}/{pause|resume|approve|promote|abort}. */

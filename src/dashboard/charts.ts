@@ -1,0 +1,74 @@
+/** What the charts draw. Pure. */
+import { addTimes, noTimes, quantile } from "../metrics/histogram.ts";
+import type { SeriesPoint } from "../metrics/types.ts";
+import type { HistoryPoint } from "./types.ts";
+
+/** One line for each name; a value for each time, null where there is none. */
+export interface ChartData {
+  /** Seconds since the epoch. */
+  readonly times: readonly number[];
+  readonly lines: readonly { readonly name: string; readonly values: readonly (number | null)[] }[];
+  /** A horizontal line, e.g. a threshold. */
+  readonly limit?: number;
+}
+
+export type Charts = Readonly<Record<string, ChartData>>;
+
+interface Named {
+  readonly version_id: string;
+  readonly name: string;
+}
+
+/**
+ * Requests per second, error rate in percent and 95th percentile in ms, by version.
+ *
+ * @param interval of the series, in seconds
+ * @param now in seconds since the epoch
+ */
+export function trafficCharts(
+  series: readonly SeriesPoint[],
+  versions: readonly Named[],
+  interval: number,
+  now: number,
+): Charts {
+  const first = series[0]?.time ?? now;
+  // The interval that is under way has not seen all of its requests.
+  const end = Math.floor(now / interval) * interval;
+  const times: number[] = [];
+  for (let time = first; time < end; time += interval) times.push(time);
+  const pointsOf = new Map(versions.map(({ version_id }) => [version_id, new Map<number, SeriesPoint>()]));
+  for (const point of series) pointsOf.get(point.version_id)?.set(point.time, point);
+  const chart = (valueOf: (point: SeriesPoint | undefined) => number | null): ChartData => ({
+    times,
+    lines: versions.map(({ version_id, name }) => ({
+      name,
+      values: times.map((time) => valueOf(pointsOf.get(version_id)?.get(time))),
+    })),
+  });
+  return {
+    requests: chart((point) => (point === undefined ? 0 : requestsOf(point) / interval)),
+    errors: chart((point) =>
+      point === undefined ? null : ((point.error + point.exception) / requestsOf(point)) * 100,
+    ),
+    latency: chart((point) => quantile(addTimes(point?.buckets ?? [], noTimes()), 0.95)),
+  };
+}
+
+const requestsOf = ({ ok, error, exception }: SeriesPoint) => ok + error + exception;
+
+/** E-values over time against the threshold at which the candidate is taken back. */
+export function evidenceChart(
+  history: readonly HistoryPoint[],
+  metrics: readonly string[],
+  threshold: number | undefined,
+): Charts {
+  return {
+    evidence: {
+      times: history.map(({ time }) => time / 1_000),
+      lines: (["errors", "latency"] as const)
+        .filter((name) => metrics.includes(name))
+        .map((name) => ({ name, values: history.map((point) => point[name]) })),
+      ...(threshold === undefined ? {} : { limit: threshold }),
+    },
+  };
+}

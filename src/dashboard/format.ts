@@ -1,0 +1,47 @@
+/** Figures and times as people read them. Pure; runs in the browser too. */
+
+export const NONE = "–";
+
+export function percent(value: number | null, digits = 1): string {
+  return value === null ? NONE : `${Number(value.toFixed(digits))}%`;
+}
+
+/** @param rate 0 to 1 */
+export function ratePercent(rate: number | null): string {
+  return rate === null ? NONE : `${(rate * 100).toFixed(2)}%`;
+}
+
+export function milliseconds(ms: number | null): string {
+  if (ms === null) return NONE;
+  return ms >= 1_000 ? `${(ms / 1_000).toFixed(2)} s` : `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+}
+
+export function count(value: number): string {
+  return value.toLocaleString("en-US");
+}
+
+/** ISO 8601 to the second, as tables show it. */
+export function moment(iso: string | null): string {
+  return iso === null ? NONE : `${iso.slice(0, 10)} ${iso.slice(11, 19)}`;
+}
+
+export function shortId(id: string): string {
+  return id.slice(0, 8);
+}
+
+export function bytes(size: number): string {
+  if (size < 1024) return `${size} B`;
+  return size < 1024 * 1024 ? `${(size / 1024).toFixed(1)} KiB` : `${(size / 1024 / 1024).toFixed(1)} MiB`;
+}
+
+/** A split in words, the newest version last: `90% #1, 10% #2`. */
+export function splitText(
+  versions: readonly { readonly version_id: string; readonly percentage: number; readonly number?: number }[],
+): string {
+  return versions
+    .map(
+      ({ version_id, number, percentage }) =>
+        `${Number(percentage.toFixed(3))}% ${number === undefined ? shortId(version_id) : `#${number}`}`,
+    )
+    .join(", ");
+}

@@ -1,0 +1,64 @@
+/** Pages that follow what happens: a stream of those parts that have changed, by server-sent events. */
+import type { Child } from "hono/jsx";
+import { streamSSE } from "hono/streaming";
+import { LIMITS } from "../limits.ts";
+import type { Charts } from "./charts.ts";
+import type { PageContext } from "./context.ts";
+import { readSession } from "./session.ts";
+
+/** What a page shows at one moment. */
+export interface Moment {
+  readonly parts: Readonly<Record<string, Child>>;
+  readonly charts: Charts;
+}
+
+/** Grows when all streams are to end. */
+let epoch = 0;
+
+/** Ends all streams of this process: it is about to stop, and waits for its requests. Browsers come back by themselves. */
+export function endStreams(): void {
+  epoch++;
+}
+
+/** Sends something every second: whoever hears nothing for longer knows that the connection is gone. */
+export function follow(c: PageContext, look: () => Promise<Moment>): Response {
+  return streamSSE(
+    c,
+    async (stream) => {
+      const begun = epoch;
+      const sent = new Map<string, string>();
+      while (!stream.aborted && epoch === begun) {
+        if ((await readSession(c)) === undefined) {
+          await stream.writeSSE({ event: "signed-out", data: "" });
+          return;
+        }
+        const { parts, charts } = await look();
+        const changed: Record<string, string> = {};
+        for (const [id, part] of Object.entries(parts)) {
+          const html = part === null || part === undefined ? "" : String(await part);
+          if (sent.get(id) === html) continue;
+          sent.set(id, html);
+          changed[id] = html;
+        }
+        const drawn = JSON.stringify(charts);
+        const isNew = sent.get("charts") !== drawn;
+        sent.set("charts", drawn);
+        await stream.writeSSE({ data: JSON.stringify({ parts: changed, ...(isNew ? { charts } : {}) }) });
+        for (
+          let waited = 0;
+          waited < LIMITS.liveMs && !stream.aborted && epoch === begun;
+          waited += WAKE_MS
+        ) {
+          await stream.sleep(WAKE_MS);
+        }
+      }
+    },
+    async (error, stream) => {
+      // The Worker is gone, or the API fails: the browser asks again, and gets a page that says so.
+      await stream.writeSSE({ event: "gone", data: String(error.message) });
+    },
+  );
+}
+
+/** How soon a stream notices that it is to end, in ms. */
+const WAKE_MS = 250;

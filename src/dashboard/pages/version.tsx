@@ -1,0 +1,158 @@
+/** `/workers/{worker}/versions/{version}`, and the difference between two of them. */
+import type { Env } from "../../env.ts";
+import { bindingText, diffVersions, sourceOf } from "../code.ts";
+import { mayChange, PageError, type PageContext, read, scriptPath } from "../context.ts";
+import { bytes, milliseconds, shortId } from "../format.ts";
+import { Alert, Layout, SplitBar, Table, Time, VersionName, workerPath } from "../layout.tsx";
+import type { VersionWithCode } from "../types.ts";
+import { readActive } from "../worker.ts";
+
+export function previewUrl(env: Env, worker: string, label: string): string {
+  return env.SLUICE_TRAFFIC_ORIGIN.replace(env.SLUICE_DOMAIN, `${label}-${worker}.${env.SLUICE_DOMAIN}`);
+}
+
+export function readWithCode(c: PageContext, worker: string, id: string): Promise<VersionWithCode> {
+  return read(c, scriptPath(worker, `/versions/${encodeURIComponent(id)}?include=modules`));
+}
+
+export async function versionPage(c: PageContext, worker: string, id: string) {
+  const [version, active] = await Promise.all([readWithCode(c, worker, id), readActive(c, worker)]);
+  const { number, metadata, annotations, resources, main_module } = version;
+  const sources = version.modules.map(sourceOf);
+  const main = sources.find(({ name }) => name === main_module);
+  const share = active?.versions.find(({ version_id }) => version_id === id);
+  const alias = annotations["workers/alias"];
+  return (
+    <Layout env={c.env} user={c.var.user} title={`#${number} of ${worker}`} worker={worker} tab="Versions">
+      <h1>
+        Version #{number} <code>{shortId(id)}</code>
+      </h1>
+      <Alert
+        message={c.req.query("done") === "saved" ? "The version was made. It has no traffic yet." : undefined}
+        kind="done"
+      />
+      {share === undefined || active === undefined ? null : (
+        <SplitBar
+          versions={active.versions}
+          label={`Active split, ${share.percentage}% for this version`}
+          thin={true}
+        />
+      )}
+      {mayChange(c) ? (
+        <p class="actions">
+          <a class="button" href={workerPath(worker, `?candidate=${id}#change`)}>
+            Give it traffic…
+          </a>
+          <a class="button quiet" href={workerPath(worker, `/versions/${id}/edit`)}>
+            Edit…
+          </a>
+        </p>
+      ) : null}
+      <dl class="card facts">
+        <dt>Id</dt>
+        <dd>
+          <code>{id}</code>
+        </dd>
+        <dt>Made (UTC)</dt>
+        <dd>
+          <Time at={metadata.created_on} /> by {metadata.author_email}, {metadata.source}
+        </dd>
+        <dt>Message</dt>
+        <dd>{annotations["workers/message"] ?? "–"}</dd>
+        <dt>Tag</dt>
+        <dd>{annotations["workers/tag"] ?? "–"}</dd>
+        <dt>Compatibility</dt>
+        <dd>
+          {resources.script_runtime.compatibility_date}{" "}
+          {resources.script_runtime.compatibility_flags.join(", ")}
+        </dd>
+        <dt>Handlers</dt>
+        <dd>{resources.script.handlers.join(", ") || "–"}</dd>
+        <dt>Start</dt>
+        <dd>{milliseconds(version.startup_time_ms)}</dd>
+        <dt>Preview</dt>
+        <dd>
+          {metadata.has_preview ? (
+            [shortId(id), ...(alias === undefined ? [] : [alias])].map((label) => (
+              <>
+                <a href={previewUrl(c.env, worker, label)} rel="noreferrer">
+                  {previewUrl(c.env, worker, label)}
+                </a>{" "}
+              </>
+            ))
+          ) : (
+            <>switched off for this Worker</>
+          )}
+        </dd>
+        <dt>Events</dt>
+        <dd>
+          <code>{`npx sluice wrangler tail ${worker} --version-id ${id}`}</code>
+        </dd>
+      </dl>
+      <Table caption={`${resources.bindings.length} bindings`} head={["Name", "Type", "Value"]}>
+        {resources.bindings.map((binding) => (
+          <tr>
+            <th scope="row">{binding.name}</th>
+            <td>{binding.type}</td>
+            <td class="text">
+              <code>{bindingText(binding).split("  ").slice(2).join("  ")}</code>
+            </td>
+          </tr>
+        ))}
+      </Table>
+      <Table caption={`${sources.length} modules`} head={["Name", "Size"]}>
+        {sources.map(({ name, size }) => (
+          <tr>
+            <th scope="row">
+              {name} {name === main_module ? <span class="chip">main</span> : null}
+            </th>
+            <td>{bytes(size)}</td>
+          </tr>
+        ))}
+      </Table>
+      <h2>{main_module}</h2>
+      {main?.text === undefined ? (
+        <p>It is too long to be shown.</p>
+      ) : (
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reachable by keyboard
+        <pre class="code" tabindex={0} role="region" aria-label={`Code of ${main_module}`}>
+          <code>{main.text}</code>
+        </pre>
+      )}
+    </Layout>
+  );
+}
+
+export async function diffPage(c: PageContext, worker: string) {
+  const [from, to] = [c.req.query("from"), c.req.query("to")];
+  if (from === undefined || to === undefined) throw new PageError(400, "Choose two versions to compare.");
+  const [before, after] = await Promise.all([readWithCode(c, worker, from), readWithCode(c, worker, to)]);
+  const files = diffVersions(before, after);
+  return (
+    <Layout env={c.env} user={c.var.user} title={`Difference in ${worker}`} worker={worker} tab="Versions">
+      <h1>
+        <VersionName worker={worker} id={before.id} number={before.number} /> →{" "}
+        <VersionName worker={worker} id={after.id} number={after.number} />
+      </h1>
+      {files.length === 0 ? (
+        <p>Code, bindings and compatibility are the same. Values of secrets are not compared.</p>
+      ) : null}
+      {files.map(({ name, lines, note }) => (
+        <section aria-label={`Difference of ${name}`}>
+          <h2>{name}</h2>
+          {note === undefined ? null : <p>{note}</p>}
+          {lines.length === 0 ? null : (
+            // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reachable by keyboard
+            <pre class="code diff" tabindex={0}>
+              {lines.map(({ kind, text }) => (
+                <span class={kind}>{`${SIGNS[kind]} ${text}\n`}</span>
+              ))}
+            </pre>
+          )}
+        </section>
+      ))}
+    </Layout>
+  );
+}
+
+const SIGNS = { same: " ", added: "+", removed: "-", hunk: "" } as const;

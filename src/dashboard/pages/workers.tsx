@@ -1,0 +1,68 @@
+/** `/`: all Workers. */
+import { type PageContext, pageNumber, read } from "../context.ts";
+import { count, splitText } from "../format.ts";
+import { Layout, Pages, PhaseChip, SplitBar, Table, Time, workerPath } from "../layout.tsx";
+import type { WorkerView } from "../types.ts";
+
+const PER_PAGE = 50;
+
+export async function workersPage(c: PageContext) {
+  const all = await read<WorkerView[]>(c, "/workers/scripts?per_page=1000");
+  const query = (c.req.query("q") ?? "").trim().toLowerCase();
+  const found = all.filter(({ id }) => id.includes(query));
+  const page = pageNumber(c);
+  const shown = found.slice((page - 1) * PER_PAGE, page * PER_PAGE);
+  return (
+    <Layout env={c.env} user={c.var.user} title="Workers">
+      <h1>Workers</h1>
+      {all.length === 0 ? (
+        <p class="card">
+          There is none yet. Point wrangler here with <code>eval "$(npx sluice env)"</code> and run{" "}
+          <code>wrangler deploy</code> in a project.
+        </p>
+      ) : (
+        <>
+          <form class="search" role="search">
+            <label for="q">Name</label> <input id="q" name="q" type="search" value={query} />{" "}
+            <button type="submit" class="quiet">
+              Find
+            </button>
+          </form>
+          <Table
+            caption={`${count(found.length)} ${found.length === 1 ? "Worker" : "Workers"}`}
+            head={["Worker", "Split", "", "Rollout", "Deployed (UTC)"]}
+          >
+            {shown.map(({ id, versions, rollout, modified_on, enabled }) => (
+              <tr>
+                <th scope="row">
+                  <a href={workerPath(id)}>{id}</a>
+                  {enabled ? null : <span class="chip">no hostname</span>}
+                </th>
+                <td class="wide">
+                  <SplitBar versions={versions} label={`Split of ${id}`} thin={true} />
+                </td>
+                <td>{splitText([...versions].sort((x, y) => x.number - y.number))}</td>
+                <td>
+                  {rollout === null ? null : (
+                    <a href={workerPath(id, `/rollouts/${rollout.id}`)}>
+                      <PhaseChip phase={rollout.phase} />
+                    </a>
+                  )}
+                </td>
+                <td>
+                  <Time at={modified_on} />
+                </td>
+              </tr>
+            ))}
+          </Table>
+          <Pages
+            path={`/?q=${encodeURIComponent(query)}`}
+            page={page}
+            per_page={PER_PAGE}
+            total={found.length}
+          />
+        </>
+      )}
+    </Layout>
+  );
+}

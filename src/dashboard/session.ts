@@ -1,0 +1,75 @@
+/**
+ * Who is signed in. The cookie holds a random value, of which the account keeps the SHA-256 with the token that it was opened
+ * with; nothing of a token is in the browser. It is HttpOnly, SameSite=Strict and ends after `LIMITS.sessionMs`, with its
+ * token, or when somebody signs out everywhere.
+ */
+import { getCookie, setCookie } from "hono/cookie";
+import { ADMIN_ID, type ApiToken, type Session } from "../account/access.ts";
+import { accountOf } from "../account/registry.ts";
+import {
+  adminOf,
+  type Identity,
+  identify,
+  identityOf,
+  isSame,
+  randomText,
+  sha256Hex,
+} from "../control/auth.ts";
+import { LIMITS } from "../limits.ts";
+import type { PageContext } from "./context.ts";
+
+const COOKIE = "sluice_session";
+
+/** Somebody who is signed in. */
+export interface SignedIn extends Identity {
+  /** What every form of theirs has to send. */
+  readonly csrf: string;
+}
+
+const sha256 = (text: string) => sha256Hex(new TextEncoder().encode(text));
+
+/** Undefined for nobody, or for a token that is not valid. */
+export async function signIn(c: PageContext, token: string): Promise<Identity | undefined> {
+  const token_sha256 = await sha256(token);
+  const identity = await identify(c.env, token_sha256);
+  if (identity === undefined) return undefined;
+  const value = randomText();
+  const expires = Date.now() + LIMITS.sessionMs;
+  const session = { token_id: identity.author.id, token_sha256, csrf: randomText(), expires };
+  await accountOf(c.env).openSession(await sha256(value), session);
+  setCookie(c, COOKIE, value, { ...attributesOf(c), maxAge: LIMITS.sessionMs / 1_000 });
+  return identity;
+}
+
+/** Undefined where nobody is, or the session has ended. */
+export async function readSession(c: PageContext): Promise<SignedIn | undefined> {
+  const value = getCookie(c, COOKIE);
+  if (value === undefined) return undefined;
+  const found = (await accountOf(c.env).session(await sha256(value))) as
+    | { session: Session; token: ApiToken | undefined }
+    | undefined;
+  if (found === undefined) return undefined;
+  const { session, token } = found;
+  if (session.token_id !== ADMIN_ID) return token && { ...identityOf(c.env, token), csrf: session.csrf };
+  // The server may have another admin token by now.
+  return isSame(session.token_sha256, c.env.SLUICE_TOKEN_SHA256)
+    ? { ...adminOf(c.env), csrf: session.csrf }
+    : undefined;
+}
+
+export function hasCookie(c: PageContext): boolean {
+  return getCookie(c, COOKIE) !== undefined;
+}
+
+/** @param everywhere ends all sessions that were opened with the same token */
+export async function signOut(c: PageContext, { author }: SignedIn, everywhere: boolean): Promise<void> {
+  const account = accountOf(c.env);
+  if (everywhere) await account.closeSessions(author.id);
+  else await account.closeSession(await sha256(getCookie(c, COOKIE) ?? ""));
+  setCookie(c, COOKIE, "", { ...attributesOf(c), maxAge: 0 });
+}
+
+function attributesOf(c: PageContext) {
+  const secure = c.req.url.startsWith("https:") || c.req.header("X-Forwarded-Proto") === "https";
+  return { path: "/", httpOnly: true, sameSite: "Strict", secure } as const;
+}

@@ -1,0 +1,26 @@
+/** Sources of request keys as people write them: on the command line and on the page. Pure. */
+import { err, ok, type Result } from "../result.ts";
+
+export interface SourceInput {
+  readonly type: string;
+  readonly name?: string;
+  /** Seconds. */
+  readonly max_age?: number;
+}
+
+/** `header:X-User`, `cookie:session`, `issued-cookie`, `issued-cookie:name`, `address`. */
+export function parseSource(text: string): Result<SourceInput, string> {
+  const [kind = "", ...rest] = text.split(":");
+  const name = rest.join(":");
+  if ((kind === "header" || kind === "cookie") && name !== "") return ok({ type: kind, name });
+  if (kind === "issued-cookie") return ok({ type: "issued_cookie", ...(name === "" ? {} : { name }) });
+  if (kind === "address" && name === "") return ok({ type: "address" });
+  return err(
+    `"${text}" is no source of keys: use header:<name>, cookie:<name>, issued-cookie[:<name>] or address.`,
+  );
+}
+
+export function sourceText({ type, name }: SourceInput): string {
+  const kind = type === "issued_cookie" ? "issued-cookie" : type;
+  return name === undefined ? kind : `${kind}:${name}`;
+}
