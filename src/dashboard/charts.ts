@@ -38,11 +38,11 @@ export function trafficCharts(
   for (let time = first; time < end; time += interval) times.push(time);
   const pointsOf = new Map(versions.map(({ version_id }) => [version_id, new Map<number, SeriesPoint>()]));
   for (const point of series) pointsOf.get(point.version_id)?.set(point.time, point);
-  const chart = (valueOf: (point: SeriesPoint | undefined) => number | null): ChartData => ({
+  const chart = (pick: (point: SeriesPoint | undefined) => number | null): ChartData => ({
     times,
     lines: versions.map(({ version_id, name }) => ({
       name,
-      values: times.map((time) => valueOf(pointsOf.get(version_id)?.get(time))),
+      values: times.map((time) => pick(pointsOf.get(version_id)?.get(time))),
     })),
   });
   return {

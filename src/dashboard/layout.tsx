@@ -202,8 +202,7 @@ export const Table: FC<PropsWithChildren<{ caption: string; head: readonly Child
   head,
   children,
 }) => (
-  // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reachable by keyboard
-  <div class="scroll" role="region" aria-label={caption} tabindex={0}>
+  <section class="scroll" aria-label={caption} tabindex={0}>
     <table>
       <caption>{caption}</caption>
       <thead>
@@ -215,5 +214,5 @@ export const Table: FC<PropsWithChildren<{ caption: string; head: readonly Child
       </thead>
       <tbody>{children}</tbody>
     </table>
-  </div>
+  </section>
 );

@@ -187,6 +187,21 @@ describe("the split", () => {
     expect(await activeSplit("raced")).toMatchObject([{ percentage: 50 }, { percentage: 50 }]);
   });
 
+  test("that two versions shared is gone back to as a whole", async () => {
+    const { stable, candidate } = await useSplit("back-to-both", 30);
+    await createDeployment(server, "back-to-both", [[candidate, 100]]);
+    const visitor = await useVisitor();
+    const { page } = visitor;
+    await signIn(visitor, server, TOKEN, "/workers/back-to-both");
+    await page.locator("tr:has-text('70% #1, 30% #2') >> text=Roll back to this").first().click();
+    await page.click("main form button");
+    await page.waitForURL(/done=rollback/);
+    expect(await activeSplit("back-to-both")).toEqual([
+      { version_id: stable, percentage: 70 },
+      { version_id: candidate, percentage: 30 },
+    ]);
+  });
+
   test("is promoted, and rolled back after one question that names the target and the changed secrets", async () => {
     const { stable, candidate } = await useSplit("rolling", 10);
     const visitor = await useVisitor();

@@ -61,7 +61,7 @@ function optionsOf(data: ChartData, width: number): uPlot.Options {
       : { y: { range: (_, _min, max) => [0, Math.max(max * 1.1, 1)] } },
     axes: [
       { ...axis, space: 80, values: (_, times) => times.map(clock) },
-      { ...axis, size: 60 },
+      { ...axis, size: 60, ...(isEvidence ? { grid: { show: false } } : {}) },
     ],
     series: [
       { label: "time", value: (_, time) => (time === null ? "–" : clock(time)) },
@@ -97,7 +97,8 @@ function evidenceRange(min: number | null, max: number | null, limit: number): [
   return [Math.min(Math.max(min ?? 1, 1e-3), 0.1), Math.max(Math.min(max ?? 1, limit * 1e3), limit * 2)];
 }
 
-const figureOf = (value: number) => String(Number(value.toPrecision(4)));
+const figureOf = (value: number) =>
+  Math.abs(value) >= 1e6 ? value.toExponential(2) : String(Number(value.toPrecision(4)));
 
 function writeTable(target: HTMLElement, { times, lines }: ChartData): void {
   const table = document.createElement("table");

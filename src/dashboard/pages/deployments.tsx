@@ -89,6 +89,7 @@ export async function deploymentsPage(
           worker={worker}
           active={live.active}
           versions={offered}
+          rollout={live.rollouts.find(({ ended_on }) => ended_on === null)}
           input={given.input ?? suggest(live.active.versions, offered, asked)}
         />
       ) : null}
@@ -191,12 +192,14 @@ function ChangeForm({
   worker,
   active,
   versions,
+  rollout,
   input,
 }: {
   c: PageContext;
   worker: string;
   active: PagedDeployment;
   versions: readonly VersionView[];
+  rollout: Live["rollouts"][number] | undefined;
   input: SplitInput;
 }) {
   const options = (chosen: string) =>
@@ -215,6 +218,9 @@ function ChangeForm({
   return (
     <section aria-labelledby="change-title" id="change">
       <h2 id="change-title">Change the split</h2>
+      {rollout === undefined ? null : (
+        <p class="alert">A rollout is under way. Whatever is changed here stands, and ends it.</p>
+      )}
       <form
         class="card"
         id="split-form"
@@ -436,7 +442,7 @@ export function ChartPanel({ id, title }: { id: string; title: string }) {
 }
 
 export function ChartData({ charts }: { charts: Charts }) {
+  // What could end the element is escaped.
   const json = JSON.stringify(charts).replaceAll("<", "\\u003c");
-  // biome-ignore lint/security/noDangerouslySetInnerHtml: JSON, with what could end the element escaped
   return <script type="application/json" id="chart-data" dangerouslySetInnerHTML={{ __html: json }} />;
 }

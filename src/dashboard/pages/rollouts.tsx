@@ -129,8 +129,10 @@ export async function rolloutPage(c: PageContext, worker: string, id: string, pr
   );
 }
 
-export function rolloutCharts({ history, gates }: RolloutView): Charts {
-  return evidenceChart(history, Object.keys(gates), Object.values(gates)[0]?.threshold);
+export function rolloutCharts({ created_on, history, gates }: RolloutView): Charts {
+  // Before anything is known an E-value is 1.
+  const begin = { time: Date.parse(created_on), errors: 1, latency: 1 };
+  return evidenceChart([begin, ...history], Object.keys(gates), Object.values(gates)[0]?.threshold);
 }
 
 const COMMANDS: readonly (readonly [
@@ -220,11 +222,7 @@ export function rolloutParts(c: PageContext, worker: string, rollout: RolloutVie
       >
         {Object.entries(gates).map(([name, { e_value, threshold, total }]) => (
           <tr>
-            <th scope="row">
-              {name === "errors"
-                ? "errors (5xx, exceptions)"
-                : `slow (over ${milliseconds(rollout.slow_ms)})`}
-            </th>
+            <th scope="row">{name === "errors" ? "errors (5xx, exceptions)" : slowName(rollout.slow_ms)}</th>
             <td>{figure(e_value)}</td>
             <td>{figure(threshold)}</td>
             <td>{count(total.candidate.exposures)}</td>
@@ -263,6 +261,10 @@ export function rolloutParts(c: PageContext, worker: string, rollout: RolloutVie
     ),
   };
 }
+
+/** @param ms above which an answer is slow; null until enough of the stable version's were seen */
+const slowName = (ms: number | null) =>
+  ms === null ? "slow (no limit known yet)" : `slow (over ${milliseconds(ms)})`;
 
 function figure(value: number | null): string {
   if (value === null) return "∞";

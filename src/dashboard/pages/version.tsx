@@ -114,8 +114,7 @@ export async function versionPage(c: PageContext, worker: string, id: string) {
       {main?.text === undefined ? (
         <p>It is too long to be shown.</p>
       ) : (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reachable by keyboard
-        <pre class="code" tabindex={0} role="region" aria-label={`Code of ${main_module}`}>
+        <pre class="code" tabindex={0}>
           <code>{main.text}</code>
         </pre>
       )}
@@ -142,7 +141,6 @@ export async function diffPage(c: PageContext, worker: string) {
           <h2>{name}</h2>
           {note === undefined ? null : <p>{note}</p>}
           {lines.length === 0 ? null : (
-            // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reachable by keyboard
             <pre class="code diff" tabindex={0}>
               {lines.map(({ kind, text }) => (
                 <span class={kind}>{`${SIGNS[kind]} ${text}\n`}</span>

@@ -22,12 +22,14 @@ export async function workersPage(c: PageContext) {
         </p>
       ) : (
         <>
-          <form class="search" role="search">
-            <label for="q">Name</label> <input id="q" name="q" type="search" value={query} />{" "}
-            <button type="submit" class="quiet">
-              Find
-            </button>
-          </form>
+          <search>
+            <form class="search">
+              <label for="q">Name</label> <input id="q" name="q" type="search" value={query} />{" "}
+              <button type="submit" class="quiet">
+                Find
+              </button>
+            </form>
+          </search>
           <Table
             caption={`${count(found.length)} ${found.length === 1 ? "Worker" : "Workers"}`}
             head={["Worker", "Split", "", "Rollout", "Deployed (UTC)"]}
