@@ -33,3 +33,16 @@ export interface DomainChanges {
   /** Those that are there already; `modified` where they belong to another Worker. */
   readonly updated: readonly (Domain & { readonly modified: boolean })[];
 }
+
+/** A token as the API shows it. Times are ISO 8601 in UTC. */
+export interface TokenView {
+  readonly id: string;
+  readonly name: string;
+  readonly role: string;
+  readonly created_on: string;
+  readonly created_by: string;
+  readonly last_used_on: string | null;
+  readonly status: "active";
+  /** What it is: shown once, when it is made. */
+  readonly value?: string;
+}

@@ -117,12 +117,3 @@ export interface AuditView {
   readonly action: string;
   readonly detail: Readonly<Record<string, unknown>>;
 }
-
-export interface TokenView {
-  readonly id: string;
-  readonly name: string;
-  readonly role: string;
-  readonly created_on: string;
-  readonly created_by: string;
-  readonly last_used_on: string | null;
-}

@@ -95,7 +95,7 @@ function families(
       known.flatMap(([worker, { versions }]) =>
         versions.map(({ version_id: version, percentage }) => ({
           labels: { worker, version },
-          value: percentage / 100,
+          value: Number((percentage / 100).toPrecision(12)),
         })),
       ),
     ),

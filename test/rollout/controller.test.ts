@@ -12,7 +12,7 @@ import {
   type RolloutEvent,
   TERMINAL,
 } from "../../src/rollout/types.ts";
-import { openSqlite } from "./sqlite.ts";
+import { openSqlite } from "../support/sqlite.ts";
 
 const WHO = { id: "anna", email: "anna@example.com" };
 const STABLE = { version_id: "stable", number: 1 };

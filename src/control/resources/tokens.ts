@@ -2,6 +2,8 @@
 import { z } from "zod";
 import { type ApiToken, ROLES } from "../../account/access.ts";
 import { accountOf } from "../../account/registry.ts";
+import type { TokenView } from "../../account/types.ts";
+import { log } from "../../log.ts";
 import { randomText, sha256Hex } from "../auth.ts";
 import { type ControlContext, readBody } from "../context.ts";
 import { failure, success } from "../envelope.ts";
@@ -13,7 +15,7 @@ const tokenBody = z.looseObject({
   role: z.enum(ROLES),
 });
 
-const showToken = ({ used_on, ...token }: ApiToken) => ({
+const showToken = ({ used_on, ...token }: ApiToken): TokenView => ({
   ...token,
   last_used_on: used_on,
   status: "active",
@@ -33,14 +35,16 @@ export async function createToken(c: ControlContext): Promise<Response> {
   const sha256 = await sha256Hex(new TextEncoder().encode(value));
   const token = { name, role, created_by: c.var.author.email };
   const created = (await accountOf(c.env).createToken(token, sha256)) as ApiToken | undefined;
-  return created === undefined
-    ? failure({ reason: "token-exists", name })
-    : success({ ...showToken(created), value });
+  if (created === undefined) return failure({ reason: "token-exists", name });
+  log("info", "token-made", { who: c.var.author.email, name, role });
+  return success({ ...showToken(created), value });
 }
 
 /** DELETE …/tokens/{token}, by id or name. Its sessions end with it. */
 export async function revokeToken(c: ControlContext): Promise<Response> {
   const id = c.req.param("token") ?? "";
   const revoked = (await accountOf(c.env).revokeToken(id)) as ApiToken | undefined;
-  return revoked === undefined ? failure({ reason: "token-not-found", id }) : success({ id: revoked.id });
+  if (revoked === undefined) return failure({ reason: "token-not-found", id });
+  log("info", "token-revoked", { who: c.var.author.email, name: revoked.name, role: revoked.role });
+  return success({ id: revoked.id });
 }

@@ -9,7 +9,7 @@ import { err, ok, type Result } from "../../result.ts";
 import { isHostname, parsePattern } from "../../router/routes.ts";
 import { type CronTrigger, refuseCron } from "../../versions/crons.ts";
 import { type CronRun, schedulerOf } from "../../versions/objects/scheduler.ts";
-import { type ControlContext, overviewOf, readBody, registryNamed, workerName } from "../context.ts";
+import { actorOf, type ControlContext, overviewOf, readBody, registryNamed, workerName } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
 
 const routeBody = z.looseObject({ pattern: z.string().min(1) });
@@ -26,6 +26,35 @@ const domainRecordsBody = z.looseObject({
   origins: domainsBody,
 });
 const schedulesBody = z.array(z.looseObject({ cron: z.string() })).max(LIMITS.maxCrons);
+
+/** Notes in the Worker's audit trail what its triggers were and are, where that differs: wrangler sends them with every deploy. */
+async function note(
+  c: ControlContext,
+  worker: string,
+  what: "routes" | "domains" | "crons",
+  before: readonly string[],
+  after: readonly string[],
+): Promise<void> {
+  if (JSON.stringify([...before].sort()) === JSON.stringify([...after].sort())) return;
+  await registryNamed(c, worker).note(actorOf(c), "triggers", { [what]: after, before });
+}
+
+async function patternsOf(c: ControlContext, worker: string): Promise<string[]> {
+  const routes = (await accountOf(c.env).routes()) as Route[];
+  return routes.filter((route) => route.worker === worker).map(({ pattern }) => pattern);
+}
+
+/** All routes of a Worker, by their patterns. */
+async function setRoutes(
+  c: ControlContext,
+  worker: string,
+  patterns: readonly string[],
+): Promise<Result<readonly Route[], SluiceError>> {
+  const before = await patternsOf(c, worker);
+  const set = (await accountOf(c.env).setRoutes(worker, patterns)) as Result<readonly Route[], SluiceError>;
+  if (set.ok) await note(c, worker, "routes", before, patterns);
+  return set;
+}
 
 const invalid = (detail: string) => err({ reason: "body-invalid", detail } as const);
 
@@ -47,8 +76,7 @@ export async function putRoutes(c: ControlContext): Promise<Response> {
   if (!body.ok) return failure(body.error);
   const patterns = checkPatterns(body.value.map(({ pattern }) => pattern));
   if (!patterns.ok) return failure(patterns.error);
-  const routes = await accountOf(c.env).setRoutes(workerName(c), patterns.value);
-  return respond(routes as Result<readonly Route[], SluiceError>, (set) => set.map(showRoute));
+  return respond(await setRoutes(c, workerName(c), patterns.value), (set) => set.map(showRoute));
 }
 
 function checkPatterns(patterns: readonly string[]): Result<readonly string[], SluiceError> {
@@ -94,25 +122,25 @@ export async function createZoneRoute(c: ControlContext): Promise<Response> {
   if ((await registryNamed(c, script).overview()) === undefined) {
     return failure({ reason: "worker-not-found", worker: script });
   }
-  const account = accountOf(c.env);
-  const before = ((await account.routes()) as Route[]).filter(({ worker }) => worker === script);
-  const all = new Set([...before.map((route) => route.pattern), pattern]);
-  const routes = (await account.setRoutes(script, [...all])) as Result<readonly Route[], SluiceError>;
-  return respond(routes, (set) => set.filter((route) => route.pattern === pattern).map(showRoute)[0]);
+  const all = new Set([...(await patternsOf(c, script)), pattern]);
+  return respond(
+    await setRoutes(c, script, [...all]),
+    (set) => set.filter((route) => route.pattern === pattern).map(showRoute)[0],
+  );
 }
 
 /** DELETE /zones/{zone}/workers/routes/{route}. */
 export async function deleteZoneRoute(c: ControlContext): Promise<Response> {
-  const account = accountOf(c.env);
-  const routes = (await account.routes()) as Route[];
+  const routes = (await accountOf(c.env).routes()) as Route[];
   const found = routes.find(({ id }) => id === c.req.param("route"));
   if (found === undefined) return failure({ reason: "route-not-found", id: c.req.param("route") ?? "" });
   const rest = routes.filter(({ worker, id }) => worker === found.worker && id !== found.id);
-  const set = await account.setRoutes(
+  const set = await setRoutes(
+    c,
     found.worker,
     rest.map(({ pattern }) => pattern),
   );
-  return respond(set as Result<readonly Route[], SluiceError>, () => ({ id: found.id }));
+  return respond(set, () => ({ id: found.id }));
 }
 
 const showDomain = ({ id, hostname, worker, zone }: Domain) => ({
@@ -165,8 +193,13 @@ export async function putDomains(c: ControlContext): Promise<Response> {
   const inputs = readDomains(body.value.origins);
   if (!inputs.ok) return failure(inputs.error);
   const takeOver = body.value.override_existing_origin === true;
-  const domains = await accountOf(c.env).setDomains(workerName(c), inputs.value, takeOver);
-  return respond(domains as Result<readonly Domain[], SluiceError>, (set) => set.map(showDomain));
+  const account = accountOf(c.env);
+  const before = ((await account.domains()) as Domain[]).filter(({ worker }) => worker === workerName(c));
+  const set = await account.setDomains(workerName(c), inputs.value, takeOver);
+  const domains = set as Result<readonly Domain[], SluiceError>;
+  const names = (list: readonly Domain[]) => list.map(({ hostname }) => hostname);
+  if (domains.ok) await note(c, workerName(c), "domains", names(before), names(domains.value));
+  return respond(domains, (all) => all.map(showDomain));
 }
 
 /** GET /workers/domains and /workers/domains/records, `?service=` for those of one Worker. */
@@ -202,7 +235,16 @@ export async function putSchedules(c: ControlContext): Promise<Response> {
   }
   const crons = body.value.map(({ cron }) => cron.trim());
   const scheduler = schedulerOf(c.env, workerName(c));
-  return success({ schedules: (await scheduler.setTriggers(workerName(c), crons)) as CronTrigger[] });
+  const before = (await scheduler.triggers()) as CronTrigger[];
+  const schedules = (await scheduler.setTriggers(workerName(c), crons)) as CronTrigger[];
+  await note(
+    c,
+    workerName(c),
+    "crons",
+    before.map(({ cron }) => cron),
+    schedules.map(({ cron }) => cron),
+  );
+  return success({ schedules });
 }
 
 /** GET …/scripts/{worker}/schedules/runs: what ran, and as which version, newest first. */

@@ -1,8 +1,8 @@
 /** `/access`: API tokens for those who may make them, and the sessions of whoever looks. */
 import { ROLES } from "../../account/access.ts";
+import type { TokenView } from "../../account/types.ts";
 import { type PageContext, read } from "../context.ts";
 import { Alert, Csrf, Layout, Table, Time } from "../layout.tsx";
-import type { TokenView } from "../types.ts";
 
 const MEANINGS = {
   admin: "everything",

@@ -1,0 +1,98 @@
+/** Counting where requests are: nothing lost, nothing twice, and one courier at a time. */
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { LIMITS } from "../../src/limits.ts";
+import { flushCounts } from "../../src/metrics/flush.ts";
+import type { CountBatch } from "../../src/metrics/types.ts";
+import { Meter } from "../../src/router/meter.ts";
+import { previewOf } from "../../src/router/split.ts";
+
+let sent: CountBatch[];
+let couriers: Promise<unknown>[];
+let fails: number;
+let meter: Meter;
+
+const ctx = { waitUntil: (promise: Promise<unknown>) => void couriers.push(promise) };
+const total = () =>
+  sent.flatMap(({ rows }) => rows).reduce((sum, { ok, error, exception }) => sum + ok + error + exception, 0);
+const second = () => vi.advanceTimersByTimeAsync(LIMITS.countMs);
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  vi.spyOn(console, "warn").mockImplementation(() => {});
+  [sent, couriers, fails] = [[], [], 0];
+  meter = new Meter(async (batch) => {
+    if (fails-- > 0) throw new Error("nobody there");
+    sent.push(batch);
+  });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+test("requests of one decision are one row, with their outcomes and times", async () => {
+  const decision = previewOf("v1");
+  meter.count("w", decision, "ok", 0, ctx);
+  meter.count("w", decision, "error", 7, ctx);
+  meter.count("w", decision, "exception", 99_999, ctx);
+  meter.count("w", previewOf("v2"), "ok", 1, ctx);
+  await second();
+  expect(sent).toHaveLength(1);
+  expect(sent[0]?.rows).toMatchObject([
+    { worker: "w", version_id: "v1", reason: "preview", ok: 1, error: 1, exception: 1, ms: 100_006 },
+    { version_id: "v2", ok: 1 },
+  ]);
+  expect(sent[0]?.rows[0]?.buckets.reduce((sum, count) => sum + count, 0)).toBe(3);
+  expect(couriers).toHaveLength(1);
+  await Promise.all(couriers);
+});
+
+test("what could not be sent is sent again under the same number, and what came meanwhile under the next", async () => {
+  const decision = previewOf("v1");
+  fails = 2;
+  meter.count("w", decision, "ok", 1, ctx);
+  await second();
+  meter.count("w", decision, "ok", 1, ctx);
+  await second();
+  await second();
+  await second();
+  expect(sent.map(({ seq }) => seq)).toEqual([1, 2]);
+  expect(new Set(sent.map(({ sender }) => sender)).size).toBe(1);
+  expect(total()).toBe(2);
+});
+
+test("one request carries for all, and not for ever: while nothing can be sent a later one takes over", async () => {
+  const decision = previewOf("v1");
+  fails = 9;
+  for (let i = 0; i < 10; i++) {
+    meter.count("w", decision, "ok", 1, ctx);
+    meter.count("w", decision, "ok", 1, ctx);
+    await second();
+  }
+  expect(couriers.length).toBeGreaterThan(1);
+  expect(couriers.length).toBeLessThanOrEqual(Math.ceil(10 / LIMITS.countRounds) + 1);
+  await second();
+  await second();
+  await Promise.all(couriers);
+  expect(total()).toBe(20);
+});
+
+test("whoever asks gets everything at once, and nothing of it comes again", async () => {
+  meter.count("w", previewOf("v1"), "ok", 1, ctx);
+  await flushCounts();
+  expect(total()).toBe(1);
+  await second();
+  await second();
+  expect(total()).toBe(1);
+});
+
+test("a Worker whose deployment cannot be read is named with the next counts, once", async () => {
+  meter.noteStale("w");
+  meter.noteStale("w");
+  meter.count("w", previewOf("v1"), "ok", 1, ctx);
+  await second();
+  meter.count("w", previewOf("v1"), "ok", 1, ctx);
+  await second();
+  expect(sent.map(({ stale }) => stale)).toEqual([["w"], []]);
+});
