@@ -19,7 +19,7 @@ export default defineConfig({
     // Each project says what it needs; all of them run with `npm test`.
     projects: [
       // Decisions without I/O: fast, so they come first.
-      { test: { name: "unit", include: ["test/{dashboard,metrics,rollout,router,versions,workers}/**/*.test.ts"] } },
+      { test: { name: "unit", include: ["test/{cli,dashboard,metrics,rollout,router,versions,workers}/**/*.test.ts"] } },
       // The whole program, started as `sluice serve` on free ports with a data folder of its own.
       {
         test: {

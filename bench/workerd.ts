@@ -16,7 +16,7 @@ type Options = Record<string, unknown>;
 
 /** A contender of bench/workers/, bundled. */
 export function bundleBench(name: string) {
-  return bundleWorker(join(import.meta.dirname, "workers", `${name}.ts`));
+  return bundleWorker(join(import.meta.dirname, "workers", `${name}.ts`), `bench-${name}`);
 }
 
 export function startWorkerd(worker: Options): Miniflare {

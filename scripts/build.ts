@@ -19,7 +19,7 @@ await build({
 });
 
 for (const [name, entry] of Object.entries(WORKERS)) {
-  const { modules } = await bundleWorker(join(PACKAGE_ROOT, "src", entry));
+  const { modules } = await bundleWorker(join(PACKAGE_ROOT, "src", entry), name);
   await mkdir(join(dist, name), { recursive: true });
   for (const { path, contents } of modules) await writeFile(join(dist, name, path), contents);
 }

@@ -7,5 +7,5 @@ import { PACKAGE_ROOT } from "../src/cli/package.ts";
 for (const [name, bundle] of Object.entries(TEXTS)) {
   const file = join(PACKAGE_ROOT, "dist", `${name.slice(1)}.txt`);
   await mkdir(dirname(file), { recursive: true });
-  await writeFile(file, await bundle());
+  await writeFile(file, (await bundle()).value);
 }

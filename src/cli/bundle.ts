@@ -3,6 +3,8 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import type { BuildOptions } from "esbuild";
+import { keep, type Made } from "./kept.ts";
 import { PACKAGE_ROOT } from "./package.ts";
 
 export interface Bundle {
@@ -18,21 +20,32 @@ export type WorkerEntry = keyof typeof WORKERS;
 
 export async function loadBundle(entry: WorkerEntry): Promise<Bundle> {
   const source = join(PACKAGE_ROOT, "src", WORKERS[entry]);
-  return existsSync(source) ? bundleWorker(source) : readBuild(join(PACKAGE_ROOT, "dist", entry));
+  return existsSync(source) ? bundleWorker(source, entry) : readBuild(join(PACKAGE_ROOT, "dist", entry));
 }
 
-export async function bundleWorker(entryPoint: string): Promise<Bundle> {
-  const { build } = await import("esbuild");
+/** Bundled code, and the WebAssembly files that it imports by their names. */
+interface Code {
+  readonly text: string;
+  readonly wasm: readonly (readonly [name: string, file: string])[];
+}
+
+/** @param name under which it is kept for the next start */
+export async function bundleWorker(entryPoint: string, name: string): Promise<Bundle> {
+  const file = join(PACKAGE_ROOT, "node_modules/.cache/sluice", `${name}.json`);
+  const { text, wasm } = await keep(file, () => makeWorker(entryPoint));
+  const extra = wasm.map(async ([path, from]) => wasmModule(path, await readFile(from)));
+  return toBundle(text, await Promise.all(extra));
+}
+
+async function makeWorker(entryPoint: string): Promise<Made<Code>> {
   const wasm = new Map<string, string>();
-  const result = await build({
+  const inputs: string[] = [];
+  const bundled = await bundle({
     entryPoints: [entryPoint],
-    bundle: true,
-    write: false,
     format: "esm",
     target: "es2024",
     conditions: ["workerd", "worker", "import"],
     external: ["cloudflare:*", "node:*"],
-    logLevel: "silent",
     jsx: "automatic",
     jsxImportSource: "hono/jsx",
     plugins: [
@@ -40,10 +53,11 @@ export async function bundleWorker(entryPoint: string): Promise<Bundle> {
         name: "texts",
         setup({ onResolve, onLoad }) {
           onResolve({ filter: /^#/ }, ({ path }) => ({ path, namespace: "texts" }));
-          onLoad({ filter: /.*/, namespace: "texts" }, async ({ path }) => ({
-            contents: await TEXTS[path as keyof typeof TEXTS](),
-            loader: "text",
-          }));
+          onLoad({ filter: /.*/, namespace: "texts" }, async ({ path }) => {
+            const text = await TEXTS[path as keyof typeof TEXTS]();
+            inputs.push(...text.inputs);
+            return { contents: text.value, loader: "text" };
+          });
         },
       },
       {
@@ -58,41 +72,54 @@ export async function bundleWorker(entryPoint: string): Promise<Bundle> {
       },
     ],
   });
-  const code = result.outputFiles[0]?.text ?? "";
-  const extra = [...wasm].map(async ([name, file]) => wasmModule(name, await readFile(file)));
-  return toBundle(code, await Promise.all(extra));
+  return {
+    value: { text: bundled.value, wasm: [...wasm] },
+    inputs: [...inputs, ...bundled.inputs, ...HOW.map((file) => join(PACKAGE_ROOT, file))],
+  };
+}
+
+/** What decides how files are bundled, and by which release of the bundler. */
+const HOW = ["src/cli/bundle.ts", "tsconfig.json", "tsconfig.base.json", "package-lock.json"];
+
+/** One file out of several, with the paths of all that went into it. */
+async function bundle(options: BuildOptions): Promise<Made<string>> {
+  const { build } = await import("esbuild");
+  const { outputFiles, metafile } = await build({
+    bundle: true,
+    logLevel: "silent",
+    ...options,
+    absWorkingDir: PACKAGE_ROOT,
+    metafile: true,
+    write: false,
+  });
+  return {
+    value: outputFiles[0]?.text ?? "",
+    inputs: Object.keys(metafile.inputs)
+      .filter((path) => !path.startsWith("texts:"))
+      .map((path) => join(PACKAGE_ROOT, path)),
+  };
 }
 
 /** What runs in versions beside their own code (src/versions/client), as one module. */
-export async function bundleClient(): Promise<string> {
-  const { build } = await import("esbuild");
-  const result = await build({
+function bundleClient(): Promise<Made<string>> {
+  return bundle({
     entryPoints: [join(PACKAGE_ROOT, "src/versions/client/index.ts")],
-    bundle: true,
-    write: false,
     minify: true,
     keepNames: true,
     format: "esm",
     target: "es2024",
     external: ["cloudflare:*"],
-    logLevel: "silent",
   });
-  return result.outputFiles[0]?.text ?? "";
 }
 
 /** One file of the dashboard as browsers get it: a script or a style sheet. */
-async function bundlePublic(file: string): Promise<string> {
-  const { build } = await import("esbuild");
-  const result = await build({
+function bundlePublic(file: string): Promise<Made<string>> {
+  return bundle({
     entryPoints: [join(PACKAGE_ROOT, "src/dashboard/client", file)],
-    bundle: true,
-    write: false,
     minify: true,
     format: "iife",
     target: ["chrome111", "firefox115", "safari16.4"],
-    logLevel: "silent",
   });
-  return result.outputFiles[0]?.text ?? "";
 }
 
 /** What the Worker holds as text, by the name under which it is imported. */

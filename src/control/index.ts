@@ -218,7 +218,7 @@ for (const [feature, advice, ...paths] of absent) {
 }
 
 const noRoute = (c: Context) => failure({ reason: "no-route", method: c.req.method, path: c.req.path });
-v4.all("*", noRoute);
+for (const path of ["/client/*", "/healthz", "/metrics", "/tail/*"]) api.all(path, noRoute);
 
 // Whatever is no part of the API is a page.
 api.route(

@@ -12,6 +12,11 @@ import { onTestFinished } from "vitest";
 export const ROOT = resolve(import.meta.dirname, "../..");
 export const TOKEN = "token-for-the-tests";
 
+/** The environment without the SLUICE_ variables of whoever runs the tests. */
+export function cleanEnv(): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("SLUICE_")));
+}
+
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
@@ -144,7 +149,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
       ...(options.demo ? [] : ["--no-demo"]),
       ...(options.args ?? []),
     ],
-    { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] },
+    { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"], env: cleanEnv() },
   );
   const server = new Server(child, at);
   await waitUntil(async () => {

@@ -7,7 +7,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { call, type Reply, type Upload } from "../support/client.ts";
-import { ROOT, type Server } from "../support/server.ts";
+import { cleanEnv, ROOT, type Server } from "../support/server.ts";
 
 export interface Run {
   readonly code: number | null;
@@ -17,12 +17,16 @@ export interface Run {
 
 /** Runs `sluice …` to its end, without the SLUICE_ variables of whoever runs the tests. */
 export function runSluice(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Run> {
-  const clean = Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !name.startsWith("SLUICE_")),
-  );
   const child = spawn(process.execPath, [join(ROOT, "bin/sluice.js"), ...args], {
     cwd: ROOT,
-    env: { ...clean, WRANGLER_SEND_METRICS: "false", NO_COLOR: "1", FORCE_COLOR: "0", CI: "true", ...env },
+    env: {
+      ...cleanEnv(),
+      WRANGLER_SEND_METRICS: "false",
+      NO_COLOR: "1",
+      FORCE_COLOR: "0",
+      CI: "true",
+      ...env,
+    },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let stdout = "";

@@ -25,6 +25,7 @@ import {
   TOKEN,
   useServer,
   waitUntil,
+  cleanEnv,
 } from "../support/server.ts";
 import {
   answersFor,
@@ -53,7 +54,7 @@ async function startByHand(dataDir: string): Promise<Server> {
   const child = spawn(
     process.execPath,
     [join(ROOT, "bin/sluice.js"), "serve", ...ports, "--data-dir", dataDir, "--no-demo"],
-    { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] },
+    { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"], env: cleanEnv() },
   );
   const server = new Server(child, at);
   onTestFinished(async () => {
