@@ -4,7 +4,17 @@ import { duels, middle, pairedRatio, type Result, type Sample, workerdPids } fro
 import { atLeast, atMost, report, type Row } from "../table.ts";
 import { bundleBench, publish, startWorkers } from "../workerd.ts";
 
-const NAMES = ["direct", "hono", "modules", "passthrough", "passthrough-one", "loader", "isolates"] as const;
+const NAMES = [
+  "direct",
+  "hono",
+  "modules",
+  "modules-uncounted",
+  "passthrough",
+  "passthrough-one",
+  "loader",
+  "isolates",
+  "isolates-uncounted",
+] as const;
 type Name = (typeof NAMES)[number];
 
 /** Of the pairs that explain a ratio and have no target. */
@@ -15,7 +25,9 @@ const BINDINGS: Partial<Record<Name, object>> = {
   "passthrough-one": { serviceBindings: { A: "direct" } },
   loader: { workerLoaders: { LOADER: {} } },
   modules: { kvNamespaces: { KV: "bench" } },
+  "modules-uncounted": { kvNamespaces: { KV: "bench" } },
   isolates: { kvNamespaces: { KV: "bench" }, workerLoaders: { LOADER: {} } },
+  "isolates-uncounted": { kvNamespaces: { KV: "bench" }, workerLoaders: { LOADER: {} } },
 };
 
 export async function measure(): Promise<Row[]> {
@@ -30,7 +42,7 @@ export async function measure(): Promise<Row[]> {
   const contenders = {} as Record<Name, { url: string; pids: number[] }>;
   for (const name of NAMES) contenders[name] = { url: (await mf.unsafeGetDirectURL(name)).href, pids };
   for (const name of NAMES) {
-    await checkAnswers(name, contenders[name].url, name === "isolates" || name === "modules" ? [1, 2] : [1]);
+    await checkAnswers(name, contenders[name].url, /^(isolates|modules)/.test(name) ? [1, 2] : [1]);
   }
   console.log("\nRequests, in turns of the two that are compared:");
   const results = await duels(contenders, [
@@ -39,15 +51,27 @@ export async function measure(): Promise<Row[]> {
     { ours: "hono", theirs: "direct", rounds: EXPLAINING_ROUNDS },
     { ours: "loader", theirs: "passthrough", rounds: EXPLAINING_ROUNDS },
     { ours: "passthrough", theirs: "passthrough-one", rounds: EXPLAINING_ROUNDS },
+    { ours: "modules", theirs: "modules-uncounted", rounds: EXPLAINING_ROUNDS },
+    { ours: "isolates", theirs: "isolates-uncounted", rounds: EXPLAINING_ROUNDS },
   ]);
   await mf.dispose();
-  const [isolates, modules, hono, loader, second] = results as [Result, Result, Result, Result, Result];
+  const [isolates, modules, hono, loader, second, countedModules, countedIsolates] = results as [
+    Result,
+    Result,
+    Result,
+    Result,
+    Result,
+    Result,
+    Result,
+  ];
   return [
     ...versus("isolates", "passthrough", isolates),
     ...versus("modules", "direct", modules),
     cost("CPU per request of Hono alone", "direct", hono),
     cost("CPU per request of Worker Loader alone", "passthrough", loader),
     cost("CPU per request of a second Worker behind a passthrough", "passthrough to one", second),
+    cost("CPU per request with counting, modules", "without", countedModules),
+    cost("CPU per request with counting, isolates", "without", countedIsolates),
   ];
 }
 

@@ -42,14 +42,14 @@ function run(
   env: unknown,
   ctx: ExecutionContext,
 ): Promise<Response> | Response {
-  const started = Date.now();
+  const started = meter === undefined ? 0 : Date.now();
   const answered = (response: Response): Response => {
     const outcome = response.status >= 500 ? "error" : "ok";
-    meter?.count(split.record.worker, decision, outcome, Date.now() - started, ctx);
+    meter?.count(split.record.worker, decision, outcome, started, ctx);
     return response;
   };
   const failed = (error: unknown): Response => {
-    meter?.count(split.record.worker, decision, "exception", Date.now() - started, ctx);
+    meter?.count(split.record.worker, decision, "exception", started, ctx);
     return exceptionOf(split, decision, error);
   };
   try {
@@ -83,6 +83,7 @@ async function loadAndRun(
   ctx: ExecutionContext,
 ): Promise<Response> {
   const { worker } = split.record;
+  const started = Date.now();
   for (let next: Decision | undefined = decision; next !== undefined; ) {
     const { version_id } = next.version;
     try {
@@ -93,7 +94,7 @@ async function loadAndRun(
       next = next.reason === "fallback" ? undefined : decideFallback(split, next);
     }
   }
-  meter?.count(worker, decision, "error", 0, ctx);
+  meter?.count(worker, decision, "error", started, ctx);
   return new Response("The Worker is not available at the moment.\n", {
     status: 503,
     headers: { "Retry-After": RETRY_AFTER_SECONDS },

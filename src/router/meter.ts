@@ -34,12 +34,12 @@ export class Meter {
     onFlush(() => this.flush());
   }
 
-  /** @param ms until the answer began */
+  /** The answer of a version begins. @param started when it got the request, in ms since the epoch */
   count(
     worker: string,
     decision: Decision,
     outcome: Outcome,
-    ms: number,
+    started: number,
     ctx: Pick<ExecutionContext, "waitUntil">,
   ): void {
     if (decision.tally === undefined) {
@@ -47,6 +47,7 @@ export class Meter {
       this.#due.push({ worker, decision });
     }
     const { tally } = decision;
+    const ms = Math.max(Date.now() - started, 0);
     tally[outcome]++;
     tally.ms += ms;
     const bucket = bucketOf(ms);

@@ -33,10 +33,10 @@ afterEach(() => {
 
 test("requests of one decision are one row, with their outcomes and times", async () => {
   const decision = previewOf("v1");
-  meter.count("w", decision, "ok", 0, ctx);
-  meter.count("w", decision, "error", 7, ctx);
-  meter.count("w", decision, "exception", 99_999, ctx);
-  meter.count("w", previewOf("v2"), "ok", 1, ctx);
+  meter.count("w", decision, "ok", Date.now() - 0, ctx);
+  meter.count("w", decision, "error", Date.now() - 7, ctx);
+  meter.count("w", decision, "exception", Date.now() - 99_999, ctx);
+  meter.count("w", previewOf("v2"), "ok", Date.now() - 1, ctx);
   await second();
   expect(sent).toHaveLength(1);
   expect(sent[0]?.rows).toMatchObject([
@@ -51,9 +51,9 @@ test("requests of one decision are one row, with their outcomes and times", asyn
 test("what could not be sent is sent again under the same number, and what came meanwhile under the next", async () => {
   const decision = previewOf("v1");
   fails = 2;
-  meter.count("w", decision, "ok", 1, ctx);
+  meter.count("w", decision, "ok", Date.now() - 1, ctx);
   await second();
-  meter.count("w", decision, "ok", 1, ctx);
+  meter.count("w", decision, "ok", Date.now() - 1, ctx);
   await second();
   await second();
   await second();
@@ -66,8 +66,8 @@ test("one request carries for all, and not for ever: while nothing can be sent a
   const decision = previewOf("v1");
   fails = 9;
   for (let i = 0; i < 10; i++) {
-    meter.count("w", decision, "ok", 1, ctx);
-    meter.count("w", decision, "ok", 1, ctx);
+    meter.count("w", decision, "ok", Date.now() - 1, ctx);
+    meter.count("w", decision, "ok", Date.now() - 1, ctx);
     await second();
   }
   expect(couriers.length).toBeGreaterThan(1);
@@ -79,7 +79,7 @@ test("one request carries for all, and not for ever: while nothing can be sent a
 });
 
 test("whoever asks gets everything at once, and nothing of it comes again", async () => {
-  meter.count("w", previewOf("v1"), "ok", 1, ctx);
+  meter.count("w", previewOf("v1"), "ok", Date.now() - 1, ctx);
   await flushCounts();
   expect(total()).toBe(1);
   await second();
@@ -90,9 +90,9 @@ test("whoever asks gets everything at once, and nothing of it comes again", asyn
 test("a Worker whose deployment cannot be read is named with the next counts, once", async () => {
   meter.noteStale("w");
   meter.noteStale("w");
-  meter.count("w", previewOf("v1"), "ok", 1, ctx);
+  meter.count("w", previewOf("v1"), "ok", Date.now() - 1, ctx);
   await second();
-  meter.count("w", previewOf("v1"), "ok", 1, ctx);
+  meter.count("w", previewOf("v1"), "ok", Date.now() - 1, ctx);
   await second();
   expect(sent.map(({ stale }) => stale)).toEqual([["w"], []]);
 });

@@ -1,0 +1,46 @@
+/** Sluice's router as the contenders have it. */
+import { Meter } from "../../src/router/meter.ts";
+import { createRouter, moduleSource, type RouterOptions } from "../../src/router/index.ts";
+import { AssetStore } from "../../src/versions/assets/index.ts";
+import { IsolateSource } from "../../src/versions/sources/isolate.ts";
+import { CANDIDATE, STABLE } from "../input.ts";
+
+interface Env {
+  readonly KV: KVNamespace;
+  readonly LOADER: WorkerLoader;
+}
+
+const router = (options: (env: Env) => Pick<RouterOptions, "source">, isCounted: boolean) =>
+  createRouter<Env>((env) => ({
+    deployments: env.KV,
+    workerOf: () => "bench",
+    ...options(env),
+    ...(isCounted ? { meter: new Meter(async () => {}) } : {}),
+  }));
+
+/** Versions in isolates of their own. */
+export const isolates = (isCounted: boolean) =>
+  router(
+    (env) => ({
+      source: new IsolateSource({
+        loader: env.LOADER,
+        kv: env.KV,
+        build: "bench",
+        open: () => undefined,
+        assets: new AssetStore(env.KV, async () => []),
+        collect: () => {
+          throw new Error("nobody watches here");
+        },
+        tidy: async () => {},
+      }),
+    }),
+    isCounted,
+  );
+
+const version = (number: number) => ({
+  default: { fetch: () => new Response(`Hello from version ${number}\n`) },
+});
+
+/** Versions in the router's own bundle. */
+export const modules = (isCounted: boolean) =>
+  router(() => ({ source: moduleSource({ [STABLE]: version(1), [CANDIDATE]: version(2) }) }), isCounted);
