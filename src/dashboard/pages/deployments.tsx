@@ -340,8 +340,10 @@ export function parts({
   const running = rollouts.find(({ ended_on }) => ended_on === null);
   const span =
     metrics.window_seconds >= 120
-      ? `${Math.round(metrics.window_seconds / 60)} min`
-      : `${metrics.window_seconds} s`;
+      ? `Last ${Math.round(metrics.window_seconds / 60)} min`
+      : metrics.window_seconds > 0
+        ? `Last ${metrics.window_seconds} s`
+        : "Since this deployment";
   return {
     "live-split": (
       <section class="card split" aria-label="Active split">
@@ -367,7 +369,7 @@ export function parts({
           <span>configured</span>
           <SplitBar versions={shares} label="Configured split" />
           <span>observed</span>
-          <SplitBar versions={observed} label={`Observed split of the last ${span}`} />
+          <SplitBar versions={observed} label={`Observed split, ${span}`} />
         </div>
         {metrics.stale ? (
           <Alert message="Some process may still serve an older deployment. It is told again every second." />
@@ -382,10 +384,7 @@ export function parts({
       </section>
     ),
     "live-recent": (
-      <Table
-        caption={`Last ${span}`}
-        head={["Version", "Observed", "Requests", "Error rate", "p50", "p95", "p99"]}
-      >
+      <Table caption={span} head={["Version", "Observed", "Requests", "Error rate", "p50", "p95", "p99"]}>
         {metrics.versions
           .filter(({ version_id, recent }) => numbers.has(version_id) || recent.requests > 0)
           .map(({ version_id, recent }) => (
