@@ -275,17 +275,17 @@ async function deploy(
   const worker = workerOf(c);
   const { base, message, force } = await c.req.parseBody();
   const shown = input === undefined ? {} : { input };
-  const active = await readActive(c, worker);
-  if (active !== undefined && active.id !== base) {
-    const problem = `Nothing was changed: ${active.author_email} deployed something else meanwhile. This is what serves now.`;
-    return c.html(await deploymentsPage(c, worker, { problem, ...shown }), 409);
-  }
-  const path = scriptPath(worker, force === "true" ? "/deployments?force=true" : "/deployments");
-  const deployed = await c.var.call("POST", path, {
+  const query = new URLSearchParams({ replaces: String(base ?? ""), ...(force === "true" ? { force } : {}) });
+  const deployed = await c.var.call("POST", scriptPath(worker, `/deployments?${query}`), {
     strategy: "percentage",
     versions: shares.map(([version_id, percentage]) => ({ version_id, percentage })),
     annotations: { "workers/message": String(message ?? "") || undefined },
   });
+  if (deployed.status === 409) {
+    const active = await readActive(c, worker);
+    const problem = `Nothing was changed: ${active?.author_email} deployed something else meanwhile. This is what serves now.`;
+    return c.html(await deploymentsPage(c, worker, { problem, ...shown }), 409);
+  }
   return deployed.success
     ? c.redirect(workerPath(worker, `?done=${done}`), 303)
     : c.html(

@@ -3,7 +3,8 @@ import type { Child } from "hono/jsx";
 import { streamSSE } from "hono/streaming";
 import { LIMITS } from "../limits.ts";
 import type { Charts } from "./charts.ts";
-import type { PageContext } from "./context.ts";
+import { log } from "../log.ts";
+import { type PageContext, PageError } from "./context.ts";
 import { readSession } from "./session.ts";
 
 /** What a page shows at one moment. */
@@ -54,8 +55,12 @@ export function follow(c: PageContext, look: () => Promise<Moment>): Response {
       }
     },
     async (error, stream) => {
-      // The Worker is gone, or the API fails: the browser asks again, and gets a page that says so.
-      await stream.writeSSE({ event: "gone", data: String(error.message) });
+      // Of any other fault the stream ends, and the browser comes back.
+      if (error instanceof PageError && error.status === 404) {
+        await stream.writeSSE({ event: "gone", data: error.message });
+      } else {
+        log("warn", "live-ended", { path: c.req.path, why: String(error) });
+      }
     },
   );
 }

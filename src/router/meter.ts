@@ -24,6 +24,8 @@ export class Meter {
   #stale = new Set<string>();
   /** Sent, but not acknowledged. */
   #batch: CountBatch | undefined;
+  /** Whether the last attempt failed: said once, not every second. */
+  #isKeeping = false;
   /** Stands for the request behind which counts are sent. */
   #courier: object | undefined;
   /** How often it has sent. */
@@ -78,18 +80,20 @@ export class Meter {
   /** Sends what has been counted. Where that fails it is kept. Never rejects. */
   async flush(): Promise<void> {
     if (this.#batch !== undefined && !(await this.#deliver(this.#batch))) return;
-    if (this.#due.length === 0 && this.#stale.size === 0) return;
-    this.#batch ??= this.#take();
-    await this.#deliver(this.#batch);
+    if (this.#due.length > 0 || this.#stale.size > 0) this.#batch ??= this.#take();
+    // Also what another flush took meanwhile: whoever waits for this one wants all that was counted before.
+    if (this.#batch !== undefined) await this.#deliver(this.#batch);
   }
 
   async #deliver(batch: CountBatch): Promise<boolean> {
     try {
       await this.#send(batch);
     } catch (error) {
-      log("warn", "counts-kept", { rows: batch.rows.length, why: String(error) });
+      if (!this.#isKeeping) log("warn", "counts-kept", { rows: batch.rows.length, why: String(error) });
+      this.#isKeeping = true;
       return false;
     }
+    this.#isKeeping = false;
     // Two may have sent it.
     if (this.#batch === batch) this.#batch = undefined;
     return true;

@@ -73,6 +73,8 @@ export interface RecordDeployment {
   readonly actor: Actor;
   readonly shares: readonly ShareInput[];
   readonly message: string | null;
+  /** Id of the deployment that must still be the active one; null for whichever is. Changed since: refused. */
+  readonly replaces: string | null;
   /** Whether secrets that have changed since the version was made, and `protect`, are no reason to refuse it. */
   readonly force: boolean;
 }
@@ -445,7 +447,7 @@ export class WorkerRegistry extends DurableObject<Env> {
   async recordDeployment(worker: string, input: RecordDeployment): Promise<Result<Deployment, SluiceError>> {
     const shares = checkShares(input.shares);
     if (!shares.ok) return shares;
-    const early = this.#checkDeployment(worker, shares.value, input.force);
+    const early = this.#checkDeployment(worker, shares.value, input);
     if (!early.ok) return early;
     const prepared = await this.#prepare(
       worker,
@@ -453,7 +455,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     );
     if (!prepared.ok) return prepared;
     return this.#commit((): Result<Deployment, SluiceError> => {
-      const versions = this.#checkDeployment(worker, shares.value, input.force);
+      const versions = this.#checkDeployment(worker, shares.value, input);
       if (!versions.ok) return versions;
       return ok(
         this.#deployFromOutside({
@@ -469,17 +471,20 @@ export class WorkerRegistry extends DurableObject<Env> {
   /** Whether a deployment would be accepted, as far as that can be told without loading its versions. */
   tryDeployment(worker: string, input: RecordDeployment): Result<readonly Share[], SluiceError> {
     const shares = checkShares(input.shares);
-    return shares.ok ? this.#checkDeployment(worker, shares.value, input.force) : shares;
+    return shares.ok ? this.#checkDeployment(worker, shares.value, input) : shares;
   }
 
   #checkDeployment(
     worker: string,
     shares: readonly ShareInput[],
-    force: boolean,
+    { force, replaces }: RecordDeployment,
   ): Result<Share[], SluiceError> {
     const found = this.#findShares(worker, shares);
-    if (!found.ok || force) return found;
     const active = this.#db.activeDeployment();
+    if (found.ok && replaces !== null && active?.id !== replaces) {
+      return err({ reason: "changed-meanwhile", worker });
+    }
+    if (!found.ok || force) return found;
     if (active !== undefined && this.#isProtected() && endsSplit(active, found.value)) {
       return err({ reason: "split-protected", worker, versions: active.versions });
     }
@@ -577,7 +582,11 @@ export class WorkerRegistry extends DurableObject<Env> {
       this.note(actor, "delete", {});
       return ok(null);
     });
-    if (removed.ok) await this.#tellMetrics((metrics) => metrics.forget(worker));
+    if (removed.ok) {
+      // Every process knows that it is gone by now: what they counted before must not come after this.
+      await this.#fleet.flush();
+      await this.#tellMetrics((metrics) => metrics.forget(worker));
+    }
     await this.#schedule();
     return removed;
   }

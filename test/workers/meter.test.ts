@@ -87,6 +87,28 @@ test("whoever asks gets everything at once, and nothing of it comes again", asyn
   expect(total()).toBe(1);
 });
 
+test("two who ask at once both wait until everything that was counted before has arrived", async () => {
+  const waiting: (() => void)[] = [];
+  const arrived = new Set<number>();
+  const slow = new Meter(async ({ seq }) => {
+    await new Promise<void>((go) => waiting.push(go));
+    arrived.add(seq);
+  });
+  slow.count("w", previewOf("v1"), "ok", Date.now(), ctx);
+  const first = slow.flush();
+  slow.count("w", previewOf("v2"), "ok", Date.now(), ctx);
+  let seen: number[] = [];
+  const second = slow.flush().then(() => {
+    seen = [...arrived].sort();
+  });
+  for (let i = 0; i < 20; i++) {
+    waiting.shift()?.();
+    await vi.advanceTimersByTimeAsync(1);
+  }
+  await Promise.all([first, second]);
+  expect(seen).toEqual([1, 2]);
+});
+
 test("a Worker whose deployment cannot be read is named with the next counts, once", async () => {
   meter.noteStale("w");
   meter.noteStale("w");

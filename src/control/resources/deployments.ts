@@ -22,7 +22,7 @@ import { deploymentBody } from "../schemas.ts";
 import { cutMessage } from "../upload.ts";
 import { showDeployment } from "../view.ts";
 
-/** POST …/deployments; with `?dry_run=true` it is checked, and nothing changes. */
+/** POST …/deployments; with `?dry_run=true` it is checked, and nothing changes; with `?replaces=` a deployment's id, only if that is active. */
 export async function createDeployment(c: ControlContext): Promise<Response> {
   const body = await readBody(c, deploymentBody);
   if (!body.ok) return failure(body.error);
@@ -32,6 +32,7 @@ export async function createDeployment(c: ControlContext): Promise<Response> {
     shares: versions.map(({ version_id, percentage }) => ({ version_id, percentage })),
     message: cutMessage(annotations?.["workers/message"]),
     force: c.req.query("force") === "true",
+    replaces: c.req.query("replaces") ?? null,
   };
   if (c.req.query("dry_run") === "true") {
     const checked = await registryOf(c).tryDeployment(workerName(c), input);

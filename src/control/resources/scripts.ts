@@ -43,19 +43,22 @@ export async function deleteService(c: ControlContext): Promise<Response> {
   return respond(removed as Result<null, SluiceError>, () => null);
 }
 
-/** GET …/workers/scripts: all Workers, by name, with what is deployed. */
+/** GET …/workers/scripts: all Workers, by name, with what is deployed; `?search=` for those with that in their names. */
 export async function listScripts(c: ControlContext): Promise<Response> {
   const found = await allWorkers(c.env);
+  const search = c.req.query("search") ?? "";
   return successOfPage(
-    [...found].map(([id, summary]) => ({
-      id,
-      created_on: summary.created_on,
-      modified_on: summary.deployed_on,
-      enabled: summary.enabled,
-      deployment_id: summary.deployment_id,
-      versions: summary.versions,
-      rollout: summary.rollout,
-    })),
+    [...found]
+      .filter(([id]) => id.includes(search))
+      .map(([id, summary]) => ({
+        id,
+        created_on: summary.created_on,
+        modified_on: summary.deployed_on,
+        enabled: summary.enabled,
+        deployment_id: summary.deployment_id,
+        versions: summary.versions,
+        rollout: summary.rollout,
+      })),
     c.req.query("page"),
     c.req.query("per_page") ?? String(LIMITS.maxPageSize),
   );

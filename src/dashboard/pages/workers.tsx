@@ -1,5 +1,5 @@
 /** `/`: all Workers. */
-import { type PageContext, pageNumber, read } from "../context.ts";
+import { type PageContext, pageNumber, readReply } from "../context.ts";
 import { count, splitText } from "../format.ts";
 import { Layout, Pages, PhaseChip, SplitBar, Table, Time, workerPath } from "../layout.tsx";
 import type { WorkerView } from "../types.ts";
@@ -7,15 +7,15 @@ import type { WorkerView } from "../types.ts";
 const PER_PAGE = 50;
 
 export async function workersPage(c: PageContext) {
-  const all = await read<WorkerView[]>(c, "/workers/scripts?per_page=1000");
   const query = (c.req.query("q") ?? "").trim().toLowerCase();
-  const found = all.filter(({ id }) => id.includes(query));
   const page = pageNumber(c);
-  const shown = found.slice((page - 1) * PER_PAGE, page * PER_PAGE);
+  const path = `/workers/scripts?search=${encodeURIComponent(query)}&page=${page}&per_page=${PER_PAGE}`;
+  const { result: shown, result_info } = await readReply<WorkerView[]>(c, path);
+  const total = result_info?.total_count ?? 0;
   return (
     <Layout env={c.env} user={c.var.user} title="Workers">
       <h1>Workers</h1>
-      {all.length === 0 ? (
+      {total === 0 && query === "" ? (
         <p class="card">
           There is none yet. Point wrangler here with <code>eval "$(npx sluice env)"</code> and run{" "}
           <code>wrangler deploy</code> in a project.
@@ -31,7 +31,7 @@ export async function workersPage(c: PageContext) {
             </form>
           </search>
           <Table
-            caption={`${count(found.length)} ${found.length === 1 ? "Worker" : "Workers"}`}
+            caption={`${count(total)} ${total === 1 ? "Worker" : "Workers"}`}
             head={["Worker", "Split", "", "Rollout", "Deployed (UTC)"]}
           >
             {shown.map(({ id, versions, rollout, modified_on, enabled }) => (
@@ -57,12 +57,7 @@ export async function workersPage(c: PageContext) {
               </tr>
             ))}
           </Table>
-          <Pages
-            path={`/?q=${encodeURIComponent(query)}`}
-            page={page}
-            per_page={PER_PAGE}
-            total={found.length}
-          />
+          <Pages path={`/?q=${encodeURIComponent(query)}`} page={page} per_page={PER_PAGE} total={total} />
         </>
       )}
     </Layout>
