@@ -1,4 +1,8 @@
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+
+// Hundreds of commands are started: compiled once, wrangler takes half of the time.
+process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/node");
 
 /** The tests that say what a Worker does. Those of what becomes of versions make their own splits. */
 const SPLIT = [
@@ -19,7 +23,12 @@ export default defineConfig({
     // Each project says what it needs; all of them run with `npm test`.
     projects: [
       // Decisions without I/O: fast, so they come first.
-      { test: { name: "unit", include: ["test/{cli,dashboard,metrics,rollout,router,versions,workers}/**/*.test.ts"] } },
+      {
+        test: {
+          name: "unit",
+          include: ["test/{cli,dashboard,metrics,rollout,router,versions,workers}/**/*.test.ts"],
+        },
+      },
       // The whole program, started as `sluice serve` on free ports with a data folder of its own.
       {
         test: {

@@ -74,6 +74,9 @@ export async function readEnvelope(response: Response): Promise<Reply> {
 /** Whether this is the run in which every Worker has two versions (project `split` of vitest.config.ts). */
 export const IS_SPLIT = process.env.SLUICE_TEST_SPLIT !== undefined;
 
+/** How many processes serve, in turn. Where it is about two versions, one is enough. */
+export const PROCESSES = IS_SPLIT ? [1] : [1, 2];
+
 /**
  * PUT of the script: a version at 100%. Returns its id. In the project `split`, a second version of the same upload gets half
  * of the traffic: what a test expects of a Worker holds for two versions of it as well.

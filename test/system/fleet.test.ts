@@ -121,7 +121,7 @@ describe.each([1, 2])("with --processes %i", (processes) => {
     }
     expect(wrong).toEqual([]);
     expect(checked).toBeGreaterThan(100);
-  });
+  }, 180_000);
 
   test("a version that left its deployment is unloaded, and what it was doing is finished whole", async () => {
     const left = await deploy(server, "leaving", COUNTING);

@@ -292,11 +292,10 @@ describe("a crash", () => {
       const crowd = new Crowd(again, "crashed");
       const ended = await until("crashed", result.id, "promoted", again);
       await crowd.leave();
-      expect(ended.trail).toHaveLength(2);
-      expect(ended.trail.map(({ event }: { event: { type: string } }) => event.type)).toEqual([
-        "start",
-        "look",
-      ]);
+      // It may have held for as long as nobody came; nothing was begun anew.
+      const events = ended.trail.map(({ event }: { event: { type: string } }) => event.type);
+      expect([events[0], ...new Set(events.slice(1))]).toEqual(["start", "look"]);
+      expect(ended.trail.map(({ to }: { to: { phase: string } }) => to.phase)).not.toContain("rolled_back");
     } finally {
       await disposeServer(again);
     }

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { PROCESSES } from "../../support/client.ts";
 import { disposeServer, type Server, startServer } from "../../support/server.ts";
 import { runBoth } from "./compare.ts";
 
-describe.each([1, 2])("with --processes %i", (processes) => {
+describe.each(PROCESSES)("with --processes %i", (processes) => {
   let server: Server;
 
   beforeAll(async () => {

@@ -1,11 +1,11 @@
 /** `ratelimit` and `analytics_engine`. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createDeployment, deploy, uploadVersion } from "../../support/client.ts";
+import { createDeployment, deploy, uploadVersion, PROCESSES } from "../../support/client.ts";
 import { disposeServer, type Server, startServer, waitUntil } from "../../support/server.ts";
 import { keys } from "../helpers.ts";
 import { runBoth } from "./compare.ts";
 
-describe.each([1, 2])("with --processes %i", (processes) => {
+describe.each(PROCESSES)("with --processes %i", (processes) => {
   let server: Server;
 
   beforeAll(async () => {

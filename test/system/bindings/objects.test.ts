@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { PROCESSES } from "../../support/client.ts";
 import { disposeServer, type Server, startServer } from "../../support/server.ts";
 import { runBoth } from "./compare.ts";
 
@@ -68,7 +69,7 @@ export class Classic {
   }
 }`;
 
-describe.each([1, 2])("with --processes %i", (processes) => {
+describe.each(PROCESSES)("with --processes %i", (processes) => {
   let server: Server;
 
   beforeAll(async () => {

@@ -1,5 +1,12 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { call, createDeployment, deploy, type Upload, uploadVersion } from "../../support/client.ts";
+import {
+  call,
+  createDeployment,
+  deploy,
+  type Upload,
+  uploadVersion,
+  PROCESSES,
+} from "../../support/client.ts";
 import { disposeServer, type Server, startServer, useServer, waitUntil } from "../../support/server.ts";
 import { keys } from "../helpers.ts";
 import { runBoth } from "./compare.ts";
@@ -67,7 +74,7 @@ const send = (server: Server, script: string, id: string, delay = 0) =>
 const keptBy = async (server: Server, script: string) =>
   JSON.parse((await server.traffic(script, { path: "/kept" })).body) as Kept[];
 
-describe.each([1, 2])("with --processes %i", (processes) => {
+describe.each(PROCESSES)("with --processes %i", (processes) => {
   let server: Server;
 
   beforeAll(async () => {

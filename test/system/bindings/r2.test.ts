@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { deploy } from "../../support/client.ts";
+import { deploy, PROCESSES } from "../../support/client.ts";
 import { disposeServer, type Server, startServer } from "../../support/server.ts";
 import { runBoth } from "./compare.ts";
 
@@ -81,7 +81,7 @@ await record("part of nothing", () => R2.resumeMultipartUpload("none", "nothing"
 await record("small parts", async () => { const upload = await R2.createMultipartUpload("small"); const parts = [await upload.uploadPart(1, "a"), await upload.uploadPart(2, "b")]; return (await upload.complete(parts)).size; });
 await record("names", async () => [R2.constructor.name, (await R2.createMultipartUpload("n")).constructor.name]);`;
 
-describe.each([1, 2])("with --processes %i", (processes) => {
+describe.each(PROCESSES)("with --processes %i", (processes) => {
   let server: Server;
 
   beforeAll(async () => {

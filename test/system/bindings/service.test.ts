@@ -1,5 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { call, createDeployment, deploy, uploadForm, uploadVersion } from "../../support/client.ts";
+import {
+  call,
+  createDeployment,
+  deploy,
+  uploadForm,
+  uploadVersion,
+  PROCESSES,
+} from "../../support/client.ts";
 import { disposeServer, type Server, startServer } from "../../support/server.ts";
 import { NAMING_ITSELF } from "../helpers.ts";
 import { runBoth } from "./compare.ts";
@@ -41,7 +48,7 @@ const FORWARDING = (service: string) => ({
   metadata: { bindings: [{ type: "service", name: "SERVICE", service }] },
 });
 
-describe.each([1, 2])("with --processes %i", (processes) => {
+describe.each(PROCESSES)("with --processes %i", (processes) => {
   let server: Server;
 
   beforeAll(async () => {
