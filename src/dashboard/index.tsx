@@ -408,7 +408,8 @@ function isOwnOrigin(c: PageContext): boolean {
   const site = c.req.header("Sec-Fetch-Site");
   if (site !== undefined) return site === "same-origin" || site === "none";
   const origin = c.req.header("Origin");
-  return origin === undefined || new URL(origin).host === c.req.header("Host");
+  if (origin === undefined) return true;
+  return URL.canParse(origin) && new URL(origin).host === c.req.header("Host");
 }
 
 function problem(c: PageContext, status: number, message: string): Response | Promise<Response> {

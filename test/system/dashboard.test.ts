@@ -54,6 +54,7 @@ describe("a form", () => {
     ["of another site", {}, { "Sec-Fetch-Site": "cross-site" }],
     ["of another port of this machine", {}, { "Sec-Fetch-Site": "same-site" }],
     ["of another origin, from an older browser", {}, { Origin: "https://example.com" }],
+    ["of a frame without an origin", {}, { Origin: "null" }],
   ])("%s is refused, and nothing changes", async (_, wrong, headers) => {
     const { cookie, csrf } = await session();
     const before = await active();
