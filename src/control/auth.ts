@@ -59,7 +59,7 @@ export function mayCall(role: Role, method: string, path: string): boolean {
   if (role === "admin") return true;
   if (TOKENS.test(path)) return false;
   if (role === "deploy") return true;
-  return (method === "GET" && !STORED.test(path)) || TAILS.test(path);
+  return ((method === "GET" || method === "HEAD") && !STORED.test(path)) || TAILS.test(path);
 }
 
 /** Takes the same time wherever the two differ. */
