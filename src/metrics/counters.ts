@@ -47,6 +47,10 @@ CREATE TABLE IF NOT EXISTS sender (
   seq INTEGER NOT NULL,                  -- of the last batch that was counted
   used INTEGER NOT NULL                  -- ms since the epoch
 );
+CREATE TABLE IF NOT EXISTS gone (
+  version_id TEXT PRIMARY KEY,           -- of a Worker that was deleted: its last answers may begin after that
+  since INTEGER NOT NULL                 -- ms since the epoch
+);
 CREATE TABLE IF NOT EXISTS stale (
   worker TEXT PRIMARY KEY,
   until INTEGER                          -- ms since the epoch; NULL until it is said that it is over
@@ -75,7 +79,7 @@ export class Counters {
     const [known] = this.#sql.exec("SELECT seq FROM sender WHERE id = ?", sender).toArray();
     if (known !== undefined && (known.seq as number) >= seq) return;
     this.#sql.exec("INSERT OR REPLACE INTO sender VALUES (?, ?, ?)", sender, seq, now);
-    for (const row of rows) this.#addRow(row, now);
+    for (const row of rows) if (!this.#isGone(row.version_id)) this.#addRow(row, now);
     for (const worker of stale) {
       this.#sql.exec(
         "INSERT INTO stale VALUES (?, ?) ON CONFLICT (worker) DO UPDATE SET until = excluded.until WHERE until IS NOT NULL",
@@ -127,10 +131,16 @@ export class Counters {
       .map((row) => ({ ...(row as unknown as SeriesPoint), buckets: JSON.parse(row.buckets as string) }));
   }
 
-  forget(worker: string): void {
+  /** @param versions that may still answer, though nobody is to hear of it */
+  forget(worker: string, versions: readonly string[], now: number): void {
+    for (const id of versions) this.#sql.exec("INSERT OR REPLACE INTO gone VALUES (?, ?)", id, now);
     for (const table of ["request_count", "duration", "series", "stale"]) {
       this.#sql.exec(`DELETE FROM ${table} WHERE worker = ?`, worker);
     }
+  }
+
+  #isGone(version: string): boolean {
+    return this.#sql.exec("SELECT 1 FROM gone WHERE version_id = ?", version).toArray().length > 0;
   }
 
   #addRow(row: CountRow, now: number): void {
@@ -231,6 +241,7 @@ export class Counters {
     this.#sql.exec("DELETE FROM series WHERE time < ?", (now - LIMITS.seriesMs) / 1_000);
     this.#sql.exec("DELETE FROM sender WHERE used < ?", now - LIMITS.senderMs);
     this.#sql.exec("DELETE FROM stale WHERE until < ?", now);
+    this.#sql.exec("DELETE FROM gone WHERE since < ?", now - LIMITS.senderMs);
   }
 
   #reasons(query: string, ...bindings: unknown[]): ReasonCount[] {

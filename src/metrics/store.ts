@@ -37,8 +37,8 @@ export class Metrics extends DurableObject<Env> {
     return this.#counters.series(worker, since);
   }
 
-  forget(worker: string): void {
-    this.ctx.storage.transactionSync(() => this.#counters.forget(worker));
+  forget(worker: string, versions: readonly string[]): void {
+    this.ctx.storage.transactionSync(() => this.#counters.forget(worker, versions, Date.now()));
   }
 }
 

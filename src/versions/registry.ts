@@ -566,9 +566,10 @@ export class WorkerRegistry extends DurableObject<Env> {
 
   /** Deletes the Worker with all that belongs to it, its code in KV included. */
   async remove(actor: Actor, worker: string): Promise<Result<null, SluiceError>> {
+    let versions: readonly string[] = [];
     const removed = await this.#commit((): Result<null, SluiceError> => {
       if (this.#db.worker() === undefined) return err({ reason: "worker-not-found", worker });
-      const versions = this.#db.versionIds();
+      versions = this.#db.versionIds();
       const labels = [
         ...versions.flatMap((id) => previewLabels(worker, { id, alias: null })),
         ...this.#db.aliases().flatMap((alias) => previewLabels(worker, { id: "", alias })),
@@ -585,7 +586,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     if (removed.ok) {
       // Every process knows that it is gone by now: what they counted before must not come after this.
       await this.#fleet.flush();
-      await this.#tellMetrics((metrics) => metrics.forget(worker));
+      await this.#tellMetrics((metrics) => metrics.forget(worker, versions));
     }
     await this.#schedule();
     return removed;

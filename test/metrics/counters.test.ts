@@ -102,10 +102,17 @@ describe("more versions than have counts of their own", () => {
 test("a Worker that is forgotten leaves nothing, and takes nothing of another one's", () => {
   counters.add(batch(1, [row(), row({ worker: "other" })]), NOW);
   counters.setStale("w", true);
-  counters.forget("w");
+  counters.forget("w", ["v1"], NOW);
   expect(counters.of("w", NOW)).toEqual({ reasons: [], durations: [], stale: false });
   expect(counters.series("w", 0)).toEqual([]);
   expect(requests("other")).toBe(1);
+});
+
+test("answers that a deleted Worker's versions still give count for nobody, not for the next one of its name", () => {
+  counters.add(batch(1, [row()]), NOW);
+  counters.forget("w", ["v1"], NOW);
+  counters.add(batch(2, [row(), row({ version_id: "v2" })]), NOW);
+  expect(counters.of("w", NOW).reasons).toMatchObject([{ version_id: "v2", ok: 1 }]);
 });
 
 describe("a stale Worker", () => {
