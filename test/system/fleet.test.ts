@@ -131,7 +131,8 @@ describe.each([1, 2])("with --processes %i", (processes) => {
 
     await deploy(server, "leaving", answering("the next one"));
     const unloaded = () => logged(server, "version-unloaded").filter(({ version }) => version === left);
-    await waitUntil(() => unloaded().length > 0);
+    // In every process that served it.
+    await waitUntil(() => unloaded().length >= processes);
     expect(await ask(server, "leaving")).toBe("the next one");
 
     outgoing.end("end");
