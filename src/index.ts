@@ -4,38 +4,38 @@
  */
 
 import { Control } from "./control/index.ts";
-import type { Env } from "./env.ts";
+import type { Env } from "./lib/env.ts";
+import { Meter } from "./metrics/meter.ts";
 import type { MetricsSink } from "./metrics/store.ts";
+import type { RolloutSink } from "./registry/rollout-sink.ts";
+import { Observer } from "./rollout/observer.ts";
 import { workersUnder } from "./router/hosts.ts";
 import { createRouter } from "./router/index.ts";
-import { Meter } from "./router/meter.ts";
-import { Observer } from "./router/observer.ts";
-import { openChannel } from "./versions/bindings/remote.ts";
-import type { RolloutSink } from "./versions/bindings/rollout.ts";
-import { refreshMsOf } from "./versions/deployments.ts";
-import { isolateSource } from "./versions/sources/isolate.ts";
+import { openChannel } from "./runtime/channels.ts";
+import { isolateSource } from "./runtime/isolates.ts";
+import { refreshMsOf } from "./runtime/process.ts";
 
 export { AccountRegistry } from "./account/registry.ts";
-export { AnalyticsBinding } from "./versions/bindings/analytics.ts";
-export { AssetsBinding } from "./versions/bindings/assets.ts";
-export { D1Binding } from "./versions/bindings/d1.ts";
-export { KvBinding } from "./versions/bindings/kv.ts";
-export { ObjectsBinding } from "./versions/bindings/objects.ts";
-export { QueueBinding } from "./versions/bindings/queue.ts";
-export { R2Binding } from "./versions/bindings/r2.ts";
-export { RateLimitBinding } from "./versions/bindings/ratelimit.ts";
-export { Remote, RemoteBinding } from "./versions/bindings/remote.ts";
-export { RolloutSink } from "./versions/bindings/rollout.ts";
-export { ServiceBinding } from "./versions/bindings/service.ts";
-export { Follower, Replica } from "./versions/follower.ts";
-export { Database } from "./versions/objects/database.ts";
-export { Dataset } from "./versions/objects/dataset.ts";
-export { ObjectHost } from "./versions/objects/host.ts";
-export { QueueBroker } from "./versions/objects/queue.ts";
-export { CronRunner, Scheduler } from "./versions/objects/scheduler.ts";
-export { TailCollector, TailHub, TailSink } from "./versions/objects/tail.ts";
+export { AnalyticsBinding } from "./bindings/analytics/channel.ts";
+export { Dataset } from "./bindings/analytics/dataset.ts";
+export { AssetsBinding } from "./bindings/assets/channel.ts";
+export { D1Binding } from "./bindings/d1/channel.ts";
+export { Database } from "./bindings/d1/database.ts";
+export { KvBinding } from "./bindings/kv/channel.ts";
+export { ObjectsBinding } from "./bindings/objects/channel.ts";
+export { ObjectHost } from "./bindings/objects/host.ts";
+export { QueueBroker } from "./bindings/queue/broker.ts";
+export { QueueBinding } from "./bindings/queue/channel.ts";
+export { R2Binding } from "./bindings/r2/channel.ts";
+export { RateLimitBinding } from "./bindings/ratelimit/channel.ts";
+export { ServiceBinding } from "./bindings/service/channel.ts";
+export { CronRunner, Scheduler } from "./events/scheduler.ts";
+export { TailCollector, TailHub, TailSink } from "./events/tail.ts";
 export { Metrics, MetricsSink } from "./metrics/store.ts";
-export { WorkerRegistry } from "./versions/registry.ts";
+export { WorkerRegistry } from "./registry/index.ts";
+export { RolloutSink } from "./registry/rollout-sink.ts";
+export { Remote, RemoteBinding } from "./runtime/channels.ts";
+export { Follower, Replica } from "./runtime/follower.ts";
 export { Control };
 
 const router = createRouter<Env>((env) => ({

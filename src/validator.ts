@@ -2,7 +2,7 @@
  * Worker of the disposable process in which `sluice serve` starts uploads: stock workerd has no CPU limit and one
  * thread, so an endless top-level loop would otherwise stop both listeners. The Node side ends it at the deadline.
  */
-import { inspect } from "./versions/inspect.ts";
+import { inspect } from "./runtime/inspect.ts";
 
 export default {
   async fetch(request: Request, env: { LOADER: WorkerLoader }): Promise<Response> {

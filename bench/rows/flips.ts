@@ -1,7 +1,7 @@
 /** How soon traffic follows a deployment, under load, and what the first request to a version costs. */
 import { availableParallelism } from "node:os";
-import { percentile, type Row } from "../table.ts";
 import { Sluice } from "../sluice.ts";
+import { percentile, type Row } from "../table.ts";
 
 const FLIPS = Number(process.env.BENCH_FLIPS ?? 1_000);
 const COLD_STARTS = Number(process.env.BENCH_COLD_STARTS ?? 100);

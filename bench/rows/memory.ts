@@ -1,9 +1,9 @@
 /** Memory of the process that serves, after thousands of deployments of new versions, while requests go on. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { LIMITS } from "../../src/limits.ts";
+import { LIMITS } from "../../src/lib/limits.ts";
 import { residentMiB } from "../load.ts";
 import { Sluice } from "../sluice.ts";
-import { report, type Row } from "../table.ts";
+import { type Row, report } from "../table.ts";
 
 const DEPLOYMENTS = Number(process.env.BENCH_DEPLOYMENTS ?? 2_000);
 /** Deployments before the first reading: what every server has after its first minutes is no growth. */

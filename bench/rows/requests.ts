@@ -1,7 +1,7 @@
 /** What the router costs a request: isolated versions against a one-line passthrough, bundled ones against nothing. */
 import { keysOf } from "../input.ts";
 import { duels, middle, pairedRatio, type Result, type Sample, workerdPids } from "../load.ts";
-import { atLeast, atMost, report, type Row } from "../table.ts";
+import { atLeast, atMost, type Row, report } from "../table.ts";
 import { bundleBench, publish, startWorkers } from "../workerd.ts";
 
 const NAMES = [

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { shuffled } from "../input.ts";
 import { cpuMicroseconds, residentMiB } from "../load.ts";
 import { Sluice } from "../sluice.ts";
-import { atMost, median, medianRatio, report, type Row } from "../table.ts";
+import { atMost, median, medianRatio, type Row, report } from "../table.ts";
 import { bundleBench, hello, publish, startWorkers } from "../workerd.ts";
 
 const WORKERS = Number(process.env.BENCH_WORKERS ?? 10_000);

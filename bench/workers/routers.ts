@@ -1,8 +1,9 @@
 /** Sluice's router as the contenders have it. */
-import { Meter } from "../../src/router/meter.ts";
+
+import { AssetStore } from "../../src/assets/index.ts";
+import { Meter } from "../../src/metrics/meter.ts";
 import { createRouter, moduleSource, type RouterOptions } from "../../src/router/index.ts";
-import { AssetStore } from "../../src/versions/assets/index.ts";
-import { IsolateSource } from "../../src/versions/sources/isolate.ts";
+import { IsolateSource } from "../../src/runtime/isolates.ts";
 import { CANDIDATE, STABLE } from "../input.ts";
 
 interface Env {

@@ -2,7 +2,7 @@
  * Who may do what: API tokens with their roles, and the sessions of those who signed in to the dashboard with one. Of both only
  * the SHA-256 is kept. The admin token of the configuration is not among them.
  */
-import { LIMITS } from "../limits.ts";
+import { LIMITS } from "../lib/limits.ts";
 
 /** admin: everything. deploy: everything but tokens. read: what there is and what happens, but nothing that Workers store. */
 export const ROLES = ["admin", "deploy", "read"] as const;

@@ -4,12 +4,12 @@
  * as a Worker's record publishes its deployment: the commit first, then KV and every process, again until they have it.
  */
 import { DurableObject } from "cloudflare:workers";
-import type { Env } from "../env.ts";
-import type { SluiceError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
-import { log } from "../log.ts";
-import { err, ok, type Result } from "../result.ts";
-import { type Fleet, fleetOf } from "../versions/fleet.ts";
+import type { Env } from "../lib/env.ts";
+import type { SluiceError } from "../lib/errors.ts";
+import { LIMITS } from "../lib/limits.ts";
+import { log } from "../lib/log.ts";
+import { err, ok, type Result } from "../lib/result.ts";
+import { type Fleet, fleetOf } from "../runtime/fleet.ts";
 import { writeRoutes } from "../versions/replica.ts";
 import { Access, type ApiToken, type Session } from "./access.ts";
 import { Routing } from "./routing.ts";

@@ -1,6 +1,6 @@
 /** Routes and custom domains of all Workers: the account's part of where a request goes. No other SQL over them. */
-import type { SluiceError } from "../errors.ts";
-import { err, ok, type Result } from "../result.ts";
+import type { SluiceError } from "../lib/errors.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import { parsePattern } from "../router/routes.ts";
 import type { RoutesRecord } from "../versions/types.ts";
 import type { Domain, DomainChanges, DomainInput, Route } from "./types.ts";

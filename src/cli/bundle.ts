@@ -100,10 +100,10 @@ async function bundle(options: BuildOptions): Promise<Made<string>> {
   };
 }
 
-/** What runs in versions beside their own code (src/versions/client), as one module. */
+/** What runs in versions beside their own code (src/bindings), as one module. */
 function bundleClient(): Promise<Made<string>> {
   return bundle({
-    entryPoints: [join(PACKAGE_ROOT, "src/versions/client/index.ts")],
+    entryPoints: [join(PACKAGE_ROOT, "src/bindings/client.ts")],
     minify: true,
     keepNames: true,
     format: "esm",

@@ -2,7 +2,7 @@
  * The processes that serve traffic where there are several (`--processes`): plain workerd, each with the same bundle and
  * a listening socket of its own on the one port, among which the kernel spreads connections. (From a socket shared by
  * all, whoever wakes first takes a whole burst: in 3 of 10 runs one process had all 32 connections.) They read the
- * control process's KV and are told of every change before the operator has the answer; see src/versions/fleet.ts. Both
+ * control process's KV and are told of every change before the operator has the answer; see src/runtime/fleet.ts. Both
  * go over Unix sockets in a folder that only the server's user can enter: nobody else can speak to them or pose as them.
  */
 import { type ChildProcess, spawn } from "node:child_process";

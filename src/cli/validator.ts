@@ -3,7 +3,7 @@
  * at its top level can then stop neither listener. The process is kept for the next upload while it behaves.
  */
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
-import { LIMITS } from "../limits.ts";
+import { LIMITS } from "../lib/limits.ts";
 import type { ValidatorReply } from "../versions/types.ts";
 import { type Bundle, loadBundle } from "./bundle.ts";
 import { watchSpawns, whenSpawned } from "./spawns.ts";

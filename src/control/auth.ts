@@ -1,9 +1,9 @@
 /** Who calls, and what they may do. The admin token of the configuration is known by its SHA-256 only, like all others. */
 import { ADMIN_ID, type ApiToken, type Role } from "../account/access.ts";
 import { accountOf } from "../account/registry.ts";
-import type { Env } from "../env.ts";
-import type { SluiceError } from "../errors.ts";
-import { err, ok, type Result } from "../result.ts";
+import type { Env } from "../lib/env.ts";
+import type { SluiceError } from "../lib/errors.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import type { Author } from "../versions/types.ts";
 
 /** Who calls, and the role of the token that they have. */

@@ -4,7 +4,7 @@
  * wrangler's own handling of 10007, 10021, 10027, 10057, 10215); 7003 covers what this API does not have.
  */
 import type { ResourceKind } from "../account/types.ts";
-import type { SluiceError } from "../errors.ts";
+import type { SluiceError } from "../lib/errors.ts";
 
 export interface WireError {
   readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 500 | 503;

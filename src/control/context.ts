@@ -1,19 +1,19 @@
 /** What every resource gets: the request, who sends it, and the record of the Worker that it names. */
 import type { Context } from "hono";
 import type { z } from "zod";
-import { accountOf } from "../account/registry.ts";
 import type { Role } from "../account/access.ts";
+import { accountOf } from "../account/registry.ts";
 import type { Resource, ResourceKind } from "../account/types.ts";
-import type { Env } from "../env.ts";
-import type { SluiceError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
-import { err, ok, type Result } from "../result.ts";
-import type { Actor, Page, Paged, WorkerOverview, WorkerRegistry } from "../versions/registry.ts";
+import type { Env } from "../lib/env.ts";
+import type { SluiceError } from "../lib/errors.ts";
+import { LIMITS } from "../lib/limits.ts";
+import { err, ok, type Result } from "../lib/result.ts";
+import type { Actor, Page, Paged, WorkerOverview, WorkerRegistry } from "../registry/index.ts";
 import { listWorkers } from "../versions/replica.ts";
 import type { Author, WorkerSummary } from "../versions/types.ts";
 import { failure } from "./envelope.ts";
 import { parseJson } from "./schemas.ts";
-import { readCapped } from "./upload.ts";
+import { readCapped } from "./upload/index.ts";
 
 export type ControlContext = Context<{ Bindings: Env; Variables: { author: Author; role: Role } }>;
 

@@ -1,6 +1,6 @@
 /** Cloudflare's v4 envelope around every answer of the API. */
-import type { SluiceError } from "../errors.ts";
-import type { Result } from "../result.ts";
+import type { SluiceError } from "../lib/errors.ts";
+import type { Result } from "../lib/result.ts";
 import { toWire } from "./codes.ts";
 
 /** @param extra what the answer has beside its result, e.g. `result_info` */

@@ -2,13 +2,13 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { type Context, Hono } from "hono";
 import type { Role } from "../account/access.ts";
-import type { Env } from "../env.ts";
 import { createDashboard } from "../dashboard/index.tsx";
-import { LIMITS } from "../limits.ts";
-import { log } from "../log.ts";
-import { ok } from "../result.ts";
+import type { Env } from "../lib/env.ts";
+import { LIMITS } from "../lib/limits.ts";
+import { log } from "../lib/log.ts";
+import { ok } from "../lib/result.ts";
 import { WORKER_NAME } from "../router/hosts.ts";
-import { fleetOf } from "../versions/fleet.ts";
+import { fleetOf } from "../runtime/fleet.ts";
 import type { Author } from "../versions/types.ts";
 import { authenticate, mayCall } from "./auth.ts";
 import { type ControlContext, requireResource } from "./context.ts";

@@ -1,9 +1,9 @@
 /** The bodies that the API accepts. Unknown keys pass: clients of other releases send more than this one knows. */
 import { z } from "zod";
-import type { SluiceError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import type { SluiceError } from "../lib/errors.ts";
+import { LIMITS } from "../lib/limits.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import { ALIAS } from "../versions/preview.ts";
-import { err, ok, type Result } from "../result.ts";
 
 /** A name that `env` can have: an object's `__proto__` is not a property like others. */
 const bindingName = z

@@ -1,6 +1,6 @@
 /** Tokens that Sluice gives out itself, for one purpose and one Worker: nothing has to be looked up to tell a forged one. */
 import { sign, verify } from "hono/jwt";
-import type { Env } from "../env.ts";
+import type { Env } from "../lib/env.ts";
 
 /** What a token is good for. */
 export interface Claims {

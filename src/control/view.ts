@@ -1,7 +1,7 @@
 /** Stored records as Cloudflare's API shows them; wrangler reads every field that is here. Pure. */
 import { encodeBase64 } from "hono/utils/encode";
-import { redact } from "../versions/bindings/index.ts";
-import type { WorkerOverview } from "../versions/registry.ts";
+import type { WorkerOverview } from "../registry/index.ts";
+import { redact } from "../versions/bindings.ts";
 import type { Deployment, Module, Settings, Version } from "../versions/types.ts";
 
 function annotations(fields: Record<string, string | null>): Record<string, string> {

@@ -1,7 +1,7 @@
 /** A version's code as pages show and compare it. */
 import { structuredPatch } from "diff";
 import { decodeBase64 } from "hono/utils/encode";
-import { LIMITS } from "../limits.ts";
+import { LIMITS } from "../lib/limits.ts";
 import type { BindingView, ModuleView, VersionView, VersionWithCode } from "./types.ts";
 
 const TEXT = /^(?:application\/(?:javascript|json|source-map)|text\/)/;

@@ -1,6 +1,6 @@
 /** What every page gets: who is signed in, and the API as they may use it. */
 import type { Context } from "hono";
-import type { Env } from "../env.ts";
+import type { Env } from "../lib/env.ts";
 import type { SignedIn } from "./session.ts";
 
 export interface PageEnv {

@@ -6,9 +6,9 @@ import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { NONCE, secureHeaders } from "hono/secure-headers";
 import { isSame } from "../control/auth.ts";
-import type { Env } from "../env.ts";
-import { LIMITS } from "../limits.ts";
-import { log } from "../log.ts";
+import type { Env } from "../lib/env.ts";
+import { LIMITS } from "../lib/limits.ts";
+import { log } from "../lib/log.ts";
 import { parseStages } from "../rollout/plan.ts";
 import { WORKER_NAME } from "../router/hosts.ts";
 import { parseSource } from "../versions/affinity.ts";
@@ -18,8 +18,8 @@ import {
   type PageContext,
   type PageEnv,
   PageError,
-  read,
   type Reply,
+  read,
   scriptPath,
 } from "./context.ts";
 import { workerPath } from "./layout.tsx";
@@ -29,8 +29,8 @@ import { auditPage } from "./pages/audit.tsx";
 import {
   chartsOf,
   deploymentsPage,
-  partsOf,
   parts,
+  partsOf,
   readLive,
   type SplitInput,
 } from "./pages/deployments.tsx";

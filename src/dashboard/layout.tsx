@@ -1,7 +1,8 @@
 /** The frame of every page, and the small parts that pages are made of. */
-import type { Child, FC, PropsWithChildren } from "hono/jsx";
+
 import { raw } from "hono/html";
-import type { Env } from "../env.ts";
+import type { Child, FC, PropsWithChildren } from "hono/jsx";
+import type { Env } from "../lib/env.ts";
 import { moment, shortId, splitText } from "./format.ts";
 import type { SignedIn } from "./session.ts";
 

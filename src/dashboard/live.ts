@@ -1,9 +1,9 @@
 /** Pages that follow what happens: a stream of those parts that have changed, by server-sent events. */
 import type { Child } from "hono/jsx";
 import { streamSSE } from "hono/streaming";
-import { LIMITS } from "../limits.ts";
+import { LIMITS } from "../lib/limits.ts";
+import { log } from "../lib/log.ts";
 import type { Charts } from "./charts.ts";
-import { log } from "../log.ts";
 import { type PageContext, PageError } from "./context.ts";
 import { readSession } from "./session.ts";
 

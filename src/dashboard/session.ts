@@ -15,7 +15,7 @@ import {
   randomText,
   sha256Hex,
 } from "../control/auth.ts";
-import { LIMITS } from "../limits.ts";
+import { LIMITS } from "../lib/limits.ts";
 import type { PageContext } from "./context.ts";
 
 const COOKIE = "sluice_session";

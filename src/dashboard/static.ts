@@ -4,7 +4,7 @@ import charts from "#dashboard/charts";
 import editor from "#dashboard/editor";
 import main from "#dashboard/main";
 import style from "#dashboard/style";
-import type { Env } from "../env.ts";
+import type { Env } from "../lib/env.ts";
 
 const SCRIPT = "text/javascript; charset=utf-8";
 

@@ -1,5 +1,5 @@
 /** The tables of counts, and every statement over them. */
-import { LIMITS } from "../limits.ts";
+import { LIMITS } from "../lib/limits.ts";
 import type { Reason } from "../router/split.ts";
 import { addTimes, noTimes } from "./histogram.ts";
 import {

@@ -1,6 +1,6 @@
 /** The counts of all Workers: one Durable Object, to which every process that serves traffic sends what it counted. */
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
-import type { Env } from "../env.ts";
+import type { Env } from "../lib/env.ts";
 import { Counters } from "./counters.ts";
 import type { AllCounts, CountBatch, SeriesPoint, WorkerCounts } from "./types.ts";
 

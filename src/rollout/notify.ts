@@ -2,8 +2,8 @@
  * Webhooks: what operators hear of a rollout. Noted with the transition that they are about, so that a crash loses none, and sent
  * again until the other side takes them: at least once, in any order.
  */
-import { LIMITS } from "../limits.ts";
-import { log } from "../log.ts";
+import { LIMITS } from "../lib/limits.ts";
+import { log } from "../lib/log.ts";
 import type { Sql } from "./runner.ts";
 import type { Notice, Rollout } from "./types.ts";
 

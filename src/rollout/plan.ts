@@ -1,5 +1,5 @@
 /** Plans: their templates, and what a valid one is. Pure. */
-import { err, ok, type Result } from "../result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import type { Gates, Plan, Stage } from "./types.ts";
 
 export const DEFAULT_GATES: Gates = { alpha: 0.01, margin: 1, latency: true };

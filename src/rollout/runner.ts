@@ -2,9 +2,9 @@
  * Rollouts of one Worker: the state machine (step.ts) with its record. Part of the Worker's registry, so that a transition, its
  * evidence and the deployment that it makes are one transaction.
  */
-import type { SluiceError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
-import { err, ok, type Result } from "../result.ts";
+import type { SluiceError } from "../lib/errors.ts";
+import { LIMITS } from "../lib/limits.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import type { Author } from "../versions/types.ts";
 import { ClientSet } from "./clients.ts";
 import { add, evidence, type Interval, NOTHING } from "./gate.ts";

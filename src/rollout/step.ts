@@ -2,7 +2,7 @@
  * The rollout as a state machine: what an event does to it, and what has to be deployed with that. Pure: the time is passed
  * in. Every transition can be had again from the rollout before it and the event.
  */
-import { err, ok, type Result } from "../result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import {
   add,
   beginStage,

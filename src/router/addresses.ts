@@ -1,6 +1,6 @@
 /** Where a request wants to go, as far as its host does not say so itself: routes, custom domains and previews, from KV. */
-import { LIMITS } from "../limits.ts";
-import { log } from "../log.ts";
+import { LIMITS } from "../lib/limits.ts";
+import { log } from "../lib/log.ts";
 import { onRoutes, readPreview, readRoutes } from "../versions/replica.ts";
 import type { PreviewRecord, RoutesRecord } from "../versions/types.ts";
 import { pathOf, withoutPort } from "./hosts.ts";

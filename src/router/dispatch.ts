@@ -1,8 +1,8 @@
 /** From a decision to a response. */
-import { log } from "../log.ts";
-import type { VersionHandler, VersionSource } from "../versions/sources/index.ts";
+import { log } from "../lib/log.ts";
+import type { Meter } from "../metrics/meter.ts";
 import { decideFallback } from "./decide.ts";
-import type { Meter } from "./meter.ts";
+import type { VersionHandler, VersionSource } from "./ports.ts";
 import type { Decision, Split } from "./split.ts";
 
 /** Seconds after which a client may try again when no version can be loaded. */

@@ -4,22 +4,22 @@
  * version has the request, and the request is passed on as it came.
  */
 import { Hono } from "hono";
-import type { VersionSource } from "../versions/sources/index.ts";
-import { LIMITS } from "../limits.ts";
+import { LIMITS } from "../lib/limits.ts";
+import type { Meter } from "../metrics/meter.ts";
+import type { Observer } from "../rollout/observer.ts";
 import { Addresses } from "./addresses.ts";
 import { decideFor } from "./choose.ts";
 import { decorate, issue } from "./decorate.ts";
 import { dispatch } from "./dispatch.ts";
 import { hostOf } from "./hosts.ts";
-import type { Meter } from "./meter.ts";
-import type { Observer } from "./observer.ts";
 import { OneRoute } from "./one-route.ts";
 import { pinOf } from "./pins.ts";
+import type { VersionSource } from "./ports.ts";
 import { readAddress, readKey } from "./signals.ts";
 import { Snapshot } from "./snapshot.ts";
 import { type Decision, previewOf, type Split } from "./split.ts";
 
-export { moduleSource } from "../versions/sources/module.ts";
+export { moduleSource } from "./modules.ts";
 
 export interface RouterOptions {
   /** The KV namespace with the active deployments. */

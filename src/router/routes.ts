@@ -2,7 +2,7 @@
  * Custom domains and routes: which Worker an address belongs to. Compiled when they change, looked up per request. Pure.
  * Patterns are Cloudflare's (https://developers.cloudflare.com/workers/configuration/routing/routes/).
  */
-import { err, ok, type Result } from "../result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import type { RoutesRecord } from "../versions/types.ts";
 
 /** A pattern in its parts. */

@@ -8,8 +8,8 @@
  * keep coming, and by the first request after a pause of `LIMITS.maxStaleMs`; one published in this process at once
  * (`onReplicated`).
  */
-import { LIMITS } from "../limits.ts";
-import { log } from "../log.ts";
+import { LIMITS } from "../lib/limits.ts";
+import { log } from "../lib/log.ts";
 import { parseDeploymentRecord } from "../versions/deployment.ts";
 import { onReplicated, readRecord } from "../versions/replica.ts";
 import type { DeploymentRecord } from "../versions/types.ts";

@@ -6,8 +6,9 @@
  * at 0 and the seed is the candidate's version id, so a key that saw the candidate keeps it while the percentage
  * rises, the order of the shares moves nobody, and two rollouts pick their first users independently.
  */
+
+import type { Retained } from "../assets/types.ts";
 import type { Tally } from "../metrics/types.ts";
-import type { Retained } from "../versions/assets/types.ts";
 import type { Affinity, DeploymentRecord, Share } from "../versions/types.ts";
 import type { IssuedCookie } from "./decorate.ts";
 import { hashKey, prepareSeed, type Seed } from "./hash.ts";

@@ -1,5 +1,5 @@
 /** Sources of request keys as people write them: on the command line and on the page. Pure. */
-import { err, ok, type Result } from "../result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 
 export interface SourceInput {
   readonly type: string;

@@ -1,6 +1,6 @@
 /** The Durable Object classes of a Worker, as its migrations leave them. Pure. */
-import type { SluiceError } from "../errors.ts";
-import { err, ok, type Result } from "../result.ts";
+import type { SluiceError } from "../lib/errors.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 
 /** One class and the namespace of its objects, which outlives the class's name. */
 export interface ObjectClass {

@@ -1,6 +1,6 @@
 /** What makes a deployment valid, and how one is read back. Pure. */
-import type { SluiceError } from "../errors.ts";
-import { err, ok, type Result } from "../result.ts";
+import type { SluiceError } from "../lib/errors.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import type { Binding, Deployment, DeploymentRecord, Share, Version } from "./types.ts";
 
 /** Versions that one deployment may name. */

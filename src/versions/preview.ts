@@ -1,6 +1,6 @@
 /** Hostnames of single versions. Pure. */
-import { LIMITS } from "../limits.ts";
-import type { WorkerState } from "./sql.ts";
+import { LIMITS } from "../lib/limits.ts";
+import type { WorkerState } from "../registry/sql/index.ts";
 import type { Version } from "./types.ts";
 
 /** Cloudflare's rule (https://developers.cloudflare.com/workers/configuration/previews/). */

@@ -2,7 +2,7 @@
  * The KV side of the store: what the registry publishes and the router reads.
  * Workers KV is eventually consistent; the revision in each record lets a reader keep the newer of two.
  */
-import { LIMITS } from "../limits.ts";
+import { LIMITS } from "../lib/limits.ts";
 import { deploymentKey, previewKey, ROUTES_KEY, versionKey } from "./keys.ts";
 import type { DeploymentRecord, PreviewRecord, RoutesRecord, WorkerSummary } from "./types.ts";
 

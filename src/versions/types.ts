@@ -1,7 +1,7 @@
+import type { AssetsOfVersion, Retained } from "../assets/types.ts";
 import type { Webhook } from "../rollout/notify.ts";
-import type { Phase } from "../rollout/types.ts";
 import type { WatchedRollout } from "../rollout/records.ts";
-import type { AssetsOfVersion, Retained } from "./assets/types.ts";
+import type { Phase } from "../rollout/types.ts";
 
 /** One version's part of a deployment. */
 export interface Share {

@@ -1,6 +1,6 @@
 /** What is kept of counts: once each, bounded, and never less than before. */
 import { beforeEach, describe, expect, test } from "vitest";
-import { LIMITS } from "../../src/limits.ts";
+import { LIMITS } from "../../src/lib/limits.ts";
 import { Counters } from "../../src/metrics/counters.ts";
 import { BOUNDS_MS, noTimes } from "../../src/metrics/histogram.ts";
 import type { CountBatch, CountRow } from "../../src/metrics/types.ts";

@@ -1,7 +1,7 @@
 /** Uploads of assets through the API, as wrangler makes them. */
 import { createHash } from "node:crypto";
 import { expect } from "vitest";
-import { type Reply, readEnvelope, type Upload, call } from "./client.ts";
+import { call, type Reply, readEnvelope, type Upload } from "./client.ts";
 import type { Server } from "./server.ts";
 
 /** Content by path. */

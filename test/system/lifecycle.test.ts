@@ -17,6 +17,7 @@ import {
   uploadVersion,
 } from "../support/client.ts";
 import {
+  cleanEnv,
   disposeServer,
   freePort,
   ROOT,
@@ -25,7 +26,6 @@ import {
   TOKEN,
   useServer,
   waitUntil,
-  cleanEnv,
 } from "../support/server.ts";
 import {
   answersFor,

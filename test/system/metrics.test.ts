@@ -1,6 +1,7 @@
 /** What was counted, read in every way that there is: the same, exactly, also after restarts. */
-import { describe, expect, test } from "vitest";
+
 import parse from "parse-prometheus-text-format";
+import { describe, expect, test } from "vitest";
 import { answering, call, createDeployment, deploy, type Upload, uploadVersion } from "../support/client.ts";
 import { disposeServer, type Server, startServer, TOKEN, useServer } from "../support/server.ts";
 import { inParallel, keys, runSluice } from "./helpers.ts";

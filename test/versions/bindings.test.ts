@@ -1,12 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { toEnv } from "../../src/versions/bindings/env.ts";
-import {
-  changeSecrets,
-  redact,
-  resolveBindings,
-  unsupportedBinding,
-} from "../../src/versions/bindings/index.ts";
+import { toEnv } from "../../src/runtime/version-env.ts";
+import { changeSecrets, redact, resolveBindings, unsupportedBinding } from "../../src/versions/bindings.ts";
 import type { Binding } from "../../src/versions/types.ts";
 
 const previous: readonly Binding[] = [

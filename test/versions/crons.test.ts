@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { dueRuns, nextRun, refuseCron } from "../../src/versions/crons.ts";
+import { dueRuns, nextRun, refuseCron } from "../../src/events/crons.ts";
 
 const at = (text: string) => Date.parse(text);
 const NOW = at("2026-11-23T09:00:00.000Z"); // a Monday

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { statementsOf } from "../../src/versions/statements.ts";
+import { statementsOf } from "../../src/bindings/d1/statements.ts";
 
 test.each([
   ["SELECT 1; SELECT 2;", ["SELECT 1", "SELECT 2"]],

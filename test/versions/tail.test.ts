@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { passes, type TailFilter, type TracedEvent } from "../../src/versions/tail.ts";
+import { passes, type TailFilter, type TracedEvent } from "../../src/events/tail-filters.ts";
 
 const traced = (change: Partial<TracedEvent["event"]> = {}): TracedEvent => ({
   method: "GET",

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { decide } from "../../src/router/decide.ts";
 import { dispatch } from "../../src/router/dispatch.ts";
+import { moduleSource, type VersionModule } from "../../src/router/modules.ts";
 import { compileSplit } from "../../src/router/split.ts";
-import { moduleSource, type VersionModule } from "../../src/versions/sources/module.ts";
 
 const CANDIDATE = "candidate";
 const STABLE = "stable";

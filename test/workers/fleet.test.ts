@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { Env } from "../../src/env.ts";
-import { LIMITS } from "../../src/limits.ts";
-import { fleetOf } from "../../src/versions/fleet.ts";
+import type { Env } from "../../src/lib/env.ts";
+import { LIMITS } from "../../src/lib/limits.ts";
+import { fleetOf } from "../../src/runtime/fleet.ts";
 import type { FollowerMessage } from "../../src/versions/types.ts";
 
 type Answer = (message: FollowerMessage, signal: AbortSignal) => Promise<Response>;

@@ -1,9 +1,9 @@
 /** The meter over a way that loses messages and answers: with a receiver that knows numbers, each request counts once. */
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { LIMITS } from "../../src/limits.ts";
+import { LIMITS } from "../../src/lib/limits.ts";
+import { Meter } from "../../src/metrics/meter.ts";
 import { type CountBatch, OUTCOMES } from "../../src/metrics/types.ts";
-import { Meter } from "../../src/router/meter.ts";
 import { type Decision, previewOf } from "../../src/router/split.ts";
 
 /** What becomes of a batch: counted and acknowledged, lost before it arrives, or counted without its answer arriving. */

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { LIMITS } from "../../src/limits.ts";
+import { LIMITS } from "../../src/lib/limits.ts";
 import { Snapshot } from "../../src/router/snapshot.ts";
 import type { Split } from "../../src/router/split.ts";
 import { notify, writeRecord } from "../../src/versions/replica.ts";

@@ -1,6 +1,7 @@
 /** Who is asking and in which account: what `wrangler whoami` reads. */
-import type { ControlContext } from "../context.ts";
+
 import { endStreams } from "../../dashboard/live.ts";
+import type { ControlContext } from "../context.ts";
 import { success } from "../envelope.ts";
 import { flush } from "./metrics.ts";
 

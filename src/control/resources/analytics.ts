@@ -1,12 +1,13 @@
 /** `…/analytics_engine/sql`: what Workers wrote to a dataset, by SQLite's SQL. */
-import type { SluiceError } from "../../errors.ts";
-import { LIMITS } from "../../limits.ts";
-import type { Result } from "../../result.ts";
-import { datasetOf } from "../../versions/bindings/analytics.ts";
-import type { Selection } from "../../versions/objects/dataset.ts";
+
+import { datasetOf } from "../../bindings/analytics/channel.ts";
+import type { Selection } from "../../bindings/analytics/dataset.ts";
+import type { SluiceError } from "../../lib/errors.ts";
+import { LIMITS } from "../../lib/limits.ts";
+import type { Result } from "../../lib/result.ts";
 import type { ControlContext } from "../context.ts";
 import { failure } from "../envelope.ts";
-import { readCapped } from "../upload.ts";
+import { readCapped } from "../upload/index.ts";
 
 /** The answer has no envelope, as Cloudflare's. */
 export async function queryDataset(c: ControlContext): Promise<Response> {

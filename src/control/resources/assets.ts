@@ -1,19 +1,20 @@
 /** Uploads of assets: `…/scripts/{worker}/assets-upload-session` and `…/workers/assets/upload`. */
+
+import type { AssetMetadata } from "../../assets/types.ts";
+import type { SluiceError } from "../../lib/errors.ts";
+import { LIMITS } from "../../lib/limits.ts";
+import { err, ok, type Result } from "../../lib/result.ts";
 import {
   type AnnouncedFiles,
   bucketsOf,
   type OpenSession,
   type Session,
-} from "../../versions/assets/session.ts";
-import type { AssetMetadata } from "../../versions/assets/types.ts";
+} from "../../registry/asset-sessions.ts";
 import { type ControlContext, readBody, registryNamed, registryOf, workerName } from "../context.ts";
 import { failure, success } from "../envelope.ts";
 import { assetsManifest } from "../schemas.ts";
 import { type Claims, signToken, verifyToken } from "../tokens.ts";
-import { readCapped, readForm } from "../upload.ts";
-import { LIMITS } from "../../limits.ts";
-import type { SluiceError } from "../../errors.ts";
-import { err, ok, type Result } from "../../result.ts";
+import { readCapped, readForm } from "../upload/index.ts";
 
 /** wrangler's way to say that a file has no type. */
 const NO_TYPE = "application/null";

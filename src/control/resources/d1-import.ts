@@ -3,13 +3,13 @@
  * the file there without its token, then has it run: all of it or, where one statement fails, none.
  */
 import { z } from "zod";
-import { LIMITS } from "../../limits.ts";
-import { statementsOf } from "../../versions/statements.ts";
+import { statementsOf } from "../../bindings/d1/statements.ts";
+import { LIMITS } from "../../lib/limits.ts";
 import type { D1Meta, D1Outcome } from "../../versions/types.ts";
 import { isSame, sha256Hex } from "../auth.ts";
 import { type ControlContext, readBody } from "../context.ts";
 import { failure, success } from "../envelope.ts";
-import { readCapped } from "../upload.ts";
+import { readCapped } from "../upload/index.ts";
 import { findDatabase, runQueries } from "./d1.ts";
 
 const importBody = z.discriminatedUnion("action", [

@@ -2,10 +2,10 @@
 import { z } from "zod";
 import { accountOf } from "../../account/registry.ts";
 import type { Resource } from "../../account/types.ts";
-import type { SluiceError } from "../../errors.ts";
-import { err, ok, type Result } from "../../result.ts";
-import { databaseOf } from "../../versions/bindings/d1.ts";
-import { statementsOf } from "../../versions/statements.ts";
+import { databaseOf } from "../../bindings/d1/channel.ts";
+import { statementsOf } from "../../bindings/d1/statements.ts";
+import type { SluiceError } from "../../lib/errors.ts";
+import { err, ok, type Result } from "../../lib/result.ts";
 import type { D1Outcome, D1Query, D1Value } from "../../versions/types.ts";
 import { attempt, type ControlContext, readBody } from "../context.ts";
 import { failure, respond, success, successOfPage } from "../envelope.ts";

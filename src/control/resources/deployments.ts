@@ -1,12 +1,12 @@
 /** `…/scripts/{worker}/deployments` and `…/explain`. */
 
-import type { SluiceError } from "../../errors.ts";
-import type { Result } from "../../result.ts";
+import type { SluiceError } from "../../lib/errors.ts";
+import type { Result } from "../../lib/result.ts";
+import type { Paged, RecordDeployment } from "../../registry/index.ts";
 import { decide } from "../../router/decide.ts";
 import { hashKey } from "../../router/hash.ts";
 import { compileSplit } from "../../router/split.ts";
 import type { Deployment, DeploymentRecord, Share } from "../../versions/types.ts";
-import type { Paged, RecordDeployment } from "../../versions/registry.ts";
 import {
   actorOf,
   type ControlContext,
@@ -19,7 +19,7 @@ import {
 } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
 import { deploymentBody } from "../schemas.ts";
-import { cutMessage } from "../upload.ts";
+import { cutMessage } from "../upload/index.ts";
 import { showDeployment } from "../view.ts";
 
 /** POST …/deployments; with `?dry_run=true` it is checked, and nothing changes; with `?replaces=` a deployment's id, only if that is active. */

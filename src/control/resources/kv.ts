@@ -2,13 +2,13 @@
 import { z } from "zod";
 import { accountOf } from "../../account/registry.ts";
 import type { Resource } from "../../account/types.ts";
-import type { SluiceError } from "../../errors.ts";
-import { LIMITS } from "../../limits.ts";
-import type { Result } from "../../result.ts";
-import { type Namespace, namespaceOf } from "../../versions/bindings/kv.ts";
+import { type Namespace, namespaceOf } from "../../bindings/kv/channel.ts";
+import type { SluiceError } from "../../lib/errors.ts";
+import { LIMITS } from "../../lib/limits.ts";
+import type { Result } from "../../lib/result.ts";
 import { attempt, type ControlContext, findResource, readBody } from "../context.ts";
 import { failure, respond, success, successOfPage } from "../envelope.ts";
-import { readCapped } from "../upload.ts";
+import { readCapped } from "../upload/index.ts";
 
 const titleBody = z.looseObject({ title: z.string().min(1).max(512) });
 const bulkPut = z

@@ -1,11 +1,11 @@
 /** What was counted: `…/scripts/{worker}/metrics`, and `/metrics` for Prometheus. */
-import type { Env } from "../../env.ts";
-import { LIMITS } from "../../limits.ts";
+import type { Env } from "../../lib/env.ts";
+import { LIMITS } from "../../lib/limits.ts";
 import { CONTENT_TYPES, formatOf, renderMetrics } from "../../metrics/openmetrics.ts";
 import { reportOf, type WorkerReport } from "../../metrics/report.ts";
 import { metricsOf } from "../../metrics/store.ts";
 import type { SeriesPoint, WorkerCounts } from "../../metrics/types.ts";
-import { fleetOf } from "../../versions/fleet.ts";
+import { fleetOf } from "../../runtime/fleet.ts";
 import type { Deployment } from "../../versions/types.ts";
 import { allWorkers, type ControlContext, overviewOf, workerName } from "../context.ts";
 import { failure, success } from "../envelope.ts";

@@ -1,8 +1,8 @@
 /** A Worker's settings that Cloudflare does not have: where requests carry their key, and how its deployments behave. */
 import { z } from "zod";
-import type { SluiceError } from "../../errors.ts";
-import { LIMITS } from "../../limits.ts";
-import type { Result } from "../../result.ts";
+import type { SluiceError } from "../../lib/errors.ts";
+import { LIMITS } from "../../lib/limits.ts";
+import type { Result } from "../../lib/result.ts";
 import type { Affinity, Settings } from "../../versions/types.ts";
 import { actorOf, type ControlContext, overviewOf, readBody, registryOf, workerName } from "../context.ts";
 import { failure, respond } from "../envelope.ts";

@@ -2,10 +2,10 @@
 import { z } from "zod";
 import { accountOf } from "../../account/registry.ts";
 import type { Resource } from "../../account/types.ts";
-import type { SluiceError } from "../../errors.ts";
-import { err, ok, type Result } from "../../result.ts";
-import { brokerOf } from "../../versions/objects/queue.ts";
-import { CONSUMER_DEFAULTS, type Consumer } from "../../versions/queue.ts";
+import { brokerOf } from "../../bindings/queue/broker.ts";
+import { CONSUMER_DEFAULTS, type Consumer } from "../../bindings/queue/delivery.ts";
+import type { SluiceError } from "../../lib/errors.ts";
+import { err, ok, type Result } from "../../lib/result.ts";
 import { type ControlContext, findResource, readBody } from "../context.ts";
 import { failure, respond, success, successOfPage } from "../envelope.ts";
 import { queueName } from "../schemas.ts";

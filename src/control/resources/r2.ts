@@ -2,9 +2,9 @@
 import { z } from "zod";
 import { accountOf } from "../../account/registry.ts";
 import type { Resource } from "../../account/types.ts";
-import type { SluiceError } from "../../errors.ts";
-import type { Result } from "../../result.ts";
-import { type Bucket, bucketOf } from "../../versions/bindings/r2.ts";
+import { type Bucket, bucketOf } from "../../bindings/r2/channel.ts";
+import type { SluiceError } from "../../lib/errors.ts";
+import type { Result } from "../../lib/result.ts";
 import { attempt, type ControlContext, findResource, readBody } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
 import { bucketName } from "../schemas.ts";

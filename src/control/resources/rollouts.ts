@@ -1,11 +1,11 @@
 /** `…/scripts/{worker}/rollouts`. */
 import { z } from "zod";
-import type { SluiceError } from "../../errors.ts";
-import type { Result } from "../../result.ts";
+import type { SluiceError } from "../../lib/errors.ts";
+import type { Result } from "../../lib/result.ts";
+import type { RolloutDetail } from "../../registry/index.ts";
 import { evidence, goodness, shareEvidence } from "../../rollout/gate.ts";
 import { makePlan, TEMPLATES } from "../../rollout/plan.ts";
 import type { TrailEntry } from "../../rollout/records.ts";
-import type { RolloutDetail } from "../../versions/registry.ts";
 import { stageOf, thresholdOf } from "../../rollout/step.ts";
 import { METRICS, type Rollout, type RolloutCommand } from "../../rollout/types.ts";
 import { type ControlContext, overviewOf, readBody, registryOf, workerName } from "../context.ts";

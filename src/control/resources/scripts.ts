@@ -1,14 +1,14 @@
 /** What belongs to a Worker and not to a version: metadata, settings, the workers.dev switch, deletion. */
 import { accountOf } from "../../account/registry.ts";
-import type { SluiceError } from "../../errors.ts";
-import { LIMITS } from "../../limits.ts";
-import type { Result } from "../../result.ts";
-import { redact } from "../../versions/bindings/index.ts";
-import { schedulerOf } from "../../versions/objects/scheduler.ts";
-import { hubOf } from "../../versions/objects/tail.ts";
+import { schedulerOf } from "../../events/scheduler.ts";
+import { hubOf } from "../../events/tail.ts";
+import type { SluiceError } from "../../lib/errors.ts";
+import { LIMITS } from "../../lib/limits.ts";
+import type { Result } from "../../lib/result.ts";
+import type { Paged } from "../../registry/index.ts";
+import type { WorkerState } from "../../registry/sql/index.ts";
+import { redact } from "../../versions/bindings.ts";
 import { previewsOf } from "../../versions/preview.ts";
-import type { Paged } from "../../versions/registry.ts";
-import type { WorkerState } from "../../versions/sql.ts";
 import type { AuditEntry, Settings } from "../../versions/types.ts";
 import {
   actorOf,

@@ -1,13 +1,13 @@
 /** `…/scripts/{worker}/secrets`: each change makes a version and deploys it, so the latest one must be the one that serves. */
-import type { SluiceError } from "../../errors.ts";
-import { err, type Result } from "../../result.ts";
-import type { SecretChanges } from "../../versions/bindings/index.ts";
+import type { SluiceError } from "../../lib/errors.ts";
+import { err, type Result } from "../../lib/result.ts";
+import type { SecretChanges } from "../../versions/bindings.ts";
 import { latestServesAlone } from "../../versions/deployment.ts";
 import type { Version } from "../../versions/types.ts";
 import { type ControlContext, overviewOf, readBody, workerName } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
 import { bulkSecretsBody, secretBody } from "../schemas.ts";
-import { storeWithSecrets } from "../store.ts";
+import { storeWithSecrets } from "../upload/store.ts";
 import { showSecrets } from "../view.ts";
 import { destinationOf } from "./versions.ts";
 

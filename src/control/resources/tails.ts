@@ -1,8 +1,8 @@
 /** `wrangler tail`: sessions, and the WebSocket of each. */
 import { z } from "zod";
-import { LIMITS } from "../../limits.ts";
-import { hubOf } from "../../versions/objects/tail.ts";
-import type { TailFilter } from "../../versions/tail.ts";
+import { hubOf } from "../../events/tail.ts";
+import type { TailFilter } from "../../events/tail-filters.ts";
+import { LIMITS } from "../../lib/limits.ts";
 import { type ControlContext, overviewOf, readBody, workerName } from "../context.ts";
 import { failure, success } from "../envelope.ts";
 import { signToken, verifyToken } from "../tokens.ts";

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { type ApiToken, ROLES } from "../../account/access.ts";
 import { accountOf } from "../../account/registry.ts";
 import type { TokenView } from "../../account/types.ts";
-import { log } from "../../log.ts";
+import { log } from "../../lib/log.ts";
 import { randomText, sha256Hex } from "../auth.ts";
 import { type ControlContext, readBody } from "../context.ts";
 import { failure, success } from "../envelope.ts";

@@ -2,13 +2,13 @@
 import { z } from "zod";
 import { accountOf } from "../../account/registry.ts";
 import type { Domain, DomainChanges, DomainInput, Route } from "../../account/types.ts";
-import { nowOf } from "../../clock.ts";
-import type { SluiceError } from "../../errors.ts";
-import { LIMITS } from "../../limits.ts";
-import { err, ok, type Result } from "../../result.ts";
+import { type CronTrigger, refuseCron } from "../../events/crons.ts";
+import { type CronRun, schedulerOf } from "../../events/scheduler.ts";
+import { nowOf } from "../../lib/clock.ts";
+import type { SluiceError } from "../../lib/errors.ts";
+import { LIMITS } from "../../lib/limits.ts";
+import { err, ok, type Result } from "../../lib/result.ts";
 import { isHostname, parsePattern } from "../../router/routes.ts";
-import { type CronTrigger, refuseCron } from "../../versions/crons.ts";
-import { type CronRun, schedulerOf } from "../../versions/objects/scheduler.ts";
 import { actorOf, type ControlContext, overviewOf, readBody, registryNamed, workerName } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
 

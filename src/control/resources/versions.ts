@@ -1,8 +1,8 @@
 /** `…/scripts/{worker}/versions`, the script itself, and `…/workers/{worker}/versions/latest`. */
 
+import type { Paged, WorkerOverview } from "../../registry/index.ts";
 import { SERVICE_WORKER_MODULE } from "../../versions/names.ts";
 import { previewsOf } from "../../versions/preview.ts";
-import type { Paged, WorkerOverview } from "../../versions/registry.ts";
 import type { Version } from "../../versions/types.ts";
 import {
   actorOf,
@@ -16,8 +16,8 @@ import {
 } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
 import { versionPatch } from "../schemas.ts";
-import { type Destination, readStored, storeDraft, storeWithSecrets } from "../store.ts";
-import { cutMessage, readUpload } from "../upload.ts";
+import { cutMessage, readUpload } from "../upload/index.ts";
+import { type Destination, readStored, storeDraft, storeWithSecrets } from "../upload/store.ts";
 import { showModule, showVersion } from "../view.ts";
 
 export function destinationOf(c: ControlContext): Destination {

@@ -1,6 +1,6 @@
 /** `/workers/{worker}/versions/{version}/edit`: the main module of a small Worker, as a new version. */
 import { decodeBase64 } from "hono/utils/encode";
-import { LIMITS } from "../../limits.ts";
+import { LIMITS } from "../../lib/limits.ts";
 import { SERVICE_WORKER_MODULE } from "../../versions/names.ts";
 import { sourceOf } from "../code.ts";
 import { messageOf, type PageContext, scriptPath } from "../context.ts";

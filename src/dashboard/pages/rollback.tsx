@@ -1,4 +1,6 @@
 /** `/workers/{worker}/rollback`: asks once, with the target and what would be lost. */
+
+import type { Share } from "../../versions/types.ts";
 import type { PageContext } from "../context.ts";
 import { messageOf, PageError, scriptPath } from "../context.ts";
 import { splitText } from "../format.ts";
@@ -12,7 +14,6 @@ import {
   readDeployments,
   readVersion,
 } from "../worker.ts";
-import type { Share } from "../../versions/types.ts";
 
 /** Cloudflare's code of a rollback past changed secrets. */
 const SECRETS_CHANGED = 10220;

@@ -1,4 +1,4 @@
-import type { Env } from "../../env.ts";
+import type { Env } from "../../lib/env.ts";
 import { Alert, Layout } from "../layout.tsx";
 
 /** @param next path to go on to */

@@ -1,7 +1,7 @@
 /** `/workers/{worker}/versions/{version}`, and the difference between two of them. */
-import type { Env } from "../../env.ts";
+import type { Env } from "../../lib/env.ts";
 import { bindingText, diffVersions, sourceOf } from "../code.ts";
-import { mayChange, PageError, type PageContext, read, scriptPath } from "../context.ts";
+import { mayChange, type PageContext, PageError, read, scriptPath } from "../context.ts";
 import { bytes, milliseconds, shortId } from "../format.ts";
 import { Alert, Layout, SplitBar, Table, Time, VersionName, workerPath } from "../layout.tsx";
 import type { VersionWithCode } from "../types.ts";

@@ -1,6 +1,6 @@
 /** `ratelimit` and `analytics_engine`. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createDeployment, deploy, uploadVersion, PROCESSES } from "../../support/client.ts";
+import { createDeployment, deploy, PROCESSES, uploadVersion } from "../../support/client.ts";
 import { disposeServer, type Server, startServer, waitUntil } from "../../support/server.ts";
 import { keys } from "../helpers.ts";
 import { runBoth } from "./compare.ts";

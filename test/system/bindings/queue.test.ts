@@ -3,9 +3,9 @@ import {
   call,
   createDeployment,
   deploy,
+  PROCESSES,
   type Upload,
   uploadVersion,
-  PROCESSES,
 } from "../../support/client.ts";
 import { disposeServer, type Server, startServer, useServer, waitUntil } from "../../support/server.ts";
 import { keys } from "../helpers.ts";

@@ -3,9 +3,9 @@ import {
   call,
   createDeployment,
   deploy,
+  PROCESSES,
   uploadForm,
   uploadVersion,
-  PROCESSES,
 } from "../../support/client.ts";
 import { disposeServer, type Server, startServer } from "../../support/server.ts";
 import { NAMING_ITSELF } from "../helpers.ts";

@@ -1,0 +1,56 @@
+/** `durable_object_namespace`: a channel from a version to the objects of one namespace (../objects/host.ts). */
+import { WorkerEntrypoint } from "cloudflare:workers";
+import type { Env } from "../../lib/env.ts";
+import { LIMITS } from "../../lib/limits.ts";
+import { OBJECT_HEADER } from "../../versions/types.ts";
+import { addressOf } from "./address.ts";
+import type { ObjectHost } from "./host.ts";
+
+interface Props {
+  /** The Worker whose class the objects are of. */
+  readonly worker: string;
+  /** Id of the namespace. */
+  readonly namespace: string;
+}
+
+/** Objects that have been told their names by this process. Insertion order is age. */
+const named = new Set<string>();
+
+export class ObjectsBinding extends WorkerEntrypoint<Env, Props> {
+  /** For the object that the request's `OBJECT_HEADER` names, in JSON: its id, and its name where it has one. */
+  override async fetch(request: Request): Promise<Response> {
+    const [hex, name] = JSON.parse(request.headers.get(OBJECT_HEADER) ?? "[]") as [string, string?];
+    const incoming = new Request(request);
+    incoming.headers.delete(OBJECT_HEADER);
+    return (await this.object(hex, name)).fetch(incoming);
+  }
+
+  /** @param name the name that the id was made from; the object is told it before it starts */
+  async object(hex: string, name: string | undefined): Promise<DurableObjectStub<ObjectHost>> {
+    const host = this.#host(hex);
+    const address = addressOf({ ...this.ctx.props, hex });
+    if (name !== undefined && !named.has(address)) {
+      await host.sluiceName(name);
+      named.add(address);
+      if (named.size > LIMITS.maxNamedObjects) named.delete(named.values().next().value as string);
+    }
+    return host;
+  }
+
+  setAlarm(hex: string, time: number): Promise<void> {
+    return this.#host(hex).sluiceSetAlarm(time);
+  }
+
+  async getAlarm(hex: string): Promise<number | null> {
+    return this.#host(hex).sluiceGetAlarm();
+  }
+
+  deleteAlarm(hex: string): Promise<void> {
+    return this.#host(hex).sluiceDeleteAlarm();
+  }
+
+  #host(hex: string): DurableObjectStub<ObjectHost> {
+    const { OBJECTS } = this.env;
+    return OBJECTS.get(OBJECTS.idFromName(addressOf({ ...this.ctx.props, hex })));
+  }
+}

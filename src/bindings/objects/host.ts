@@ -1,0 +1,201 @@
+/**
+ * Hosts one Durable Object of a version: the version's class runs as a facet, with a database of its own that outlives
+ * the version. The split decides which version an object has, with its id as key, so each object has one version at a
+ * time and moves at most once in a ramp. When it moves, calls under way finish first (`LIMITS.drainMs` at most), and those
+ * that come meanwhile wait.
+ */
+import { DurableObject } from "cloudflare:workers";
+import type { Env } from "../../lib/env.ts";
+import { LIMITS } from "../../lib/limits.ts";
+import { log } from "../../lib/log.ts";
+import { decide } from "../../router/decide.ts";
+import type { Split } from "../../router/split.ts";
+import { forwarding } from "../../runtime/forward.ts";
+import { type IsolateSource, isolateSource } from "../../runtime/isolates.ts";
+import { type Deployments, deploymentsOf } from "../../runtime/process.ts";
+import { type Address, parseAddress } from "./address.ts";
+
+const FACET = "object";
+
+/** What the shim of a version's class adds to it (../client/objects.ts). */
+interface Hosted {
+  __sluice_idle(): Promise<void>;
+  __sluice_alarm(info: { retryCount: number; isRetry: boolean; scheduledTime: number }): Promise<void>;
+}
+
+type Facet = Fetcher & Hosted & Record<string, (...args: unknown[]) => unknown>;
+
+/** The hosts that are in this process, by Worker and id: to be told when its deployment changes. */
+const hosts = new Map<string, Map<string, WeakRef<ObjectHost>>>();
+/** Takes those out of it that the runtime has evicted, unless they are back. */
+const evicted = new FinalizationRegistry<{ readonly worker: string; readonly id: string }>(
+  ({ worker, id }) => {
+    const ofWorker = hosts.get(worker);
+    if (ofWorker?.get(id)?.deref() === undefined) ofWorker?.delete(id);
+    if (ofWorker?.size === 0) hosts.delete(worker);
+  },
+);
+/** Hosts that are told at once. */
+const TOLD_AT_ONCE = 100;
+
+export class ObjectHost extends DurableObject<Env> {
+  readonly #source: IsolateSource;
+  readonly #deployments: Deployments;
+  readonly #address: Address;
+  /** The version whose class runs; undefined while none does. */
+  #version: string | undefined;
+  #moving: Promise<void> | undefined;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#source = isolateSource(env);
+    this.#deployments = deploymentsOf(env);
+    // An alarm wakes an object without its name.
+    this.#address = parseAddress(ctx.id.name ?? ctx.storage.kv.get<string>("address") ?? "");
+    this.#register();
+    // biome-ignore lint/correctness/noConstructorReturn: see forwarding()
+    return forwarding(this, (method) => this.#call(method));
+  }
+
+  override async fetch(request: Request): Promise<Response> {
+    const facet = this.#ready() ?? (await this.#move());
+    return facet.fetch(request);
+  }
+
+  override async alarm(info?: AlarmInvocationInfo): Promise<void> {
+    const facet = this.#ready() ?? (await this.#move());
+    const { retryCount = 0, isRetry = false, scheduledTime = Date.now() } = info ?? {};
+    await facet.__sluice_alarm({ retryCount, isRetry, scheduledTime });
+  }
+
+  /** Tells the object the name that its id was made from, once. */
+  sluiceName(name: string): void {
+    const { kv } = this.ctx.storage;
+    if (kv.get("name") === undefined) kv.put("name", name);
+  }
+
+  async sluiceSetAlarm(time: number): Promise<void> {
+    const { kv } = this.ctx.storage;
+    if (kv.get("address") === undefined) kv.put("address", this.ctx.id.name);
+    await this.ctx.storage.setAlarm(time);
+  }
+
+  sluiceGetAlarm(): Promise<number | null> {
+    return this.ctx.storage.getAlarm();
+  }
+
+  sluiceDeleteAlarm(): Promise<void> {
+    return this.ctx.storage.deleteAlarm();
+  }
+
+  /**
+   * To be called when the deployment has changed: what still runs of another version ends, its WebSockets with it.
+   * Rejects where there is no version left for the object.
+   */
+  async sluiceFollow(): Promise<void> {
+    if (this.#version !== undefined && this.#ready() === undefined) await this.#move();
+  }
+
+  #call(method: string): unknown {
+    const facet = this.#ready();
+    if (facet !== undefined) return facet[method];
+    return async (...args: unknown[]) => (await this.#move())[method]?.(...args);
+  }
+
+  /** The object, where it runs as the version that it should have; without I/O. */
+  #ready(): Facet | undefined {
+    if (this.#moving !== undefined) return undefined;
+    const split = this.#deployments.get(this.#address.worker, this.ctx);
+    if (split === undefined || this.#version !== this.#versionIn(split)) return undefined;
+    const worker = this.#source.lastingWorker(this.#version);
+    return worker && this.#facet(split, worker);
+  }
+
+  #versionIn(split: Split): string {
+    return decide(split, undefined, this.#address.hex, Math.random).version.version_id;
+  }
+
+  #facet(split: Split, worker: WorkerStub): Facet {
+    const { hex, namespace } = this.#address;
+    return this.ctx.facets.get(FACET, () => {
+      const className = split.record.classes?.[namespace];
+      if (className === undefined) throw new Error("The class of this Durable Object was deleted.");
+      const identity = { hex, name: this.ctx.storage.kv.get("name") };
+      return {
+        id: JSON.stringify(identity),
+        class: worker.getDurableObjectClass(className),
+      };
+    }) as unknown as Facet;
+  }
+
+  /** Brings the object to the version that it should have. One at a time; whoever comes meanwhile waits. */
+  async #move(): Promise<Facet> {
+    for (;;) {
+      this.#moving ??= this.#moveNow().finally(() => {
+        this.#moving = undefined;
+      });
+      await this.#moving;
+      const facet = this.#ready();
+      if (facet !== undefined) return facet;
+    }
+  }
+
+  async #moveNow(): Promise<void> {
+    const { worker, namespace } = this.#address;
+    const split = await this.#deployments.load(worker);
+    if (split?.record.classes?.[namespace] === undefined) {
+      const why = `The Worker "${worker}" has no class for this Durable Object any more.`;
+      this.#end(why);
+      throw new Error(why);
+    }
+    const version = this.#versionIn(split);
+    if (this.#source.lastingWorker(version) === undefined) await this.#source.load(worker, version);
+    if (this.#version !== undefined && this.#version !== version) {
+      const before = this.#source.lastingWorker(this.#version);
+      if (before !== undefined) await this.#idle(this.#facet(split, before));
+      this.#end("Durable Object reset because its code was updated.");
+    }
+    this.#version = version;
+  }
+
+  #end(why: string): void {
+    this.#version = undefined;
+    this.ctx.facets.abort(FACET, new Error(why));
+  }
+
+  async #idle(facet: Facet): Promise<void> {
+    const late = new Promise<void>((resolve) => setTimeout(resolve, LIMITS.drainMs));
+    try {
+      await Promise.race([facet.__sluice_idle(), late]);
+    } catch {
+      // It has ended by itself.
+    }
+  }
+
+  #register(): void {
+    const { worker } = this.#address;
+    const id = this.ctx.id.toString();
+    const ofWorker = hosts.get(worker) ?? new Map();
+    hosts.set(worker, ofWorker.set(id, new WeakRef(this)));
+    evicted.register(this, { worker, id });
+  }
+}
+
+/**
+ * To be called when a Worker's deployment has changed, in a request: its objects that run go to the version that they
+ * should have now. Never rejects.
+ */
+export async function moveObjects(objects: Env["OBJECTS"], worker: string): Promise<void> {
+  const ids = [...(hosts.get(worker)?.keys() ?? [])];
+  for (let at = 0; at < ids.length; at += TOLD_AT_ONCE) {
+    await Promise.all(ids.slice(at, at + TOLD_AT_ONCE).map((id) => follow(objects, worker, id)));
+  }
+}
+
+async function follow(objects: Env["OBJECTS"], worker: string, id: string): Promise<void> {
+  try {
+    await objects.get(objects.idFromString(id)).sluiceFollow();
+  } catch (error) {
+    log("info", "object-ended", { worker, object: id, why: String(error) });
+  }
+}

@@ -1,0 +1,209 @@
+/**
+ * A queue: messages on disk until a consumer has acknowledged them. Delivered at least once, in batches, one at a time;
+ * the consumer's split picks the version of each batch, with the batch's id as key.
+ */
+import { DurableObject } from "cloudflare:workers";
+import type { Env } from "../../lib/env.ts";
+import { LIMITS } from "../../lib/limits.ts";
+import { log } from "../../lib/log.ts";
+import { eventTarget } from "../../runtime/events.ts";
+import { eventMethod, QUEUE_ENTRYPOINT } from "../../versions/names.ts";
+import type { DeliveredBatch, QueuedMessage, QueueMetrics } from "../../versions/types.ts";
+import { type BatchOutcome, type Consumer, fateOf, nextDelivery, type Waiting } from "./delivery.ts";
+
+const SCHEMA = `
+CREATE TABLE IF NOT EXISTS message (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,
+  sent INTEGER NOT NULL,      -- ms since the epoch
+  ready INTEGER NOT NULL,     -- when it may be delivered, ms since the epoch
+  attempts INTEGER NOT NULL DEFAULT 0,
+  type TEXT NOT NULL,
+  size INTEGER NOT NULL       -- bytes, as its sender counted them; the body is at body/<seq>
+);
+CREATE INDEX IF NOT EXISTS message_ready ON message (ready);
+`;
+
+interface Row extends Record<string, SqlStorageValue> {
+  seq: number;
+  id: string;
+  sent: number;
+  ready: number;
+  attempts: number;
+  type: string;
+}
+
+type Deliverer = Readonly<Record<string, (batch: DeliveredBatch) => Promise<BatchOutcome>>>;
+
+export class QueueBroker extends DurableObject<Env> {
+  readonly #sql: SqlStorage;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#sql = ctx.storage.sql;
+    this.#sql.exec(SCHEMA);
+  }
+
+  /** Resolves once the messages are on disk, with what waited before them. */
+  async send(queue: string, messages: readonly QueuedMessage[]): Promise<QueueMetrics> {
+    const metrics = this.metrics();
+    const now = Date.now();
+    this.ctx.storage.transactionSync(() => {
+      this.ctx.storage.kv.put("queue", queue);
+      for (const message of messages) this.#insert(message, now);
+    });
+    await this.#schedule();
+    await this.ctx.storage.sync();
+    return metrics;
+  }
+
+  metrics(): QueueMetrics {
+    const { n, bytes, oldest } = this.#sql
+      .exec<{ n: number; bytes: number; oldest: number | null }>(
+        "SELECT count(*) AS n, coalesce(sum(size), 0) AS bytes, min(sent) AS oldest FROM message",
+      )
+      .one();
+    const counts = { backlogCount: n, backlogBytes: bytes };
+    return oldest === null ? counts : { ...counts, oldestMessageTimestamp: new Date(oldest) };
+  }
+
+  consumer(): Consumer | undefined {
+    return this.ctx.storage.kv.get<Consumer>("consumer");
+  }
+
+  async setConsumer(queue: string, consumer: Consumer | null): Promise<void> {
+    const { kv } = this.ctx.storage;
+    kv.put("queue", queue);
+    if (consumer === null) kv.delete("consumer");
+    else kv.put("consumer", consumer);
+    await this.#schedule();
+  }
+
+  /** Forgets the messages, and the consumer too where the queue goes. */
+  async clear(everything: boolean): Promise<void> {
+    for (const { seq } of this.#sql.exec<Row>("SELECT * FROM message").toArray()) this.#remove(seq);
+    if (everything) await this.ctx.storage.deleteAll();
+    this.#sql.exec(SCHEMA);
+  }
+
+  override async alarm(): Promise<void> {
+    const consumer = this.consumer();
+    if (consumer === undefined) return;
+    try {
+      while ((nextDelivery(this.#waiting(), consumer, Date.now()) ?? Infinity) <= Date.now()) {
+        await this.#deliver(consumer);
+      }
+      await this.#schedule();
+    } catch (error) {
+      // Nobody took the batch, so no attempt is counted.
+      log("error", "queue-undelivered", { queue: this.#name(), worker: consumer.worker, why: String(error) });
+      await this.ctx.storage.setAlarm(Date.now() + LIMITS.queueRetryMs);
+    }
+  }
+
+  async #deliver(consumer: Consumer): Promise<void> {
+    const rows = this.#sql
+      .exec<Row>(
+        "SELECT * FROM message WHERE ready <= ? ORDER BY seq LIMIT ?",
+        Date.now(),
+        consumer.batch_size,
+      )
+      .toArray();
+    const id = crypto.randomUUID();
+    const { stub } = await eventTarget(this.env, consumer.worker, id);
+    const counted = rows.map((row) => ({ ...row, attempts: row.attempts + 1 }));
+    this.ctx.storage.transactionSync(() => {
+      for (const { seq, attempts } of counted) {
+        this.#sql.exec("UPDATE message SET attempts = ? WHERE seq = ?", attempts, seq);
+      }
+    });
+    const messages = counted.map(({ seq, id: message, sent, attempts, type }) => ({
+      id: message,
+      timestamp: new Date(sent),
+      attempts,
+      type,
+      body: this.ctx.storage.kv.get(bodyKey(seq)),
+    }));
+    const metrics = this.metrics();
+    const queue = this.#name();
+    const deliverer = stub.getEntrypoint(QUEUE_ENTRYPOINT) as unknown as Deliverer;
+    const method = eventMethod({ queue, batchSize: messages.length });
+    const outcome = await deliverer[method]?.({ id, queue, messages, metrics });
+    if (outcome === undefined) throw new Error(`"${consumer.worker}" has no queue handler`);
+    await this.#settle(counted, outcome, consumer);
+  }
+
+  async #settle(rows: readonly Row[], outcome: BatchOutcome, consumer: Consumer): Promise<void> {
+    const dead: Row[] = [];
+    this.ctx.storage.transactionSync(() => {
+      for (const row of rows) {
+        const fate = fateOf(row, outcome, consumer, Date.now());
+        if (fate.kind === "retry")
+          this.#sql.exec("UPDATE message SET ready = ? WHERE seq = ?", fate.at, row.seq);
+        else if (fate.kind === "dead") dead.push(row);
+        else this.#remove(row.seq);
+      }
+    });
+    if (dead.length > 0) await this.#bury(dead, consumer.dead_letter_queue);
+  }
+
+  /** Sent on before they are forgotten here: a crash in between leaves them twice rather than not at all. */
+  async #bury(rows: readonly Row[], queue: string | null): Promise<void> {
+    if (queue !== null) {
+      const { kv } = this.ctx.storage;
+      const messages = rows.map(({ seq, type }) => ({ type, body: kv.get(bodyKey(seq)), size: 0, delay: 0 }));
+      await brokerOf(this.env, queue).send(queue, messages);
+    } else {
+      log("warn", "queue-messages-dropped", { queue: this.#name(), count: rows.length });
+    }
+    this.ctx.storage.transactionSync(() => {
+      for (const { seq } of rows) this.#remove(seq);
+    });
+  }
+
+  #insert({ type, body, size, delay }: QueuedMessage, now: number): void {
+    this.#sql.exec(
+      "INSERT INTO message (id, sent, ready, type, size) VALUES (?, ?, ?, ?, ?)",
+      crypto.randomUUID().replaceAll("-", ""),
+      now,
+      now + delay * 1000,
+      type,
+      size,
+    );
+    const { seq } = this.#sql.exec<{ seq: number }>("SELECT last_insert_rowid() AS seq").one();
+    this.ctx.storage.kv.put(bodyKey(seq), body);
+  }
+
+  #remove(seq: number): void {
+    this.#sql.exec("DELETE FROM message WHERE seq = ?", seq);
+    this.ctx.storage.kv.delete(bodyKey(seq));
+  }
+
+  #waiting(): Waiting {
+    const { ready, since, next } = this.#sql
+      .exec<{ ready: number; since: number | null; next: number | null }>(
+        `SELECT count(*) FILTER (WHERE ready <= ?1) AS ready, min(ready) FILTER (WHERE ready <= ?1) AS since,
+         min(ready) FILTER (WHERE ready > ?1) AS next FROM message`,
+        Date.now(),
+      )
+      .one();
+    return { ready, readySince: since ?? undefined, nextReady: next ?? undefined };
+  }
+
+  async #schedule(): Promise<void> {
+    const consumer = this.consumer();
+    const at = consumer && nextDelivery(this.#waiting(), consumer, Date.now());
+    if (at !== undefined) await this.ctx.storage.setAlarm(at);
+  }
+
+  #name(): string {
+    return this.ctx.storage.kv.get<string>("queue") ?? "";
+  }
+}
+
+const bodyKey = (seq: number): string => `body/${seq}`;
+
+/** @param name of the queue */
+export function brokerOf({ QUEUES }: Pick<Env, "QUEUES">, name: string): DurableObjectStub<QueueBroker> {
+  return QUEUES.get(QUEUES.idFromName(name));
+}

@@ -1,0 +1,208 @@
+/** `r2_bucket`: the buckets of all Workers live in one bucket, each below its name. */
+import { WorkerEntrypoint } from "cloudflare:workers";
+import type { Env } from "../../lib/env.ts";
+import { LIMITS } from "../../lib/limits.ts";
+import type { R2Meta } from "../../versions/types.ts";
+
+interface Props {
+  /** Name of the bucket. */
+  readonly bucket: string;
+}
+
+export type R2Content = string | ArrayBuffer | ArrayBufferView | ReadableStream | null;
+
+export interface R2Found {
+  readonly meta: R2Meta;
+  /** Undefined where a condition was not met. */
+  readonly body: ReadableStream | undefined;
+}
+
+export interface R2Page {
+  readonly objects: R2Meta[];
+  readonly truncated: boolean;
+  readonly cursor?: string;
+  readonly delimitedPrefixes: string[];
+}
+
+/** One bucket of the bucket that holds all of them, with the keys that its users know. */
+export function bucketOf(all: R2Bucket, name: string) {
+  const prefix = `${name}/`;
+  const inside = (key: string) => prefix + key;
+  const toMeta = (object: R2Object): R2Meta => ({
+    key: object.key.slice(prefix.length),
+    version: object.version,
+    size: object.size,
+    etag: object.etag,
+    httpEtag: object.httpEtag,
+    uploaded: object.uploaded,
+    checksums: { ...object.checksums },
+    httpMetadata: object.httpMetadata && { ...object.httpMetadata },
+    customMetadata: object.customMetadata && { ...object.customMetadata },
+    range: object.range && ({ ...object.range } as R2Meta["range"]),
+    storageClass: object.storageClass,
+  });
+  const part = (key: string, uploadId: string) => all.resumeMultipartUpload(inside(key), uploadId);
+  return {
+    async head(key: string): Promise<R2Meta | null> {
+      const found = await all.head(inside(key));
+      return found && toMeta(found);
+    },
+    async get(key: string, options?: R2GetOptions): Promise<R2Found | null> {
+      const found = await all.get(inside(key), options ?? {});
+      return found && { meta: toMeta(found), body: "body" in found ? found.body : undefined };
+    },
+    async put(key: string, content: R2Content, options?: R2PutOptions): Promise<R2Meta | null> {
+      const stored =
+        content instanceof ReadableStream
+          ? await withLength(
+              () => all.put(inside(key), content, options),
+              () => putStream(all, inside(key), content, options),
+            )
+          : await all.put(inside(key), content, options);
+      return stored && toMeta(stored);
+    },
+    async delete(keys: string | string[]): Promise<void> {
+      await all.delete(typeof keys === "string" ? inside(keys) : keys.map(inside));
+    },
+    async list(options: R2ListOptions = {}): Promise<R2Page> {
+      const { startAfter } = options ?? {};
+      const found = await all.list({
+        ...options,
+        prefix: inside(options?.prefix ?? ""),
+        ...(startAfter === undefined ? {} : { startAfter: inside(startAfter) }),
+      });
+      return {
+        objects: found.objects.map(toMeta),
+        truncated: found.truncated,
+        ...(found.truncated ? { cursor: found.cursor } : {}),
+        delimitedPrefixes: found.delimitedPrefixes.map((each) => each.slice(prefix.length)),
+      };
+    },
+    async createMultipartUpload(key: string, options?: R2MultipartOptions): Promise<string> {
+      return (await all.createMultipartUpload(inside(key), options)).uploadId;
+    },
+    async uploadPart(key: string, uploadId: string, number: number, content: Exclude<R2Content, null>) {
+      const upload = part(key, uploadId);
+      const { partNumber, etag } =
+        content instanceof ReadableStream
+          ? await withLength(
+              () => upload.uploadPart(number, content),
+              async () => upload.uploadPart(number, await new Response(content).arrayBuffer()),
+            )
+          : await upload.uploadPart(number, content);
+      return { partNumber, etag };
+    },
+    async abortMultipartUpload(key: string, uploadId: string): Promise<void> {
+      await part(key, uploadId).abort();
+    },
+    async completeMultipartUpload(key: string, uploadId: string, parts: R2UploadedPart[]): Promise<R2Meta> {
+      return toMeta(await part(key, uploadId).complete(parts));
+    },
+  };
+}
+
+export type Bucket = ReturnType<typeof bucketOf>;
+
+/** R2 takes a stream whose length is known, and refuses another one before it reads of it: that is stored otherwise. */
+async function withLength<T>(known: () => Promise<T>, unknown: () => Promise<T>): Promise<T> {
+  try {
+    return await known();
+  } catch (error) {
+    if (error instanceof TypeError && error.message.includes("known length")) return unknown();
+    throw error;
+  }
+}
+
+/**
+ * Stores a stream whose length is not known, which R2 takes in parts only: one that is small as a whole, a longer one
+ * in parts of the smallest size that R2 takes, so that no more than that is held in memory.
+ */
+async function putStream(
+  bucket: R2Bucket,
+  key: string,
+  content: ReadableStream,
+  options: R2PutOptions | undefined,
+): Promise<R2Object | null> {
+  const pieces = inPieces(content, LIMITS.r2PartBytes);
+  const { value: first = new Uint8Array() } = await pieces.next();
+  // A condition or a checksum is about the whole.
+  const { onlyIf, md5, sha1, sha256, sha384, sha512 } = options ?? {};
+  const aboutWhole = [onlyIf, md5, sha1, sha256, sha384, sha512].some((each) => each !== undefined);
+  if (first.byteLength < LIMITS.r2PartBytes) return bucket.put(key, first, options);
+  if (aboutWhole) {
+    throw new TypeError(
+      "put: with a condition or a checksum, a stream may have 8 MiB at most; pass an ArrayBuffer.",
+    );
+  }
+  const upload = await bucket.createMultipartUpload(key, options);
+  try {
+    const parts = [await upload.uploadPart(1, first)];
+    for await (const piece of pieces) parts.push(await upload.uploadPart(parts.length + 1, piece));
+    return await upload.complete(parts);
+  } catch (error) {
+    await upload.abort();
+    throw error;
+  }
+}
+
+/** Pieces of exactly this size, except for the last one. */
+async function* inPieces(stream: ReadableStream<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
+  let piece = new Uint8Array(size);
+  let filled = 0;
+  for await (const chunk of stream) {
+    for (let at = 0; at < chunk.byteLength; ) {
+      const taken = chunk.subarray(at, at + size - filled);
+      piece.set(taken, filled);
+      filled += taken.byteLength;
+      at += taken.byteLength;
+      if (filled < size) continue;
+      yield piece;
+      piece = new Uint8Array(size);
+      filled = 0;
+    }
+  }
+  if (filled > 0) yield piece.subarray(0, filled);
+}
+
+/** What a version's client speaks to (../client/r2.ts). */
+export class R2Binding extends WorkerEntrypoint<Env, Props> {
+  head(...args: Parameters<Bucket["head"]>) {
+    return this.#bucket.head(...args);
+  }
+
+  get(...args: Parameters<Bucket["get"]>) {
+    return this.#bucket.get(...args);
+  }
+
+  put(...args: Parameters<Bucket["put"]>) {
+    return this.#bucket.put(...args);
+  }
+
+  delete(...args: Parameters<Bucket["delete"]>) {
+    return this.#bucket.delete(...args);
+  }
+
+  list(...args: Parameters<Bucket["list"]>) {
+    return this.#bucket.list(...args);
+  }
+
+  createMultipartUpload(...args: Parameters<Bucket["createMultipartUpload"]>) {
+    return this.#bucket.createMultipartUpload(...args);
+  }
+
+  uploadPart(...args: Parameters<Bucket["uploadPart"]>) {
+    return this.#bucket.uploadPart(...args);
+  }
+
+  abortMultipartUpload(...args: Parameters<Bucket["abortMultipartUpload"]>) {
+    return this.#bucket.abortMultipartUpload(...args);
+  }
+
+  completeMultipartUpload(...args: Parameters<Bucket["completeMultipartUpload"]>) {
+    return this.#bucket.completeMultipartUpload(...args);
+  }
+
+  get #bucket(): Bucket {
+    return bucketOf(this.env.SLUICE_BUCKET, this.ctx.props.bucket);
+  }
+}

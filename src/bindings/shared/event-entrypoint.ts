@@ -1,0 +1,32 @@
+/** How events that are no requests come to a version's handlers. */
+import { WorkerEntrypoint } from "cloudflare:workers";
+import { EVENT_METHOD } from "../../versions/names.ts";
+
+type Main<Handler> = Handler | (new (ctx: unknown, env: unknown) => Handler);
+
+/**
+ * An entrypoint whose methods are all one: what the name of a method says beside that is for whoever reads the traces of
+ * the call.
+ *
+ * @param run gives the event to the version's own handler
+ */
+export function eventEntrypoint<Handler, Event, Outcome>(
+  main: Main<Handler>,
+  run: (handler: Handler, event: Event, env: unknown, ctx: ExecutionContext) => Promise<Outcome>,
+) {
+  return class extends WorkerEntrypoint {
+    constructor(ctx: ExecutionContext, env: object) {
+      super(ctx, env as never);
+      const call = (event: Event) => {
+        const handler =
+          typeof main === "function" ? new (main as new (...args: unknown[]) => Handler)(ctx, env) : main;
+        return run(handler, event, env, ctx);
+      };
+      // biome-ignore lint/correctness/noConstructorReturn: the runtime looks methods up on what this gives it
+      return new Proxy(this, {
+        get: (own, name) =>
+          typeof name === "string" && name.startsWith(EVENT_METHOD) ? call : Reflect.get(own, name, own),
+      });
+    }
+  };
+}

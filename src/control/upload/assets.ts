@@ -1,0 +1,113 @@
+/** Assets of an upload: from its metadata to a set that versions refer to. */
+
+import { parseHeaders, parseRedirects } from "../../assets/rules.ts";
+import type { AssetsConfig, AssetsOfVersion, StoredAssets } from "../../assets/types.ts";
+import type { Env } from "../../lib/env.ts";
+import type { SluiceError } from "../../lib/errors.ts";
+import { err, ok, type Result } from "../../lib/result.ts";
+import type { ClaimedFiles } from "../../registry/asset-sessions.ts";
+import type { WorkerRegistry } from "../../registry/index.ts";
+import { ASSETS_ONLY_MODULE } from "../../versions/names.ts";
+import type { Version } from "../../versions/types.ts";
+import { sha256Hex } from "../auth.ts";
+import type { UploadMetadata } from "../schemas.ts";
+import { verifyToken } from "../tokens.ts";
+import type { Draft } from "./index.ts";
+
+/** The assets that an upload names: a token for their files, and how they are served. */
+export interface AssetsDraft {
+  readonly token: string;
+  readonly config: Omit<AssetsConfig, "compatibility_date" | "compatibility_flags">;
+}
+
+/** A set that is to be stored with its version; `json` is null for one that is there already. */
+export interface PreparedAssets {
+  readonly of: AssetsOfVersion;
+  readonly json: string | null;
+}
+
+type Registry = DurableObjectStub<WorkerRegistry>;
+
+export function readAssets({
+  assets,
+  keep_assets,
+}: UploadMetadata): Result<AssetsDraft | "keep" | null, SluiceError> {
+  if (!assets) return ok(keep_assets ? "keep" : null);
+  const {
+    html_handling = "auto-trailing-slash",
+    not_found_handling = "none",
+    base_path = "/",
+    run_worker_first = false,
+    _headers = "",
+    _redirects = "",
+  } = assets.config ?? {};
+  const invalid = (detail: string) => err({ reason: "assets-invalid", detail } as const);
+  const headers = parseHeaders(_headers);
+  if (!headers.ok) return invalid(`of _headers, ${headers.error}`);
+  const redirects = parseRedirects(_redirects, html_handling);
+  if (!redirects.ok) return invalid(`of _redirects, ${redirects.error}`);
+  if (typeof run_worker_first === "object" && !run_worker_first.some((rule) => rule.startsWith("/"))) {
+    return invalid(
+      "of run_worker_first, no rule says where the Worker comes first; add one that begins with /",
+    );
+  }
+  return ok({
+    token: assets.jwt,
+    config: {
+      html_handling,
+      not_found_handling,
+      base_path,
+      run_worker_first,
+      headers: headers.value,
+      redirects: redirects.value,
+    },
+  });
+}
+
+/** What the version will say of its assets; null where it has none. Stores nothing. */
+export async function prepareAssets(
+  env: Env,
+  registry: Registry,
+  worker: string,
+  draft: Draft,
+  latest: Version | undefined,
+): Promise<Result<PreparedAssets | null, SluiceError>> {
+  const { assets, main_module, compatibility_date, compatibility_flags } = draft;
+  if (assets === null) return ok(null);
+  const has_code = main_module !== ASSETS_ONLY_MODULE;
+  if (assets === "keep") {
+    const kept = latest?.assets ?? null;
+    return ok(kept && { of: { set: kept.set, has_code }, json: null });
+  }
+  const claims = await verifyToken(env, "assets", assets.token);
+  const session =
+    claims?.worker === worker
+      ? ((await registry.claimAssets(claims.id)) as ClaimedFiles | undefined)
+      : undefined;
+  if (session === undefined) return err({ reason: "assets-session-invalid" });
+  const { folder, manifest, missing } = session;
+  if (missing.length > 0) {
+    const detail = `${missing.length} of the files were not uploaded, e.g. the one with the hash ${missing[0]}`;
+    return err({ reason: "assets-invalid", detail });
+  }
+  const stored: StoredAssets = {
+    folder,
+    config: { ...assets.config, compatibility_date, compatibility_flags },
+    files: manifest,
+  };
+  const json = JSON.stringify(stored);
+  const set = `${folder}set-${await sha256Hex(new TextEncoder().encode(json))}`;
+  return ok({ of: { set, has_code }, json });
+}
+
+/** To be called once the version is known to be good, and before it is recorded. */
+export async function storeAssets(
+  { SLUICE_KV }: Env,
+  registry: Registry,
+  { of: { set }, json }: PreparedAssets,
+): Promise<void> {
+  if (json === null) return;
+  // Noted first: should this die in between, the key goes with its Worker.
+  await registry.addAssetSet(set);
+  await SLUICE_KV.put(set, json);
+}

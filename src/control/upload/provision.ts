@@ -1,0 +1,77 @@
+/** What an upload's bindings refer to: looked up before the upload is started, made once it is known to be good. */
+import { accountOf } from "../../account/registry.ts";
+import type { Env } from "../../lib/env.ts";
+import type { SluiceError } from "../../lib/errors.ts";
+import { err, ok, type Result } from "../../lib/result.ts";
+import type { WorkerOverview } from "../../registry/index.ts";
+import type { Lifecycle } from "../../versions/classes.ts";
+import type { Binding, InheritBinding, UploadedBinding } from "../../versions/types.ts";
+
+/**
+ * The bindings with what has to be known of the Workers that they refer to. Changes nothing.
+ *
+ * @param lifecycle the Worker's own classes, the upload's migrations applied
+ */
+export async function lookUp(
+  env: Env,
+  worker: string,
+  bindings: readonly UploadedBinding[],
+  lifecycle: Lifecycle,
+): Promise<Result<readonly (Binding | InheritBinding)[], SluiceError>> {
+  const resolved: (Binding | InheritBinding)[] = [];
+  for (const binding of bindings) {
+    const found = await lookUpOne(env, worker, binding, lifecycle);
+    if (!found.ok) return found;
+    resolved.push(found.value);
+  }
+  return ok(resolved);
+}
+
+async function lookUpOne(
+  env: Env,
+  worker: string,
+  binding: UploadedBinding,
+  lifecycle: Lifecycle,
+): Promise<Result<Binding | InheritBinding, SluiceError>> {
+  switch (binding.type) {
+    case "service": {
+      const { name, service } = binding;
+      const found = service === worker || (await overviewOf(env, service)) !== undefined;
+      return found ? ok(binding) : err({ reason: "service-not-found", name, service });
+    }
+    case "durable_object_namespace": {
+      const { name, class_name, script_name = worker } = binding;
+      const owner = script_name === worker ? lifecycle : (await overviewOf(env, script_name))?.lifecycle;
+      const found = owner?.classes.find((candidate) => candidate.class_name === class_name);
+      if (found !== undefined) return ok({ ...binding, namespace_id: found.namespace_id });
+      return err({ reason: "class-not-found", name, class_name, worker: script_name });
+    }
+    default:
+      return ok(binding);
+  }
+}
+
+/** Makes the resources that bindings name and that are not there yet. */
+export async function provision(env: Env, worker: string, bindings: readonly Binding[]): Promise<void> {
+  const account = accountOf(env);
+  for (const binding of bindings) {
+    switch (binding.type) {
+      case "kv_namespace":
+        await account.ensure("kv", binding.namespace_id, `${worker}-${binding.name}`);
+        break;
+      case "r2_bucket":
+        await account.ensure("r2", binding.bucket_name, binding.bucket_name);
+        break;
+      case "d1":
+        await account.ensure("d1", binding.id, `${worker}-${binding.name}`);
+        break;
+      case "queue":
+        await account.ensureNamed("queue", binding.queue_name);
+        break;
+    }
+  }
+}
+
+async function overviewOf({ REGISTRY }: Env, worker: string): Promise<WorkerOverview | undefined> {
+  return (await REGISTRY.get(REGISTRY.idFromName(worker)).overview()) as WorkerOverview | undefined;
+}

@@ -1,0 +1,181 @@
+/**
+ * Cron triggers of one Worker: an alarm for the next of them, and a record of what ran. A run is started at most once: it is
+ * noted before its version is called, and one that a crash ended is not repeated.
+ */
+import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
+import { alarmTime, nowOf } from "../lib/clock.ts";
+import type { Env } from "../lib/env.ts";
+import { LIMITS } from "../lib/limits.ts";
+import { log } from "../lib/log.ts";
+import { eventTarget } from "../runtime/events.ts";
+import { eventMethod, SCHEDULED_ENTRYPOINT } from "../versions/names.ts";
+import type { ScheduledRun } from "../versions/types.ts";
+import { type CronTrigger, type DueRun, dueRuns, nextRun } from "./crons.ts";
+
+const SCHEMA = `
+CREATE TABLE IF NOT EXISTS cron (
+  cron TEXT PRIMARY KEY,
+  created_on TEXT NOT NULL,
+  modified_on TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS run (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  cron TEXT NOT NULL,
+  time INTEGER NOT NULL,        -- that it is for, ms since the epoch
+  started INTEGER NOT NULL,     -- ms since the epoch
+  ended INTEGER,
+  version_id TEXT,              -- NULL until one was found
+  outcome TEXT NOT NULL,        -- running, ok, exception, unknown (the process ended)
+  error TEXT
+);
+`;
+
+/** In the platform's words. */
+const NO_HANDLER = "Handler does not export a scheduled() function.";
+
+/** What became of a run. Times in ms since the epoch. */
+export interface CronRun extends ScheduledRun {
+  readonly started: number;
+  readonly ended: number | null;
+  readonly version_id: string | null;
+  readonly outcome: "running" | "ok" | "exception" | "unknown";
+  readonly error: string | null;
+}
+
+type RunRow = CronRun & Record<string, SqlStorageValue>;
+
+export class Scheduler extends DurableObject<Env> {
+  readonly #sql: SqlStorage;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#sql = ctx.storage.sql;
+    this.#sql.exec(SCHEMA);
+    // What ran when the process before this one ended.
+    this.#sql.exec("UPDATE run SET outcome = 'unknown' WHERE outcome = 'running'");
+    // The alarm is in the system's time, and the server may have been started at another one.
+    void ctx.blockConcurrencyWhile(() => this.#schedule());
+  }
+
+  triggers(): CronTrigger[] {
+    return this.#sql
+      .exec<CronTrigger & Record<string, SqlStorageValue>>("SELECT * FROM cron ORDER BY cron")
+      .toArray();
+  }
+
+  /** Replaces all triggers. Expressions have been checked. */
+  async setTriggers(worker: string, crons: readonly string[]): Promise<CronTrigger[]> {
+    const now = nowOf(this.env);
+    const before = new Map(this.triggers().map((trigger) => [trigger.cron, trigger]));
+    const modified_on = new Date(now).toISOString();
+    this.ctx.storage.transactionSync(() => {
+      this.ctx.storage.kv.put("worker", worker);
+      this.#sql.exec("DELETE FROM cron");
+      for (const cron of new Set(crons)) {
+        const { created_on = modified_on } = before.get(cron) ?? {};
+        this.#sql.exec("INSERT INTO cron VALUES (?, ?, ?)", cron, created_on, modified_on);
+      }
+    });
+    await this.#schedule();
+    await this.ctx.storage.sync();
+    return this.triggers();
+  }
+
+  /** The newest first. */
+  runs(): CronRun[] {
+    return this.#sql
+      .exec<RunRow>(
+        "SELECT cron, time, started, ended, version_id, outcome, error FROM run ORDER BY seq DESC LIMIT ?",
+        LIMITS.listedCronRuns,
+      )
+      .toArray();
+  }
+
+  /** Forgets everything: the Worker was deleted. */
+  async clear(): Promise<void> {
+    await this.ctx.storage.deleteAlarm();
+    this.#sql.exec("DELETE FROM cron");
+    this.#sql.exec("DELETE FROM run");
+  }
+
+  override async alarm(): Promise<void> {
+    const now = nowOf(this.env);
+    const { kv } = this.ctx.storage;
+    const due = this.triggers().flatMap((trigger) => dueRuns([trigger.cron], this.#since(trigger), now));
+    const started = this.ctx.storage.transactionSync(() => {
+      kv.put("checked", now);
+      return due.map((run) => ({ run, seq: this.#note(run, now) }));
+    });
+    await this.#schedule();
+    // On disk before anything runs, so that it cannot run twice.
+    await this.ctx.storage.sync();
+    const worker = kv.get<string>("worker") ?? "";
+    for (const { run, seq } of started) await this.ctx.exports.CronRunner.start(worker, seq, run);
+  }
+
+  /** @param version_id undefined where none could be loaded */
+  ended(seq: number, version_id: string | undefined, error: string | null): void {
+    this.#sql.exec(
+      "UPDATE run SET ended = ?, version_id = ?, outcome = ?, error = ? WHERE seq = ?",
+      nowOf(this.env),
+      version_id ?? null,
+      error === null ? "ok" : "exception",
+      error,
+      seq,
+    );
+  }
+
+  #note({ cron, time }: DueRun, now: number): number {
+    this.#sql.exec(
+      "INSERT INTO run (cron, time, started, outcome) VALUES (?, ?, ?, 'running')",
+      cron,
+      time,
+      now,
+    );
+    const { seq } = this.#sql.exec<{ seq: number }>("SELECT last_insert_rowid() AS seq").one();
+    this.#sql.exec("DELETE FROM run WHERE seq <= ?", seq - LIMITS.listedCronRuns);
+    return seq;
+  }
+
+  /** The time up to which a trigger's runs have been started: none is made up for that was due before there was the trigger. */
+  #since({ created_on }: CronTrigger): number {
+    return Math.max(this.ctx.storage.kv.get<number>("checked") ?? 0, Date.parse(created_on));
+  }
+
+  async #schedule(): Promise<void> {
+    const times = this.triggers().flatMap((trigger) => nextRun([trigger.cron], this.#since(trigger)) ?? []);
+    if (times.length === 0) await this.ctx.storage.deleteAlarm();
+    else await this.ctx.storage.setAlarm(alarmTime(this.env, Math.min(...times)));
+  }
+}
+
+/** One run, in a context of its own: it may last longer than until the next one is due. */
+export class CronRunner extends WorkerEntrypoint<Env> {
+  /** Resolves as soon as it has begun. */
+  async start(worker: string, seq: number, run: ScheduledRun): Promise<void> {
+    this.ctx.waitUntil(this.#run(worker, seq, run));
+  }
+
+  async #run(worker: string, seq: number, run: ScheduledRun): Promise<void> {
+    let version: string | undefined;
+    let error: string | null = null;
+    try {
+      const { version_id, stub } = await eventTarget(this.env, worker, String(run.time));
+      version = version_id;
+      const entrypoint = stub.getEntrypoint(SCHEDULED_ENTRYPOINT) as unknown as Record<
+        string,
+        (run: ScheduledRun) => Promise<void>
+      >;
+      await entrypoint[eventMethod({ cron: run.cron, scheduledTime: run.time })]?.(run);
+    } catch (thrown) {
+      const message = thrown instanceof Error ? thrown.message : String(thrown);
+      error = message.includes("no such entrypoint") ? NO_HANDLER : message;
+      log("error", "cron-failed", { worker, version: version ?? null, cron: run.cron, why: error });
+    }
+    await schedulerOf(this.env, worker).ended(seq, version, error);
+  }
+}
+
+export function schedulerOf({ CRONS }: Pick<Env, "CRONS">, worker: string): DurableObjectStub<Scheduler> {
+  return CRONS.get(CRONS.idFromName(worker));
+}

@@ -1,0 +1,80 @@
+import type { AccountRegistry } from "../account/registry.ts";
+import type { Dataset } from "../bindings/analytics/dataset.ts";
+import type { Database } from "../bindings/d1/database.ts";
+import type { ObjectHost } from "../bindings/objects/host.ts";
+import type { QueueBroker } from "../bindings/queue/broker.ts";
+import type { Identity } from "../control/auth.ts";
+import type { Scheduler } from "../events/scheduler.ts";
+import type { TailHub } from "../events/tail.ts";
+import type { Metrics } from "../metrics/store.ts";
+import type { WorkerRegistry } from "../registry/index.ts";
+
+/** The bindings of Sluice's own Worker. */
+export interface Env {
+  /** What the router reads: active deployments and the code of versions. */
+  readonly SLUICE_KV: KVNamespace;
+  /** One object per Worker name: the record. */
+  readonly REGISTRY: DurableObjectNamespace<WorkerRegistry>;
+  /** One object: the KV namespaces, buckets, databases and queues that Workers can be bound to. */
+  readonly ACCOUNT: DurableObjectNamespace<AccountRegistry>;
+  /** One object per Durable Object of a version. */
+  readonly OBJECTS: DurableObjectNamespace<ObjectHost>;
+  /** One object per D1 database. */
+  readonly DATABASES: DurableObjectNamespace<Database>;
+  /** One object per queue, by its name. */
+  readonly QUEUES: DurableObjectNamespace<QueueBroker>;
+  /** One object per dataset of Analytics Engine, by its name. */
+  readonly DATASETS: DurableObjectNamespace<Dataset>;
+  /** One object per Worker name: its cron triggers. */
+  readonly CRONS: DurableObjectNamespace<Scheduler>;
+  /** One object per Worker name: those who watch its events. */
+  readonly TAILS: DurableObjectNamespace<TailHub>;
+  /** One object: what was counted of requests. */
+  readonly METRICS: DurableObjectNamespace<Metrics>;
+  /** The buckets of Workers, each below its name. */
+  readonly SLUICE_BUCKET: R2Bucket;
+  /** The KV namespaces of Workers, each below its id. */
+  readonly SLUICE_DATA: KVNamespace;
+  /** Runs uploaded versions in isolates of their own. */
+  readonly LOADER: WorkerLoader;
+  /**
+   * Starts an upload once in a disposable process with a deadline; present where `sluice serve` runs the Worker.
+   * Without it the upload is started through LOADER, which needs a platform that ends an endless loop by itself.
+   */
+  readonly VALIDATOR?: Fetcher;
+
+  /** Workers are served at `<worker>.<SLUICE_DOMAIN>`. */
+  readonly SLUICE_DOMAIN: string;
+  /** Where end users reach a Worker, for messages: scheme, and port where it is not the scheme's own. */
+  readonly SLUICE_TRAFFIC_ORIGIN: string;
+  /** The account in API paths. */
+  readonly SLUICE_ACCOUNT_ID: string;
+  /** SHA-256 of the admin token, in hex: the token itself is not kept where the Worker can see it. */
+  readonly SLUICE_TOKEN_SHA256: string;
+  /** Header with the client's address that clients cannot forge; empty for none. */
+  readonly SLUICE_ADDRESS_HEADER: string;
+  /** Hostname that selects the control side where both share one listener (Cloudflare); empty for none. */
+  readonly SLUICE_CONTROL_HOST: string;
+  /**
+   * Set where `sluice serve` runs the Worker: names of the bindings to the processes that serve traffic in this
+   * one's stead; none where this process serves it itself. Absent elsewhere, where the platform keeps the isolates.
+   */
+  readonly SLUICE_FOLLOWERS?: readonly string[];
+  /** The control process, present where this process serves traffic in its stead: what versions are bound to is there. */
+  readonly SLUICE_REMOTE?: Fetcher;
+  /** Difference between the time that crons and rollouts go by and the system's, in ms; absent for none. */
+  readonly SLUICE_CLOCK_OFFSET_MS?: number;
+  /** Who is signed in: set by the dashboard where it calls the API, and by nobody else. */
+  readonly SLUICE_IDENTITY?: Identity;
+  /** Identifies this build of Sluice's own code. */
+  readonly SLUICE_BUILD: string;
+}
+
+declare global {
+  namespace Cloudflare {
+    /** What `ctx.exports` has. */
+    interface GlobalProps {
+      readonly mainModule: typeof import("../index.ts");
+    }
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * An upload of assets, as wrangler makes it: a manifest, then the files that are not there yet, in groups, then a token
+ * that stands for all of them in the version's metadata. Part of the Worker's record, since that says which files there
+ * are; the files themselves never pass through it.
+ */
+
+import type { AssetFile } from "../assets/types.ts";
+import { LIMITS } from "../lib/limits.ts";
+import type { Statements } from "./sql/index.ts";
+
+/** The files of a folder: hash and size by path. */
+export type Manifest = Readonly<Record<string, AssetFile>>;
+
+/** An upload of assets. */
+export interface Session {
+  readonly id: string;
+  /** When it ends, in seconds since the epoch. */
+  readonly expires: number;
+  /** Begins the KV keys of the files: the rest is the hash. */
+  readonly folder: string;
+}
+
+/** One that has begun, with the hashes of the files that are still to come. */
+export interface OpenSession extends Session {
+  readonly missing: readonly string[];
+}
+
+/** One that files came for, with the announced sizes in bytes of those that were announced. */
+export interface AnnouncedFiles extends Session {
+  readonly sizes: Readonly<Record<string, number>>;
+}
+
+/** One that a version is to be made of. */
+export interface ClaimedFiles extends OpenSession {
+  readonly manifest: Manifest;
+}
+
+export class AssetSessions {
+  readonly #db: Statements;
+
+  constructor(db: Statements) {
+    this.#db = db;
+  }
+
+  /** @param now in ms since the epoch */
+  open(manifest: Manifest, now: number): OpenSession {
+    const seconds = Math.floor(now / 1000);
+    this.#db.closeSessions(seconds);
+    const session = { id: crypto.randomUUID(), expires: seconds + LIMITS.assetSessionSeconds };
+    this.#db.openSession(session.id, manifest, session.expires);
+    const folder = this.#folder();
+    return { ...session, folder, missing: this.#db.missingFiles(session.id, folder) };
+  }
+
+  /** Undefined where there is none. */
+  announced(id: string, hashes: readonly string[]): AnnouncedFiles | undefined {
+    const expires = this.#db.sessionEnd(id);
+    if (expires === undefined) return undefined;
+    return { id, expires, folder: this.#folder(), sizes: this.#db.announcedSizes(id, hashes) };
+  }
+
+  /** Notes that files are in KV. @returns how many are still to come */
+  add(id: string, hashes: readonly string[]): number | undefined {
+    if (this.#db.sessionEnd(id) === undefined) return undefined;
+    const folder = this.#folder();
+    for (const hash of hashes) this.#db.addAsset(folder + hash);
+    return this.#db.missingFiles(id, folder).length;
+  }
+
+  claim(id: string): ClaimedFiles | undefined {
+    const expires = this.#db.sessionEnd(id);
+    if (expires === undefined) return undefined;
+    const folder = this.#folder();
+    return {
+      id,
+      expires,
+      folder,
+      missing: this.#db.missingFiles(id, folder),
+      manifest: this.#db.manifestOf(id),
+    };
+  }
+
+  #folder(): string {
+    const found = this.#db.assetFolder();
+    if (found !== undefined) return found;
+    const folder = `asset/${crypto.randomUUID()}/`;
+    this.#db.setAssetFolder(folder);
+    return folder;
+  }
+}
+
+/** Groups of files to send in one request each. @param missing hashes */
+export function bucketsOf(manifest: Manifest, missing: readonly string[]): string[][] {
+  const sizes = new Map(Object.values(manifest));
+  const buckets: string[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const hash of missing) {
+    const size = sizes.get(hash) ?? 0;
+    const last = buckets.at(-1);
+    if (
+      last === undefined ||
+      bytes + size > LIMITS.assetBucketBytes ||
+      last.length >= LIMITS.assetBucketFiles
+    ) {
+      buckets.push([hash]);
+      bytes = size;
+    } else {
+      last.push(hash);
+      bytes += size;
+    }
+  }
+  return buckets;
+}

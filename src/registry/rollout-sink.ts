@@ -1,0 +1,11 @@
+/** Takes what routers see of a rollout to the Worker's registry. No version has a channel to it. */
+import { WorkerEntrypoint } from "cloudflare:workers";
+import type { Env } from "../lib/env.ts";
+import type { Observation } from "../rollout/records.ts";
+
+export class RolloutSink extends WorkerEntrypoint<Env, { readonly worker: string }> {
+  async observe(rollout: string, observations: readonly Observation[]): Promise<void> {
+    const { REGISTRY } = this.env;
+    await REGISTRY.get(REGISTRY.idFromName(this.ctx.props.worker)).observe(rollout, observations);
+  }
+}

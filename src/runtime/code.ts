@@ -1,0 +1,201 @@
+/** A stored version as Worker Loader takes it. Pure. */
+import CLIENT from "#client";
+import type { BlobHeader, VersionBlob } from "../versions/blob.ts";
+import {
+  CLIENT_MODULE,
+  QUEUE_ENTRYPOINT,
+  SCHEDULED_ENTRYPOINT,
+  SERVICE_WORKER_MODULE,
+  WRAPPER_MODULE,
+} from "../versions/names.ts";
+import type { Module, ModuleType } from "../versions/types.ts";
+import { clientBindings, type OpenChannel, toEnv } from "./version-env.ts";
+
+/**
+ * The runtime has no cache for loaded Workers, and `caches` throws there. A version sees one that never holds anything,
+ * as on workers.dev.
+ */
+const CACHES_MODULE = "__sluice_caches.js";
+const CACHES = `const empty = {
+  match: async () => undefined,
+  put: async (request, response) => void (await response.body?.cancel()),
+  delete: async () => false,
+};
+Object.defineProperty(globalThis, "caches", { value: { default: empty, open: async () => empty }, configurable: true, writable: true });
+`;
+
+/**
+ * Entrypoint that every running version has beside its own. An answer proves that the version starts. Asked for
+ * `UNLOAD_URL` it ends its isolate: the caller gets an error, requests under way finish, and the memory returns. Not in
+ * the same turn in which it was called, since the runtime logs that as a fault of its own.
+ */
+export const READY_ENTRYPOINT = "__sluice__";
+export const READY_URL = "http://version/ready";
+export const UNLOAD_URL = "http://version/unload";
+const ENTRYPOINT = `export const ${READY_ENTRYPOINT} = {
+  async fetch(request) {
+    if (request.url !== "${UNLOAD_URL}") return new Response(null, { status: 204 });
+    const { abortIsolate } = await import("cloudflare:workers");
+    await new Promise((resolve) => setTimeout(resolve));
+    abortIsolate("unloaded");
+  },
+};
+`;
+
+/**
+ * What a version with bindings to storage or with objects has besides (client/): its module, and one that installs it
+ * before the version's own code runs.
+ */
+const INSTALL_MODULE = "__sluice_install.js";
+/** Channel of a version's objects to their hosts, in `env` until it is installed. */
+const ALARMS = "__sluice_alarms";
+/** From this compatibility date on `deleteAll()` deletes an object's alarm as well. */
+const DELETE_ALL_ALARMS = "2026-02-24";
+
+/** What makes stubs have methods of any name, and from which compatibility date on they do without a flag. */
+const METHOD_FLAGS = [
+  { flag: "fetcher_no_get_put_delete", opposite: "fetcher_has_get_put_delete", since: "2024-03-26" },
+  { flag: "rpc", opposite: "no_rpc", since: "2024-04-03" },
+] as const;
+
+/** The version to serve requests with: the user's exports, and the entrypoint of ours. */
+export function servingCode(blob: VersionBlob, open: OpenChannel): WorkerLoaderWorkerCode {
+  const { header } = blob;
+  const main = JSON.stringify(`./${header.main_module}`);
+  const classes = Object.keys(header.classes ?? {});
+  const wrapper = `export * from ${main};
+${header.has_default ? `export { default } from ${main};` : ""}
+${classes.length === 0 ? "" : hostedClasses(header, main, classes)}
+${eventEntrypoints(header, main)}
+${ENTRYPOINT}`;
+  return wrap(blob, wrapper, open);
+}
+
+/** Exports of the wrapper take the place of those that it passes on. */
+function hostedClasses({ compatibility_date }: BlobHeader, main: string, classes: readonly string[]): string {
+  const deleteAll = compatibility_date >= DELETE_ALL_ALARMS;
+  const hosted = classes.map(
+    (name) =>
+      `const hosted_${name} = objectClass(user.${name}, alarms[${JSON.stringify(name)}], ${deleteAll});
+export { hosted_${name} as ${name} };`,
+  );
+  return `import * as user from ${main};
+import { objectClass } from "./${CLIENT_MODULE}";
+import { alarms } from "./${INSTALL_MODULE}";
+${hosted.join("\n")}`;
+}
+
+function eventEntrypoints({ takes_batches, takes_crons }: BlobHeader, main: string): string {
+  if (!takes_batches && !takes_crons) return "";
+  return `import handlers from ${main};
+import { queueEntrypoint, scheduledEntrypoint } from "./${CLIENT_MODULE}";
+${takes_batches ? `export const ${QUEUE_ENTRYPOINT} = queueEntrypoint(handlers);` : ""}
+${takes_crons ? `export const ${SCHEDULED_ENTRYPOINT} = scheduledEntrypoint(handlers);` : ""}`;
+}
+
+/** The modules that put a version's clients into its `env`; none where it needs none. */
+function clientModules(header: BlobHeader): Record<string, WorkerLoaderModule> {
+  const bindings = clientBindings(header);
+  const hasObjects = Object.keys(header.classes ?? {}).length > 0;
+  const isScript = header.main_module === SERVICE_WORKER_MODULE;
+  const takesEvents = header.takes_batches || header.takes_crons;
+  if (bindings.length === 0 && !hasObjects && !isScript && !takesEvents) return {};
+  const install = `import { install, take } from "./${CLIENT_MODULE}";
+install(${JSON.stringify(bindings)});
+export const alarms = take(${JSON.stringify(ALARMS)}) ?? {};`;
+  return { [CLIENT_MODULE]: { js: CLIENT }, [INSTALL_MODULE]: { js: install } };
+}
+
+/** The version to inspect: starts the user's module and reports what it exports. Makes no request of its own. */
+export function inspectingCode(blob: VersionBlob): WorkerLoaderWorkerCode {
+  const main = JSON.stringify(`./${blob.header.main_module}`);
+  const code = wrap(
+    blob,
+    `import * as user from ${main};
+const EVENTS = ["fetch", "scheduled", "queue", "email", "tail", "trace", "tailStream", "connect", "test"];
+const has = (target, name) => typeof target[name] === "function";
+const events = (value) => {
+  const target = typeof value === "function" ? value.prototype : value;
+  return target === null || (typeof target !== "object") ? [] : EVENTS.filter((name) => has(target, name));
+};
+const named = (name, value) => {
+  if (typeof value === "function") return /^class\\b/.test(Function.prototype.toString.call(value)) ? [{ name, handlers: ["class"] }] : [];
+  const handlers = events(value);
+  return handlers.length === 0 ? [] : [{ name, handlers }];
+};
+const report = {
+  has_default: "default" in user,
+  handlers: "default" in user ? events(user.default) : [],
+  named_handlers: Object.entries(user).flatMap(([name, value]) => (name === "default" ? [] : named(name, value))),
+};
+export default { fetch: () => Response.json(report) };
+`,
+    closed,
+  );
+  return { ...code, globalOutbound: null };
+}
+
+/** For a version that is only started: it may not ask for anything then. */
+const closed: OpenChannel = () => undefined;
+
+function wrap(blob: VersionBlob, wrapper: string, open: OpenChannel): WorkerLoaderWorkerCode {
+  const { header } = blob;
+  const client = clientModules(header);
+  // Their imports come first, so they are evaluated before the user's modules.
+  const first = [CACHES_MODULE, ...Object.keys(client).filter((name) => name === INSTALL_MODULE)];
+  const modules: Record<string, WorkerLoaderModule> = {
+    [WRAPPER_MODULE]: { js: `${first.map((name) => `import "./${name}";`).join("\n")}\n${wrapper}` },
+    [CACHES_MODULE]: { js: CACHES },
+    ...client,
+  };
+  for (const module of blob.modules) {
+    if (module.type !== "sourcemap") modules[module.name] = toLoaderModule(module.type, module);
+  }
+  return {
+    compatibilityDate: header.compatibility_date,
+    compatibilityFlags: INSTALL_MODULE in client ? flagsForClient(header) : [...header.compatibility_flags],
+    mainModule: WRAPPER_MODULE,
+    modules,
+    env: { ...toEnv(header, open), ...alarmChannels(header, open) },
+  };
+}
+
+/** What the client needs: to be installed through the importable env, and methods on its channels. */
+function flagsForClient({ compatibility_date, compatibility_flags }: BlobHeader): string[] {
+  const unwanted = new Set<string>([
+    "disallow_importable_env",
+    ...METHOD_FLAGS.map(({ opposite }) => opposite),
+  ]);
+  const flags = compatibility_flags.filter((flag) => !unwanted.has(flag));
+  const missing = METHOD_FLAGS.filter(
+    ({ flag, since }) => compatibility_date < since && !flags.includes(flag),
+  );
+  return [...flags, ...missing.map(({ flag }) => flag)];
+}
+
+function alarmChannels({ classes, worker }: BlobHeader, open: OpenChannel): Record<string, unknown> {
+  if (classes === undefined) return {};
+  const channels = Object.entries(classes).map(([name, namespace]) => [
+    name,
+    open("ObjectsBinding", { worker, namespace }),
+  ]);
+  return { [ALARMS]: Object.fromEntries(channels) };
+}
+
+function toLoaderModule(type: ModuleType, { bytes }: Module): WorkerLoaderModule {
+  const text = () => new TextDecoder().decode(bytes);
+  switch (type) {
+    case "js":
+      return { js: text() };
+    case "cjs":
+      return { cjs: text() };
+    case "text":
+      return { text: text() };
+    case "json":
+      return { json: JSON.parse(text()) };
+    case "data":
+      return { data: bytes.slice().buffer };
+    case "wasm":
+      return { wasm: bytes.slice().buffer };
+  }
+}
