@@ -3,17 +3,16 @@
  * where `sluice serve` runs it, or a hostname (`SLUICE_CONTROL_HOST`) where both come in at one place.
  */
 
-import { Control } from "./control/index.ts";
 import type { Env } from "./lib/env.ts";
 import { Meter } from "./metrics/meter.ts";
 import type { MetricsSink } from "./metrics/store.ts";
+import { Control } from "./operators.ts";
 import type { RolloutSink } from "./registry/rollout-sink.ts";
 import { Observer } from "./rollout/observer.ts";
 import { workersUnder } from "./router/hosts.ts";
 import { createRouter } from "./router/index.ts";
 import { openChannel } from "./runtime/channels.ts";
-import { isolateSource } from "./runtime/isolates.ts";
-import { refreshMsOf } from "./runtime/process.ts";
+import { isolateSource, refreshMsOf } from "./runtime/process.ts";
 
 export { AccountRegistry } from "./account/registry.ts";
 export { AnalyticsBinding } from "./bindings/analytics/channel.ts";
@@ -35,7 +34,8 @@ export { Metrics, MetricsSink } from "./metrics/store.ts";
 export { WorkerRegistry } from "./registry/index.ts";
 export { RolloutSink } from "./registry/rollout-sink.ts";
 export { Remote, RemoteBinding } from "./runtime/channels.ts";
-export { Follower, Replica } from "./runtime/follower.ts";
+export { Follower } from "./runtime/follower.ts";
+export { Replica } from "./runtime/replica.ts";
 export { Control };
 
 const router = createRouter<Env>((env) => ({

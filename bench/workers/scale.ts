@@ -3,9 +3,9 @@ import { decide } from "../../src/router/decide.ts";
 import { hostOf } from "../../src/router/hosts.ts";
 import { Snapshot } from "../../src/router/snapshot.ts";
 import type { Split } from "../../src/router/split.ts";
+import { notify } from "../../src/versions/changes.ts";
 import { deploymentKey } from "../../src/versions/keys.ts";
-import { notify } from "../../src/versions/replica.ts";
-import type { DeploymentRecord } from "../../src/versions/types.ts";
+import type { DeploymentRecord } from "../../src/versions/record.ts";
 import { DEPLOYMENT, keysOf } from "../input.ts";
 
 type Context = Pick<ExecutionContext, "waitUntil">;

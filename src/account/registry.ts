@@ -5,18 +5,19 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import type { Env } from "../lib/env.ts";
-import type { SluiceError } from "../lib/errors.ts";
+import type { ResourceKind, SluiceError } from "../lib/errors.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import { err, ok, type Result } from "../lib/result.ts";
+import { type Rpc, stubOf } from "../lib/rpc.ts";
 import { type Fleet, fleetOf } from "../runtime/fleet.ts";
 import { writeRoutes } from "../versions/replica.ts";
 import { Access, type ApiToken, type Session } from "./access.ts";
 import { Routing } from "./routing.ts";
-import type { Domain, DomainChanges, DomainInput, Resource, ResourceKind, Route } from "./types.ts";
+import type { Domain, DomainChanges, DomainInput, Resource, Route } from "./types.ts";
 
 /** Name of the one object. */
-export const ACCOUNT_OBJECT = "account";
+const ACCOUNT_OBJECT = "account";
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS resource (
@@ -200,6 +201,6 @@ export class AccountRegistry extends DurableObject<Env> {
   }
 }
 
-export function accountOf(env: Pick<Env, "ACCOUNT">): DurableObjectStub<AccountRegistry> {
-  return env.ACCOUNT.get(env.ACCOUNT.idFromName(ACCOUNT_OBJECT));
+export function accountOf({ ACCOUNT }: Pick<Env, "ACCOUNT">): Rpc<AccountRegistry> {
+  return stubOf(ACCOUNT, ACCOUNT_OBJECT);
 }

@@ -2,7 +2,7 @@
 import type { SluiceError } from "../lib/errors.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { parsePattern } from "../router/routes.ts";
-import type { RoutesRecord } from "../versions/types.ts";
+import type { RoutesRecord } from "../versions/record.ts";
 import type { Domain, DomainChanges, DomainInput, Route } from "./types.ts";
 
 const SCHEMA = `

@@ -1,5 +1,4 @@
-export type ResourceKind = "kv" | "r2" | "d1" | "queue";
-
+import type { ResourceKind } from "../lib/errors.ts";
 export interface Resource {
   readonly kind: ResourceKind;
   readonly id: string;

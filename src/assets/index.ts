@@ -1,17 +1,12 @@
-/**
- * The files of versions, served by Cloudflare's own asset server, which knows how paths become pages, what is missing, what
- * `_headers` and `_redirects` say and what a browser has already. Beyond that: a file that is called by its content and
- * that the version lacks comes from another version that has it, so that a page and its files may come from two
- * versions; where no version has it, the answer is 404, never a page in its place.
- */
-import { AssetWorkerInner } from "miniflare/dist/src/workers/assets/assets.worker.js";
 import { RouterInnerEntrypoint } from "miniflare/dist/src/workers/assets/router.worker.js";
 import parseRange from "range-parser";
 import { LIMITS } from "../lib/limits.ts";
 import { pathOf } from "../router/hosts.ts";
 import type { VersionHandler } from "../router/ports.ts";
+import type { Retained } from "../versions/types.ts";
 import { isHashed } from "./hashed.ts";
-import type { AssetFile, AssetMetadata, AssetsConfig, Retained, StoredAssets } from "./types.ts";
+import { type OpenedFile, Server } from "./server.ts";
+import type { AssetFile, AssetMetadata, AssetsConfig, StoredAssets } from "./types.ts";
 
 interface CachedFile {
   readonly bytes: Uint8Array;
@@ -116,7 +111,7 @@ interface Answer {
 }
 
 /** The assets of a version. */
-export class Assets {
+class Assets {
   readonly #store: AssetStore;
   readonly #worker: string;
   /** KV key. */
@@ -325,43 +320,6 @@ function pathnameOf(url: string): string {
   const path = pathOf(url);
   const end = path.search(/[?#]/);
   return end === -1 ? path : path.slice(0, end);
-}
-
-interface OpenedFile {
-  readonly size: number;
-  readonly contentType: string | undefined;
-  readonly bytes?: Uint8Array;
-  readonly stream?: ReadableStream;
-}
-
-/** Cloudflare's asset server for one request, over our files. */
-class Server extends AssetWorkerInner {
-  readonly #files: ReadonlyMap<string, AssetFile>;
-  readonly #open: (hash: string) => Promise<OpenedFile>;
-  /** What it served. */
-  file: OpenedFile | undefined;
-
-  constructor(
-    ctx: ExecutionContext,
-    env: { CONFIG: object },
-    files: ReadonlyMap<string, AssetFile>,
-    open: (hash: string) => Promise<OpenedFile>,
-  ) {
-    super(ctx, env);
-    this.#files = files;
-    this.#open = open;
-  }
-
-  override async unstable_exists(pathname: string): Promise<string | null> {
-    return this.#files.get(pathname)?.[0] ?? null;
-  }
-
-  override async unstable_getByETag(hash: string) {
-    this.file = await this.#open(hash);
-    const { contentType, bytes, stream } = this.file;
-    // Whatever a response can be made of will do, and one made of bytes has a length.
-    return { readableStream: (bytes ?? stream) as ReadableStream, contentType, cacheStatus: "HIT" as const };
-  }
 }
 
 /** One range of a file, where the client asks for one and has the same file (RFC 9110, 14). Several are sent as a whole. */

@@ -11,7 +11,7 @@ const MAX_DYNAMIC_REDIRECTS = 100;
 const STATUSES: ReadonlySet<number> = new Set([200, 301, 302, 303, 307, 308]);
 const DYNAMIC = /\*|:[A-Za-z]\w*/;
 
-export interface HeaderRule {
+interface HeaderRule {
   readonly set?: Readonly<Record<string, string>>;
   readonly unset?: readonly string[];
 }
@@ -21,7 +21,7 @@ export interface HeaderRules {
   readonly rules: Readonly<Record<string, HeaderRule>>;
 }
 
-export interface Redirect {
+interface Redirect {
   readonly status: number;
   readonly to: string;
 }

@@ -36,21 +36,3 @@ export interface AssetMetadata {
   /** Null to be served without one. */
   readonly contentType: string | null;
 }
-
-/** What a version says about its assets. */
-export interface AssetsOfVersion {
-  /** KV key of the set. */
-  readonly set: string;
-  /** Whether the version has code of its own beside them. */
-  readonly has_code: boolean;
-}
-
-/** A version whose files may still be asked for by pages that it made. */
-export interface Retained {
-  readonly version_id: string;
-  readonly number: number;
-  /** KV key of its assets. */
-  readonly set: string;
-  /** When that ends, in ms since the epoch; null while the version is among the newest. */
-  readonly until: number | null;
-}

@@ -3,7 +3,7 @@
  * channel to Sluice. Bundled into one module by itself (src/cli/client.ts); nothing here is part of Sluice's own Worker.
  */
 import { env } from "cloudflare:workers";
-import type { ClientBinding } from "../versions/types.ts";
+import type { ClientBinding } from "../versions/binding-types.ts";
 import { AnalyticsEngineDataset } from "./analytics/client.ts";
 import { D1Database } from "./d1/client.ts";
 import { KvNamespace } from "./kv/client.ts";

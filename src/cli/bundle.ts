@@ -16,7 +16,7 @@ export interface Bundle {
 
 /** Workers that the package is made of, by their entry file below src/. */
 export const WORKERS = { sluice: "index.ts", validator: "validator.ts" } as const;
-export type WorkerEntry = keyof typeof WORKERS;
+type WorkerEntry = keyof typeof WORKERS;
 
 export async function loadBundle(entry: WorkerEntry): Promise<Bundle> {
   const source = join(PACKAGE_ROOT, "src", WORKERS[entry]);

@@ -16,7 +16,7 @@ import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** Written while a server runs on the folder. */
-export interface ServerFile {
+interface ServerFile {
   readonly pid: number;
   /** The runtime's process: it survives a kill -9 of ours and must not write beside its successor. */
   readonly runtime_pid: number;

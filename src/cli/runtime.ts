@@ -10,42 +10,18 @@ import { loadBundle } from "./bundle.ts";
 import type { ServeConfig } from "./config.ts";
 import type { Logger } from "./logger.ts";
 import { watchSpawns, whenSpawned } from "./spawns.ts";
-import type { Followers } from "./traffic.ts";
 import type { Validator } from "./validator.ts";
+import type { Followers } from "./workerd.ts";
+import { COMPATIBILITY_DATE, DRAIN_MS, trafficBindings, V8_FLAGS } from "./workerd.ts";
 
-/** Compatibility date of Sluice's own Workers: the runtime's own date. Versions have theirs. */
-export const COMPATIBILITY_DATE = "2026-11-17";
-/**
- * What is made for a request outlives V8's short collections in workerd, and V8 sees little of its size: with V8's own
- * settings, 1,200 deployments left 180 MiB to be collected some day; with these, which make the long collection come
- * early, 50 MiB. They cost a request nothing that could be measured: docs/performance.md.
- */
-export const V8_FLAGS = [
-  "--max-semi-space-size=1",
-  "--initial-old-space-size=4",
-  "--heap-growing-percent=20",
-];
-/** Time that requests get to finish after SIGTERM, in ms. */
-export const DRAIN_MS = 30_000;
-
-/** The bindings that every process that serves traffic needs. */
-export function trafficBindings(config: ServeConfig, build: string): Record<string, string> {
-  return {
-    SLUICE_DOMAIN: config.domain,
-    SLUICE_ADDRESS_HEADER: config.addressHeader,
-    SLUICE_CONTROL_HOST: "",
-    SLUICE_BUILD: build,
-  };
-}
-
-export interface RuntimeEvents {
+interface RuntimeEvents {
   /** The process runs, for the first time or after a crash. */
   readonly started: (pid: number) => void;
   /** The process ended because `drain` asked it to. */
   readonly drained: () => void;
 }
 
-export interface RuntimeOptions {
+interface RuntimeOptions {
   readonly config: ServeConfig;
   readonly token: string;
   /** Folder of the databases and files. */

@@ -5,9 +5,10 @@ import { originOf, type ServeConfig } from "./config.ts";
 import { DataDir, UsageError } from "./data.ts";
 import { deployDemo } from "./demo.ts";
 import { createLogger, type Logger } from "./logger.ts";
-import { COMPATIBILITY_DATE, Runtime } from "./runtime.ts";
+import { Runtime } from "./runtime.ts";
 import { Traffic } from "./traffic.ts";
 import { Validator } from "./validator.ts";
+import { COMPATIBILITY_DATE } from "./workerd.ts";
 
 /** How long a stop waits to be prepared, in ms. */
 const PREPARE_STOP_MS = 500;

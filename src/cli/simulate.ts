@@ -30,7 +30,7 @@ export interface SimulateOptions {
   readonly seed: number;
 }
 
-export interface Simulation {
+interface Simulation {
   readonly runs: number;
   readonly seed: number;
   /** How many ended in each phase. */

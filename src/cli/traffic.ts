@@ -15,12 +15,12 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { serializeConfig } from "miniflare";
 import workerd from "workerd";
-import type { FollowerMessage } from "../versions/types.ts";
+import type { FollowerMessage } from "../runtime/messages.ts";
 import { type Bundle, loadBundle } from "./bundle.ts";
 import type { ServeConfig } from "./config.ts";
 import { UsageError } from "./data.ts";
 import type { Logger } from "./logger.ts";
-import { COMPATIBILITY_DATE, DRAIN_MS, trafficBindings, V8_FLAGS } from "./runtime.ts";
+import { COMPATIBILITY_DATE, DRAIN_MS, type Followers, trafficBindings, V8_FLAGS } from "./workerd.ts";
 
 /** Longest and shortest pause before a process that ended is started again, in ms. */
 const RESTART_MS = { first: 100, longest: 5_000 };
@@ -31,19 +31,10 @@ const MINIFLARE_RPC_HOST = "miniflare-unsafe-internal-capnp-connect";
 /** How long a process may take until it answers, in ms. */
 const START_MS = 20_000;
 
-export interface TrafficEvents {
+interface TrafficEvents {
   /** The process ids of all of them, after each start. */
   readonly started: (pids: readonly number[]) => void;
   readonly drained: () => void;
-}
-
-/** What the control process needs to reach them. */
-export interface Followers {
-  /** Address by the name of its binding. */
-  readonly addresses: Readonly<Record<string, string>>;
-  /** Paths of its sockets: where they read its KV, and where their versions find what they are bound to. */
-  readonly replica: string;
-  readonly remote: string;
 }
 
 export class Traffic {

@@ -3,10 +3,9 @@
  * Codes are Cloudflare's where wrangler or other clients know one (https://developers.cloudflare.com/api, and
  * wrangler's own handling of 10007, 10021, 10027, 10057, 10215); 7003 covers what this API does not have.
  */
-import type { ResourceKind } from "../account/types.ts";
-import type { SluiceError } from "../lib/errors.ts";
+import type { ResourceKind, SluiceError } from "../lib/errors.ts";
 
-export interface WireError {
+interface WireError {
   readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 500 | 503;
   readonly errors: readonly { readonly code: number; readonly message: string }[];
 }

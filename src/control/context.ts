@@ -2,35 +2,45 @@
 import type { Context } from "hono";
 import type { z } from "zod";
 import type { Role } from "../account/access.ts";
+import type { Identity } from "../account/identity.ts";
 import { accountOf } from "../account/registry.ts";
-import type { Resource, ResourceKind } from "../account/types.ts";
+import type { Resource } from "../account/types.ts";
 import type { Env } from "../lib/env.ts";
-import type { SluiceError } from "../lib/errors.ts";
+import type { ResourceKind, SluiceError } from "../lib/errors.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { err, ok, type Result } from "../lib/result.ts";
-import type { Actor, Page, Paged, WorkerOverview, WorkerRegistry } from "../registry/index.ts";
+import type { Rpc } from "../lib/rpc.ts";
+import { registryOf, type WorkerRegistry } from "../registry/index.ts";
+import type { Actor, Page, Paged, WorkerOverview } from "../registry/types.ts";
+import type { WorkerSummary } from "../versions/record.ts";
 import { listWorkers } from "../versions/replica.ts";
-import type { Author, WorkerSummary } from "../versions/types.ts";
+import type { Author } from "../versions/types.ts";
+import { readCapped } from "./body.ts";
 import { failure } from "./envelope.ts";
 import { parseJson } from "./schemas.ts";
-import { readCapped } from "./upload/index.ts";
 
-export type ControlContext = Context<{ Bindings: Env; Variables: { author: Author; role: Role } }>;
+/** The bindings as the API has them. */
+interface ApiEnv extends Env {
+  /** Who is signed in: set by the dashboard where it calls the API, and by nobody else. */
+  readonly SLUICE_IDENTITY?: Identity;
+}
+
+/** What Hono knows of a request to the API. */
+export interface ControlEnv {
+  Bindings: ApiEnv;
+  Variables: { author: Author; role: Role };
+}
+
+export type ControlContext = Context<ControlEnv>;
 
 /** The Worker named in the path; `/:worker` has been checked by then. */
 export function workerName(c: ControlContext): string {
   return c.req.param("worker") ?? "";
 }
 
-export function registryOf(c: ControlContext): DurableObjectStub<WorkerRegistry> {
-  return registryNamed(c, workerName(c));
-}
-
-export function registryNamed(
-  { env: { REGISTRY } }: Pick<ControlContext, "env">,
-  worker: string,
-): DurableObjectStub<WorkerRegistry> {
-  return REGISTRY.get(REGISTRY.idFromName(worker));
+/** The registry of that Worker. */
+export function registryFor(c: ControlContext): Rpc<WorkerRegistry> {
+  return registryOf(c.env, workerName(c));
 }
 
 /** What the account has under this id, or that there is none. */
@@ -55,7 +65,7 @@ export function requireResource(kind: ResourceKind, parameter: string) {
 
 /** Everything of the Worker as of one moment, or that there is none. */
 export async function overviewOf(c: ControlContext): Promise<Result<WorkerOverview, SluiceError>> {
-  const overview = (await registryOf(c).overview()) as WorkerOverview | undefined;
+  const overview = (await registryFor(c).overview()) as WorkerOverview | undefined;
   return overview === undefined ? err({ reason: "worker-not-found", worker: workerName(c) }) : ok(overview);
 }
 
@@ -84,7 +94,7 @@ export async function allWorkers(env: Env): Promise<Map<string, WorkerSummary>> 
   const found = new Map<string, WorkerSummary>();
   for (const [worker, summary] of listed) {
     // Published by a Sluice that knew no summaries: its registry is asked.
-    const known = summary ?? ((await registryNamed({ env }, worker).summary()) as WorkerSummary | undefined);
+    const known = summary ?? ((await registryOf(env, worker).summary()) as WorkerSummary | undefined);
     if (known !== undefined) found.set(worker, known);
   }
   return found;

@@ -1,17 +1,10 @@
-/** The operators' API: wrangler's endpoints and our additions. Path, then handler; the logic is in resources/. */
-import { WorkerEntrypoint } from "cloudflare:workers";
 import { type Context, Hono } from "hono";
-import type { Role } from "../account/access.ts";
-import { createDashboard } from "../dashboard/index.tsx";
-import type { Env } from "../lib/env.ts";
-import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import { ok } from "../lib/result.ts";
 import { WORKER_NAME } from "../router/hosts.ts";
 import { fleetOf } from "../runtime/fleet.ts";
-import type { Author } from "../versions/types.ts";
 import { authenticate, mayCall } from "./auth.ts";
-import { type ControlContext, requireResource } from "./context.ts";
+import { type ControlContext, type ControlEnv, requireResource } from "./context.ts";
 import { failure, internalError } from "./envelope.ts";
 import * as account from "./resources/account.ts";
 import * as analytics from "./resources/analytics.ts";
@@ -32,7 +25,7 @@ import * as tokens from "./resources/tokens.ts";
 import * as triggers from "./resources/triggers.ts";
 import * as versions from "./resources/versions.ts";
 
-const api = new Hono<{ Bindings: Env; Variables: { author: Author; role: Role } }>();
+export const api = new Hono<ControlEnv>();
 
 async function requireToken(c: ControlContext, next: () => Promise<void>): Promise<Response | undefined> {
   const known = c.env.SLUICE_IDENTITY;
@@ -217,16 +210,11 @@ for (const [feature, advice, ...paths] of absent) {
   }
 }
 
-const noRoute = (c: Context) => failure({ reason: "no-route", method: c.req.method, path: c.req.path });
+/** Answers a path that the API does not have. */
+export const noRoute = (c: Context) =>
+  failure({ reason: "no-route", method: c.req.method, path: c.req.path });
 for (const path of ["/client/*", "/healthz", "/metrics", "/tail/*"]) api.all(path, noRoute);
 
-// Whatever is no part of the API is a page.
-api.route(
-  "/",
-  createDashboard((request, env, ctx) => api.fetch(request, env, ctx)),
-);
-
-api.notFound(noRoute);
 api.onError((error, c) => {
   log("error", "control-fault", {
     method: c.req.method,
@@ -235,29 +223,3 @@ api.onError((error, c) => {
   });
   return internalError();
 });
-
-/** The control side's entrypoint: a listener of its own locally, a hostname of its own on Cloudflare. */
-export class Control extends WorkerEntrypoint<Env> {
-  override async fetch(request: Request): Promise<Response> {
-    const response = await api.fetch(request, this.env, this.ctx);
-    await discardBody(request);
-    return response;
-  }
-}
-
-/**
- * Reads what a refusal left unread: closing a connection that the client still writes to makes many clients lose the
- * answer. Up to the size of the largest upload; whoever sends more gets the closed connection.
- */
-async function discardBody(request: Request): Promise<void> {
-  if (request.body === null || request.bodyUsed) return;
-  let size = 0;
-  try {
-    for await (const chunk of request.body as ReadableStream<Uint8Array>) {
-      size += chunk.byteLength;
-      if (size > LIMITS.maxUploadBytes) return;
-    }
-  } catch {
-    // The client is gone, and with it whom the answer was for.
-  }
-}

@@ -107,21 +107,21 @@ export const uploadMetadata = z.looseObject({
 });
 export type UploadMetadata = z.infer<typeof uploadMetadata>;
 
-export const plainTextBinding = z.object({
+const plainTextBinding = z.object({
   type: z.literal("plain_text"),
   name: z.string(),
   text: z.string(),
 });
-export const jsonBinding = z.object({
+const jsonBinding = z.object({
   type: z.literal("json"),
   name: z.string(),
   json: z
     .unknown()
     .refine(isReasonable, { error: `json must be there, nested at most ${LIMITS.maxJsonDepth} deep` }),
 });
-export const secretBinding = z.object({ type: z.literal("secret_text"), name: z.string(), text: z.string() });
-export const versionMetadataBinding = z.object({ type: z.literal("version_metadata"), name: z.string() });
-export const inheritBinding = z.object({
+const secretBinding = z.object({ type: z.literal("secret_text"), name: z.string(), text: z.string() });
+const versionMetadataBinding = z.object({ type: z.literal("version_metadata"), name: z.string() });
+const inheritBinding = z.object({
   type: z.literal("inherit"),
   name: z.string(),
   old_name: z.string().optional(),
@@ -131,7 +131,7 @@ const resourceId = z
   .string()
   .regex(/^[\w-]{1,64}$/, { error: "must be an id as wrangler makes them: letters, digits, - and _" });
 
-export const kvBinding = z.object({
+const kvBinding = z.object({
   type: z.literal("kv_namespace"),
   name: z.string(),
   namespace_id: resourceId,
@@ -140,7 +140,7 @@ export const kvBinding = z.object({
 export const bucketName = z.string().regex(/^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/, {
   error: "must be 3 to 63 lower-case letters, digits and -, beginning and ending with a letter or digit",
 });
-export const r2Binding = z.object({
+const r2Binding = z.object({
   type: z.literal("r2_bucket"),
   name: z.string(),
   bucket_name: bucketName,
@@ -149,13 +149,13 @@ export const r2Binding = z.object({
 export const queueName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$|^[a-z0-9]$/i, {
   error: "must be 1 to 63 letters, digits and -, beginning and ending with a letter or digit",
 });
-export const queueBinding = z.object({
+const queueBinding = z.object({
   type: z.literal("queue"),
   name: z.string(),
   queue_name: queueName,
   delivery_delay: z.number().int().min(0).max(86_400).optional(),
 });
-export const analyticsBinding = z.object({
+const analyticsBinding = z.object({
   type: z.literal("analytics_engine"),
   name: z.string(),
   dataset: z
@@ -163,7 +163,7 @@ export const analyticsBinding = z.object({
     .regex(/^[A-Za-z_][\w-]{0,127}$/, { error: "must be a name of letters, digits, - and _" })
     .optional(),
 });
-export const rateLimitBinding = z.object({
+const rateLimitBinding = z.object({
   type: z.literal("ratelimit"),
   name: z.string(),
   namespace_id: z.coerce.string(),
@@ -172,15 +172,15 @@ export const rateLimitBinding = z.object({
     period: z.union([z.literal(10), z.literal(60)], { error: "a period is 10 or 60 seconds" }),
   }),
 });
-export const assetsBinding = z.object({ type: z.literal("assets"), name: z.string() });
-export const d1Binding = z.object({ type: z.literal("d1"), name: z.string(), id: resourceId });
-export const objectsBinding = z.object({
+const assetsBinding = z.object({ type: z.literal("assets"), name: z.string() });
+const d1Binding = z.object({ type: z.literal("d1"), name: z.string(), id: resourceId });
+const objectsBinding = z.object({
   type: z.literal("durable_object_namespace"),
   name: z.string(),
   class_name: className,
   script_name: z.string().optional(),
 });
-export const serviceBinding = z.object({
+const serviceBinding = z.object({
   type: z.literal("service"),
   name: z.string(),
   service: z.string().min(1),

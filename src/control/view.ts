@@ -1,6 +1,6 @@
 /** Stored records as Cloudflare's API shows them; wrangler reads every field that is here. Pure. */
 import { encodeBase64 } from "hono/utils/encode";
-import type { WorkerOverview } from "../registry/index.ts";
+import type { WorkerOverview } from "../registry/types.ts";
 import { redact } from "../versions/bindings.ts";
 import type { Deployment, Module, Settings, Version } from "../versions/types.ts";
 
@@ -11,7 +11,7 @@ function annotations(fields: Record<string, string | null>): Record<string, stri
 }
 
 /** Content types of modules, as uploads have them. */
-export const MEDIA_TYPES: Readonly<Record<Module["type"], string>> = {
+const MEDIA_TYPES: Readonly<Record<Module["type"], string>> = {
   js: "application/javascript+module",
   cjs: "application/javascript",
   wasm: "application/wasm",

@@ -6,7 +6,7 @@ import type { BindingView, ModuleView, VersionView, VersionWithCode } from "./ty
 
 const TEXT = /^(?:application\/(?:javascript|json|source-map)|text\/)/;
 
-export interface Source {
+interface Source {
   readonly name: string;
   readonly size: number;
   /** Undefined for what is no text, or too long to show. */
@@ -19,9 +19,9 @@ export function sourceOf({ name, content_type, content_base64 }: ModuleView): So
   return { name, size: bytes.byteLength, text: isShown ? new TextDecoder().decode(bytes) : undefined };
 }
 
-export type DiffLine = { readonly kind: "same" | "added" | "removed" | "hunk"; readonly text: string };
+type DiffLine = { readonly kind: "same" | "added" | "removed" | "hunk"; readonly text: string };
 
-export interface FileDiff {
+interface FileDiff {
   readonly name: string;
   readonly lines: readonly DiffLine[];
   /** Where the lines cannot be compared: what can be said instead. */
@@ -29,7 +29,7 @@ export interface FileDiff {
 }
 
 /** What differs between two texts; no lines where nothing does. */
-export function diffOf(name: string, before: string, after: string): FileDiff {
+function diffOf(name: string, before: string, after: string): FileDiff {
   if (before === after) return { name, lines: [] };
   const patch = structuredPatch(name, name, before, after, "", "", { context: 3, timeout: LIMITS.diffMs });
   if (patch === undefined) return { name, lines: [], note: "differs, in more than can be compared here" };

@@ -1,7 +1,7 @@
 /** What every page gets: who is signed in, and the API as they may use it. */
 import type { Context } from "hono";
+import type { Identity } from "../account/identity.ts";
 import type { Env } from "../lib/env.ts";
-import type { SignedIn } from "./session.ts";
 
 export interface PageEnv {
   Bindings: Env;
@@ -61,4 +61,10 @@ export function mayChange(c: PageContext): boolean {
 /** Page number of the query, from 1. */
 export function pageNumber(c: PageContext): number {
   return Math.max(Math.trunc(Number(c.req.query("page"))) || 1, 1);
+}
+
+/** Somebody who is signed in. */
+export interface SignedIn extends Identity {
+  /** What every form of theirs has to send. */
+  readonly csrf: string;
 }

@@ -5,10 +5,10 @@
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { NONCE, secureHeaders } from "hono/secure-headers";
-import { isSame } from "../control/auth.ts";
 import type { Env } from "../lib/env.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
+import { equalInConstantTime } from "../lib/secrets.ts";
 import { parseStages } from "../rollout/plan.ts";
 import { WORKER_NAME } from "../router/hosts.ts";
 import { parseSource } from "../versions/affinity.ts";
@@ -24,7 +24,6 @@ import {
 } from "./context.ts";
 import { workerPath } from "./layout.tsx";
 import { follow } from "./live.ts";
-import { accessPage } from "./pages/access.tsx";
 import { auditPage } from "./pages/audit.tsx";
 import {
   chartsOf,
@@ -39,6 +38,7 @@ import { rollbackPage } from "./pages/rollback.tsx";
 import { readRollout, rolloutCharts, rolloutPage, rolloutParts, rolloutsPage } from "./pages/rollouts.tsx";
 import { settingsPage } from "./pages/settings.tsx";
 import { errorPage, signInPage } from "./pages/sign-in.tsx";
+import { tokensPage } from "./pages/tokens.tsx";
 import { diffPage, versionPage } from "./pages/version.tsx";
 import { versionsPage } from "./pages/versions.tsx";
 import { workersPage } from "./pages/workers.tsx";
@@ -47,7 +47,7 @@ import { staticFile } from "./static.ts";
 import { readActive } from "./worker.ts";
 
 /** Answers a request of the API, in this process. */
-export type FetchApi = (
+type FetchApi = (
   request: Request,
   env: Env,
   ctx: PageContext["executionCtx"],
@@ -109,7 +109,7 @@ export function createDashboard(fetchApi: FetchApi): Hono<PageEnv> {
     if (user === undefined) return signedOut(c);
     if (c.req.method !== "GET") {
       const { csrf } = await c.req.parseBody();
-      if (!isOwnOrigin(c) || !isSame(String(csrf ?? ""), user.csrf)) {
+      if (!isOwnOrigin(c) || !equalInConstantTime(String(csrf ?? ""), user.csrf)) {
         return problem(
           c,
           403,
@@ -130,19 +130,19 @@ export function createDashboard(fetchApi: FetchApi): Hono<PageEnv> {
 
   app.get("/", async (c) => c.html(await workersPage(c)));
 
-  app.get("/access", async (c) => c.html(await accessPage(c)));
+  app.get("/access", async (c) => c.html(await tokensPage(c)));
   app.post("/access/tokens", async (c) => {
     const { name, role } = await c.req.parseBody();
     const made = await c.var.call<{ value: string }>("POST", "/tokens", { name, role });
     return made.success
-      ? c.html(await accessPage(c, { made: made.result.value }))
-      : c.html(await accessPage(c, { problem: messageOf(made) }), statusOf(made));
+      ? c.html(await tokensPage(c, { made: made.result.value }))
+      : c.html(await tokensPage(c, { problem: messageOf(made) }), statusOf(made));
   });
   app.post("/access/tokens/:token/revoke", async (c) => {
     const revoked = await c.var.call("DELETE", `/tokens/${encodeURIComponent(c.req.param("token"))}`);
     return revoked.success
       ? c.redirect("/access", 303)
-      : c.html(await accessPage(c, { problem: messageOf(revoked) }), statusOf(revoked));
+      : c.html(await tokensPage(c, { problem: messageOf(revoked) }), statusOf(revoked));
   });
 
   app.use("/workers/:worker/*", async (c, next) => {

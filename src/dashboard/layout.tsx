@@ -3,10 +3,10 @@
 import { raw } from "hono/html";
 import type { Child, FC, PropsWithChildren } from "hono/jsx";
 import type { Env } from "../lib/env.ts";
+import type { SignedIn } from "./context.ts";
 import { moment, shortId, splitText } from "./format.ts";
-import type { SignedIn } from "./session.ts";
 
-export interface Frame {
+interface Frame {
   readonly env: Pick<Env, "SLUICE_BUILD">;
   readonly user: SignedIn | undefined;
   readonly title: string;
@@ -19,8 +19,8 @@ export interface Frame {
   readonly nonce?: string | undefined;
 }
 
-export const TABS = ["Deployments", "Versions", "Rollouts", "Audit", "Settings"] as const;
-export type Tab = (typeof TABS)[number];
+const TABS = ["Deployments", "Versions", "Rollouts", "Audit", "Settings"] as const;
+type Tab = (typeof TABS)[number];
 
 export const workerPath = (worker: string, rest = "") => `/workers/${encodeURIComponent(worker)}${rest}`;
 
@@ -154,7 +154,7 @@ export const SplitBar: FC<{ versions: readonly BarShare[]; label: string; thin?:
   );
 };
 
-export const PHASE_NAMES: Readonly<Record<string, string>> = {
+const PHASE_NAMES: Readonly<Record<string, string>> = {
   pending: "pending",
   running: "running",
   holding: "holding",

@@ -3,12 +3,13 @@ import type { Child } from "hono/jsx";
 import { streamSSE } from "hono/streaming";
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
+import { onDrain } from "../versions/changes.ts";
 import type { Charts } from "./charts.ts";
 import { type PageContext, PageError } from "./context.ts";
 import { readSession } from "./session.ts";
 
 /** What a page shows at one moment. */
-export interface Moment {
+interface Moment {
   readonly parts: Readonly<Record<string, Child>>;
   readonly charts: Charts;
 }
@@ -16,10 +17,10 @@ export interface Moment {
 /** Grows when all streams are to end. */
 let epoch = 0;
 
-/** Ends all streams of this process: it is about to stop, and waits for its requests. Browsers come back by themselves. */
-export function endStreams(): void {
+// The server waits for its requests before it stops. Browsers reconnect by themselves.
+onDrain(() => {
   epoch++;
-}
+});
 
 /** Sends something every second: whoever hears nothing for longer knows that the connection is gone. */
 export function follow(c: PageContext, look: () => Promise<Moment>): Response {

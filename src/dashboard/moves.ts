@@ -8,7 +8,7 @@ export interface Part {
   readonly percentage: number;
 }
 
-export interface Move {
+interface Move {
   readonly from: string;
   readonly to: string;
   /** Of all clients with a key, 0 to 100. */

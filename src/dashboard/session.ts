@@ -5,26 +5,13 @@
  */
 import { getCookie, setCookie } from "hono/cookie";
 import { ADMIN_ID, type ApiToken, type Session } from "../account/access.ts";
+import { adminOf, type Identity, identify, identityOf } from "../account/identity.ts";
 import { accountOf } from "../account/registry.ts";
-import {
-  adminOf,
-  type Identity,
-  identify,
-  identityOf,
-  isSame,
-  randomText,
-  sha256Hex,
-} from "../control/auth.ts";
 import { LIMITS } from "../lib/limits.ts";
-import type { PageContext } from "./context.ts";
+import { equalInConstantTime, randomText, sha256Hex } from "../lib/secrets.ts";
+import type { PageContext, SignedIn } from "./context.ts";
 
 const COOKIE = "sluice_session";
-
-/** Somebody who is signed in. */
-export interface SignedIn extends Identity {
-  /** What every form of theirs has to send. */
-  readonly csrf: string;
-}
 
 const sha256 = (text: string) => sha256Hex(new TextEncoder().encode(text));
 
@@ -52,7 +39,7 @@ export async function readSession(c: PageContext): Promise<SignedIn | undefined>
   const { session, token } = found;
   if (session.token_id !== ADMIN_ID) return token && { ...identityOf(c.env, token), csrf: session.csrf };
   // The server may have another admin token by now.
-  return isSame(session.token_sha256, c.env.SLUICE_TOKEN_SHA256)
+  return equalInConstantTime(session.token_sha256, c.env.SLUICE_TOKEN_SHA256)
     ? { ...adminOf(c.env), csrf: session.csrf }
     : undefined;
 }

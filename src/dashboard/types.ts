@@ -2,8 +2,8 @@
 import type { WorkerReport } from "../metrics/report.ts";
 import type { SeriesPoint } from "../metrics/types.ts";
 import type { Interval } from "../rollout/gate.ts";
-import type { Phase, Plan } from "../rollout/types.ts";
-import type { Share } from "../versions/types.ts";
+import type { Plan } from "../rollout/types.ts";
+import type { Phase, Share } from "../versions/types.ts";
 
 export interface WorkerView {
   readonly id: string;
@@ -15,7 +15,7 @@ export interface WorkerView {
   readonly rollout: { readonly id: string; readonly phase: Phase } | null;
 }
 
-export type Annotations = Readonly<Record<string, string | undefined>>;
+type Annotations = Readonly<Record<string, string | undefined>>;
 
 export interface VersionView {
   readonly id: string;
@@ -67,7 +67,7 @@ export interface MetricsView extends WorkerReport {
   readonly series: readonly SeriesPoint[];
 }
 
-export interface GateView {
+interface GateView {
   readonly e_value: number;
   readonly threshold: number;
   readonly good_e_value: number;

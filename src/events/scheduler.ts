@@ -7,9 +7,10 @@ import { alarmTime, nowOf } from "../lib/clock.ts";
 import type { Env } from "../lib/env.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
+import { type Rpc, stubOf } from "../lib/rpc.ts";
 import { eventTarget } from "../runtime/events.ts";
+import type { ScheduledRun } from "../versions/names.ts";
 import { eventMethod, SCHEDULED_ENTRYPOINT } from "../versions/names.ts";
-import type { ScheduledRun } from "../versions/types.ts";
 import { type CronTrigger, type DueRun, dueRuns, nextRun } from "./crons.ts";
 
 const SCHEMA = `
@@ -34,7 +35,7 @@ CREATE TABLE IF NOT EXISTS run (
 const NO_HANDLER = "Handler does not export a scheduled() function.";
 
 /** What became of a run. Times in ms since the epoch. */
-export interface CronRun extends ScheduledRun {
+interface CronRun extends ScheduledRun {
   readonly started: number;
   readonly ended: number | null;
   readonly version_id: string | null;
@@ -176,6 +177,6 @@ export class CronRunner extends WorkerEntrypoint<Env> {
   }
 }
 
-export function schedulerOf({ CRONS }: Pick<Env, "CRONS">, worker: string): DurableObjectStub<Scheduler> {
-  return CRONS.get(CRONS.idFromName(worker));
+export function schedulerOf({ CRONS }: Pick<Env, "CRONS">, worker: string): Rpc<Scheduler> {
+  return stubOf(CRONS, worker);
 }

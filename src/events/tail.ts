@@ -5,9 +5,10 @@
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../lib/env.ts";
 import { LIMITS } from "../lib/limits.ts";
+import { type Rpc, stubOf } from "../lib/rpc.ts";
 import { openChannel } from "../runtime/channels.ts";
 import { type Fleet, fleetOf } from "../runtime/fleet.ts";
-import { isolateSource } from "../runtime/isolates.ts";
+import { isolateSource } from "../runtime/process.ts";
 import { EVENT_METHOD } from "../versions/names.ts";
 import { passes, type TailEvent, type TailFilter, type TracedEvent } from "./tail-filters.ts";
 
@@ -201,6 +202,6 @@ function showEvent(event: TraceItem["event"]): TailEvent["event"] {
   return "rpcMethod" in event ? { rpcMethod: event.rpcMethod } : { ...event };
 }
 
-export function hubOf({ TAILS }: Pick<Env, "TAILS">, worker: string): DurableObjectStub<TailHub> {
-  return TAILS.get(TAILS.idFromName(worker));
+export function hubOf({ TAILS }: Pick<Env, "TAILS">, worker: string): Rpc<TailHub> {
+  return stubOf(TAILS, worker);
 }

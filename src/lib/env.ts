@@ -1,36 +1,25 @@
-import type { AccountRegistry } from "../account/registry.ts";
-import type { Dataset } from "../bindings/analytics/dataset.ts";
-import type { Database } from "../bindings/d1/database.ts";
-import type { ObjectHost } from "../bindings/objects/host.ts";
-import type { QueueBroker } from "../bindings/queue/broker.ts";
-import type { Identity } from "../control/auth.ts";
-import type { Scheduler } from "../events/scheduler.ts";
-import type { TailHub } from "../events/tail.ts";
-import type { Metrics } from "../metrics/store.ts";
-import type { WorkerRegistry } from "../registry/index.ts";
-
 /** The bindings of Sluice's own Worker. */
 export interface Env {
   /** What the router reads: active deployments and the code of versions. */
   readonly SLUICE_KV: KVNamespace;
   /** One object per Worker name: the record. */
-  readonly REGISTRY: DurableObjectNamespace<WorkerRegistry>;
+  readonly REGISTRY: DurableObjectNamespace;
   /** One object: the KV namespaces, buckets, databases and queues that Workers can be bound to. */
-  readonly ACCOUNT: DurableObjectNamespace<AccountRegistry>;
+  readonly ACCOUNT: DurableObjectNamespace;
   /** One object per Durable Object of a version. */
-  readonly OBJECTS: DurableObjectNamespace<ObjectHost>;
+  readonly OBJECTS: DurableObjectNamespace;
   /** One object per D1 database. */
-  readonly DATABASES: DurableObjectNamespace<Database>;
+  readonly DATABASES: DurableObjectNamespace;
   /** One object per queue, by its name. */
-  readonly QUEUES: DurableObjectNamespace<QueueBroker>;
+  readonly QUEUES: DurableObjectNamespace;
   /** One object per dataset of Analytics Engine, by its name. */
-  readonly DATASETS: DurableObjectNamespace<Dataset>;
+  readonly DATASETS: DurableObjectNamespace;
   /** One object per Worker name: its cron triggers. */
-  readonly CRONS: DurableObjectNamespace<Scheduler>;
+  readonly CRONS: DurableObjectNamespace;
   /** One object per Worker name: those who watch its events. */
-  readonly TAILS: DurableObjectNamespace<TailHub>;
+  readonly TAILS: DurableObjectNamespace;
   /** One object: what was counted of requests. */
-  readonly METRICS: DurableObjectNamespace<Metrics>;
+  readonly METRICS: DurableObjectNamespace;
   /** The buckets of Workers, each below its name. */
   readonly SLUICE_BUCKET: R2Bucket;
   /** The KV namespaces of Workers, each below its id. */
@@ -64,17 +53,6 @@ export interface Env {
   readonly SLUICE_REMOTE?: Fetcher;
   /** Difference between the time that crons and rollouts go by and the system's, in ms; absent for none. */
   readonly SLUICE_CLOCK_OFFSET_MS?: number;
-  /** Who is signed in: set by the dashboard where it calls the API, and by nobody else. */
-  readonly SLUICE_IDENTITY?: Identity;
   /** Identifies this build of Sluice's own code. */
   readonly SLUICE_BUILD: string;
-}
-
-declare global {
-  namespace Cloudflare {
-    /** What `ctx.exports` has. */
-    interface GlobalProps {
-      readonly mainModule: typeof import("../index.ts");
-    }
-  }
 }

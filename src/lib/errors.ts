@@ -1,5 +1,3 @@
-import type { ResourceKind } from "../account/types.ts";
-
 /**
  * Everything that can be refused, with the data that explains it. control/codes.ts maps each to a status, a
  * Cloudflare code and a sentence; a new reason does not compile until it is mapped.
@@ -68,3 +66,5 @@ export type SluiceError =
   | { readonly reason: "code-unavailable"; readonly version: string }
   | { readonly reason: "version-unloadable"; readonly worker: string; readonly why: string }
   | { readonly reason: "validator-unavailable"; readonly detail: string };
+
+export type ResourceKind = "kv" | "r2" | "d1" | "queue";

@@ -1,5 +1,6 @@
 /** The tables of counts, and every statement over them. */
 import { LIMITS } from "../lib/limits.ts";
+import type { Sql } from "../lib/sqlite.ts";
 import type { Reason } from "../router/split.ts";
 import { addTimes, noTimes } from "./histogram.ts";
 import {
@@ -56,11 +57,6 @@ CREATE TABLE IF NOT EXISTS stale (
   until INTEGER                          -- ms since the epoch; NULL until it is said that it is over
 );
 `;
-
-/** SQLite, as far as it is used here. */
-export interface Sql {
-  exec(query: string, ...bindings: unknown[]): { toArray(): Record<string, unknown>[] };
-}
 
 /** Reasons for which the split, and nobody else, chose the version. */
 const BY_SPLIT: ReadonlySet<Reason> = new Set(["key", "random", "single"]);

@@ -4,12 +4,12 @@
  */
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
-import type { Decision } from "../router/split.ts";
-import { onFlush } from "./flush.ts";
+import type { Decision, Tally } from "../router/split.ts";
+import { onFlush } from "../versions/changes.ts";
 import { bucketOf, noTimes } from "./histogram.ts";
-import type { CountBatch, CountRow, Outcome, Tally } from "./types.ts";
+import type { CountBatch, CountRow, Outcome } from "./types.ts";
 
-export type SendCounts = (batch: CountBatch) => Promise<void>;
+type SendCounts = (batch: CountBatch) => Promise<void>;
 
 interface Due {
   readonly worker: string;

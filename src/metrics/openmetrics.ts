@@ -2,11 +2,11 @@
  * The text that Prometheus reads, in OpenMetrics 1.0 (https://prometheus.io/docs/specs/om/open_metrics_spec/) or in the format
  * before it. By hand, since client libraries count themselves and take no histogram that somebody else has counted.
  */
-import type { WorkerSummary } from "../versions/types.ts";
+import type { WorkerSummary } from "../versions/record.ts";
 import { BOUNDS_MS } from "./histogram.ts";
 import { type AllCounts, OUTCOMES } from "./types.ts";
 
-export type Format = "openmetrics" | "text";
+type Format = "openmetrics" | "text";
 
 export const CONTENT_TYPES: Readonly<Record<Format, string>> = {
   openmetrics: "application/openmetrics-text; version=1.0.0; charset=utf-8",

@@ -14,7 +14,7 @@ export interface Account extends Outcomes {
   readonly p99_ms: number | null;
 }
 
-export interface VersionReport extends Account {
+interface VersionReport extends Account {
   readonly version_id: string;
   /** 0 to 100; null where the active deployment does not have the version. */
   readonly percentage: number | null;
@@ -84,7 +84,7 @@ export function reportOf(
   };
 }
 
-export function accountOf(counts: readonly Outcomes[], times: Buckets): Account {
+function accountOf(counts: readonly Outcomes[], times: Buckets): Account {
   const sum = { ...NOTHING };
   for (const count of counts) for (const outcome of OUTCOMES) sum[outcome] += count[outcome];
   const requests = sum.ok + sum.error + sum.exception;

@@ -1,6 +1,7 @@
 /** The counts of all Workers: one Durable Object, to which every process that serves traffic sends what it counted. */
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../lib/env.ts";
+import { type Rpc, stubOf } from "../lib/rpc.ts";
 import { Counters } from "./counters.ts";
 import type { AllCounts, CountBatch, SeriesPoint, WorkerCounts } from "./types.ts";
 
@@ -42,8 +43,8 @@ export class Metrics extends DurableObject<Env> {
   }
 }
 
-export function metricsOf({ METRICS }: Pick<Env, "METRICS">): DurableObjectStub<Metrics> {
-  return METRICS.get(METRICS.idFromName(METRICS_OBJECT));
+export function metricsOf({ METRICS }: Pick<Env, "METRICS">): Rpc<Metrics> {
+  return stubOf(METRICS, METRICS_OBJECT);
 }
 
 /** Takes what routers counted there. No version has a channel to it. */

@@ -20,16 +20,6 @@ export interface CountRow extends Outcomes {
   readonly ms: number;
 }
 
-/** What a router has counted of one decision and not sent. */
-export interface Tally {
-  ok: number;
-  error: number;
-  exception: number;
-  /** Sum of the times, in ms. */
-  ms: number;
-  buckets: number[];
-}
-
 /** Counted once, however often it is sent: `seq` grows by one with each batch of a sender. */
 export interface CountBatch {
   readonly sender: string;

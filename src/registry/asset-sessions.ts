@@ -4,12 +4,9 @@
  * are; the files themselves never pass through it.
  */
 
-import type { AssetFile } from "../assets/types.ts";
+import type { Manifest } from "../assets/manifest.ts";
 import { LIMITS } from "../lib/limits.ts";
 import type { Statements } from "./sql/index.ts";
-
-/** The files of a folder: hash and size by path. */
-export type Manifest = Readonly<Record<string, AssetFile>>;
 
 /** An upload of assets. */
 export interface Session {
@@ -87,27 +84,4 @@ export class AssetSessions {
     this.#db.setAssetFolder(folder);
     return folder;
   }
-}
-
-/** Groups of files to send in one request each. @param missing hashes */
-export function bucketsOf(manifest: Manifest, missing: readonly string[]): string[][] {
-  const sizes = new Map(Object.values(manifest));
-  const buckets: string[][] = [];
-  let bytes = Number.POSITIVE_INFINITY;
-  for (const hash of missing) {
-    const size = sizes.get(hash) ?? 0;
-    const last = buckets.at(-1);
-    if (
-      last === undefined ||
-      bytes + size > LIMITS.assetBucketBytes ||
-      last.length >= LIMITS.assetBucketFiles
-    ) {
-      buckets.push([hash]);
-      bytes = size;
-    } else {
-      last.push(hash);
-      bytes += size;
-    }
-  }
-  return buckets;
 }

@@ -6,19 +6,21 @@
  * and before any answer is given from this record, so the API never shows what the router does not follow.
  */
 import { DurableObject } from "cloudflare:workers";
+import type { Manifest } from "../assets/manifest.ts";
 import { alarmTime, nowOf } from "../lib/clock.ts";
 import type { Env } from "../lib/env.ts";
 import type { SluiceError } from "../lib/errors.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import { err, ok, type Result } from "../lib/result.ts";
+import { type Rpc, stubOf } from "../lib/rpc.ts";
 import { type Metrics, metricsOf } from "../metrics/store.ts";
 import { Notices } from "../rollout/notify.ts";
-import type { LookPoint, Observation, TrailEntry } from "../rollout/records.ts";
+import type { Observation } from "../rollout/records.ts";
 import { GATE, Rollouts } from "../rollout/runner.ts";
-import type { Plan, Rollout, RolloutCommand, RolloutEvent } from "../rollout/types.ts";
+import type { Rollout, RolloutCommand, RolloutEvent } from "../rollout/types.ts";
 import { type Fleet, fleetOf } from "../runtime/fleet.ts";
-import { classesByNamespace, type Lifecycle } from "../versions/classes.ts";
+import { classesByNamespace } from "../versions/classes.ts";
 import {
   changedSecrets,
   checkShares,
@@ -28,94 +30,24 @@ import {
 } from "../versions/deployment.ts";
 import { previewKey, versionKey } from "../versions/keys.ts";
 import { previewLabels, previewsOf } from "../versions/preview.ts";
+import type { DeploymentRecord, PreviewRecord, WorkerSummary } from "../versions/record.ts";
 import { deleteRecord, writeRecord } from "../versions/replica.ts";
 import { retain } from "../versions/retention.ts";
+import type { Author, Deployment, Settings, Share, Version, WorkerState } from "../versions/types.ts";
+import { type AnnouncedFiles, AssetSessions, type ClaimedFiles, type OpenSession } from "./asset-sessions.ts";
+import { type Statements, statements } from "./sql/index.ts";
 import type {
+  Actor,
   AuditAction,
   AuditEntry,
-  Author,
-  Deployment,
-  DeploymentRecord,
-  PreviewRecord,
-  Settings,
-  Share,
-  Version,
-  WorkerSummary,
-} from "../versions/types.ts";
-import {
-  type AnnouncedFiles,
-  AssetSessions,
-  type ClaimedFiles,
-  type Manifest,
-  type OpenSession,
-} from "./asset-sessions.ts";
-import { type Statements, statements, type WorkerState } from "./sql/index.ts";
-
-/** Who acts, and with what. */
-export interface Actor {
-  readonly author: Author;
-  readonly source: Version["source"];
-}
-
-/** A version that has been validated and whose code is in KV. */
-export type NewVersion = Omit<Version, "number" | "author" | "source">;
-
-export interface RecordVersion {
-  readonly actor: Actor;
-  readonly version: NewVersion;
-  /** Id of the latest version that the bindings were resolved against; null for the first. Changed since: refused. */
-  readonly basedOn: string | null;
-  /** Deploys the version at 100% in the same transaction. */
-  readonly deploy: Pick<Deployment, "triggered_by" | "message"> | null;
-  /** Id of the deployment that must still be the active one; null for whichever is. Changed since: refused. */
-  readonly replaces: string | null;
-  /** Settings that come with the upload. */
-  readonly settings: Partial<Settings>;
-  /** The Worker's classes after the upload's migrations; null where it has none. */
-  readonly lifecycle: Lifecycle | null;
-}
-
-export interface RecordDeployment {
-  readonly actor: Actor;
-  readonly shares: readonly ShareInput[];
-  readonly message: string | null;
-  /** Id of the deployment that must still be the active one; null for whichever is. Changed since: refused. */
-  readonly replaces: string | null;
-  /** Whether secrets that have changed since the version was made, and `protect`, are no reason to refuse it. */
-  readonly force: boolean;
-}
-
-export interface Page {
-  readonly limit: number;
-  readonly offset: number;
-}
-
-export interface Paged<T> {
-  readonly items: readonly T[];
-  /** Of all pages. */
-  readonly total: number;
-}
-
-export interface StartRollout {
-  /** Id or tag of the candidate, or `latest`. */
-  readonly version: string;
-  readonly plan: Plan;
-  readonly author: Author;
-}
-
-export interface RolloutDetail {
-  readonly rollout: Rollout;
-  readonly trail: readonly TrailEntry[];
-  readonly history: readonly LookPoint[];
-}
-
-/** A Worker as its other parts are read: all of one moment. */
-export interface WorkerOverview {
-  readonly worker: WorkerState;
-  readonly latest: Version;
-  readonly active: Deployment | undefined;
-  readonly lifecycle: Lifecycle;
-}
+  Page,
+  Paged,
+  RecordDeployment,
+  RecordVersion,
+  RolloutDetail,
+  StartRollout,
+  WorkerOverview,
+} from "./types.ts";
 
 /** Settings that the router has to know. */
 const IN_RECORD: readonly (keyof Settings)[] = ["previews", "affinity", "expose_version", "retention"];
@@ -740,7 +672,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     this.#reportedStale = isStale;
   }
 
-  async #tellMetrics(tell: (metrics: DurableObjectStub<Metrics>) => Promise<void>): Promise<void> {
+  async #tellMetrics(tell: (metrics: Rpc<Metrics>) => Promise<void>): Promise<void> {
     try {
       await tell(metricsOf(this.env));
     } catch (error) {
@@ -784,4 +716,9 @@ export class WorkerRegistry extends DurableObject<Env> {
 /** As it may be shown. */
 function withoutSecrets({ webhooks, ...change }: Partial<Settings>): Readonly<Record<string, unknown>> {
   return { ...change, ...(webhooks === undefined ? {} : { webhooks: webhooks.map(({ url }) => url) }) };
+}
+
+/** The registry of a Worker. */
+export function registryOf({ REGISTRY }: Pick<Env, "REGISTRY">, worker: string): Rpc<WorkerRegistry> {
+  return stubOf(REGISTRY, worker);
 }

@@ -2,10 +2,10 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../lib/env.ts";
 import type { Observation } from "../rollout/records.ts";
+import { registryOf } from "./index.ts";
 
 export class RolloutSink extends WorkerEntrypoint<Env, { readonly worker: string }> {
   async observe(rollout: string, observations: readonly Observation[]): Promise<void> {
-    const { REGISTRY } = this.env;
-    await REGISTRY.get(REGISTRY.idFromName(this.ctx.props.worker)).observe(rollout, observations);
+    await registryOf(this.env, this.ctx.props.worker).observe(rollout, observations);
   }
 }

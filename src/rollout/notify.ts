@@ -4,17 +4,9 @@
  */
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
-import type { Sql } from "./runner.ts";
+import type { Sql } from "../lib/sqlite.ts";
+import type { Webhook } from "../versions/types.ts";
 import type { Notice, Rollout } from "./types.ts";
-
-/** Where notices go. */
-export interface Webhook {
-  readonly url: string;
-  /** Signs what is sent; null for no signature. */
-  readonly secret: string | null;
-  /** `slack` sends what Slack's incoming webhooks, and many others, take. */
-  readonly format: "json" | "slack";
-}
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS notice (
@@ -27,7 +19,7 @@ CREATE TABLE IF NOT EXISTS notice (
 `;
 
 /** Seconds since the epoch, a dot and the body are signed, so that an old notice cannot be sent again as a new one. */
-export const SIGNATURE_HEADER = "Sluice-Signature";
+const SIGNATURE_HEADER = "Sluice-Signature";
 
 interface Row {
   readonly id: string;

@@ -10,7 +10,7 @@ import { ClientSet } from "./clients.ts";
 import type { Observation } from "./records.ts";
 
 /** Takes observations to the Worker's registry. */
-export type SendObservations = (
+type SendObservations = (
   worker: string,
   rollout: string,
   observations: readonly Observation[],
@@ -119,7 +119,7 @@ function isWithinCap(prefixes: Map<string, number>, address: string | undefined)
 }
 
 /** /24 of IPv4, /48 of IPv6. */
-export function prefixOf(address: string): string {
+function prefixOf(address: string): string {
   const separator = address.includes(":") ? ":" : ".";
   return address.split(separator).slice(0, 3).join(separator);
 }

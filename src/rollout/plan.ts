@@ -2,7 +2,7 @@
 import { err, ok, type Result } from "../lib/result.ts";
 import type { Gates, Plan, Stage } from "./types.ts";
 
-export const DEFAULT_GATES: Gates = { alpha: 0.01, margin: 1, latency: true };
+const DEFAULT_GATES: Gates = { alpha: 0.01, margin: 1, latency: true };
 
 /** Clients after which "no failures" means at most 0.5% of them (the rule of three: 3 / 0.005). */
 const DEFAULT_EXPOSURES = 600;
@@ -27,7 +27,7 @@ export type TemplateName = keyof typeof TEMPLATES;
 type Loose<T> = { readonly [Name in keyof T]?: T[Name] | undefined };
 
 /** A plan as it may be given: what is left out has its default. */
-export interface PlanInput {
+interface PlanInput {
   readonly stages?: readonly Loose<Stage>[] | undefined;
   readonly template?: TemplateName | undefined;
   readonly gates?: Loose<Gates> | undefined;

@@ -37,10 +37,3 @@ export interface RolloutPatch {
   readonly deployed: boolean;
   readonly notice: Notice | null;
 }
-
-/** What the router has to know of a rollout. */
-export interface WatchedRollout {
-  readonly id: string;
-  /** Id of the version that is on trial. */
-  readonly candidate: string;
-}

@@ -5,6 +5,7 @@
 import type { SluiceError } from "../lib/errors.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { err, ok, type Result } from "../lib/result.ts";
+import type { Sql } from "../lib/sqlite.ts";
 import type { Author } from "../versions/types.ts";
 import { ClientSet } from "./clients.ts";
 import { add, evidence, type Interval, NOTHING } from "./gate.ts";
@@ -45,11 +46,6 @@ CREATE TABLE IF NOT EXISTS rollout_clients (
 
 /** Who a transition is by where nobody asked for it. */
 export const GATE: Author = { id: "gate", email: "gate" };
-
-/** SQLite, as far as it is used here. */
-export interface Sql {
-  exec(query: string, ...bindings: unknown[]): { toArray(): Record<string, unknown>[] };
-}
 
 /** What came in and has not been looked at. */
 interface Pending {

@@ -19,7 +19,7 @@ export interface Traffic {
 }
 
 /** Says whether it would roll back, given what came in since it was asked last. */
-export type Judge = (interval: Interval) => boolean;
+type Judge = (interval: Interval) => boolean;
 
 /** The interval of each second. */
 export function* intervals(traffic: Traffic, random: Random): Generator<Interval> {

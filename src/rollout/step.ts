@@ -3,6 +3,7 @@
  * in. Every transition can be had again from the rollout before it and the event.
  */
 import { err, ok, type Result } from "../lib/result.ts";
+import type { Phase } from "../versions/types.ts";
 import {
   add,
   beginStage,
@@ -22,7 +23,6 @@ import {
   type Evidence,
   METRICS,
   type Metric,
-  type Phase,
   type Rollout,
   type RolloutEvent,
   type Stage,

@@ -1,4 +1,4 @@
-import type { Author } from "../versions/types.ts";
+import type { Author, Phase } from "../versions/types.ts";
 import type { Interval, MetricState, ShareState } from "./gate.ts";
 
 /** One step of a plan. */
@@ -30,16 +30,6 @@ export interface Plan {
   /** What a failed gate does: back to the stable version, or leave the traffic and wait for somebody. */
   readonly on_fail: "rollback" | "hold";
 }
-
-export type Phase =
-  | "pending"
-  | "running"
-  | "holding"
-  | "awaiting_approval"
-  | "paused"
-  | "promoted"
-  | "rolled_back"
-  | "aborted";
 
 export const TERMINAL: ReadonlySet<Phase> = new Set(["promoted", "rolled_back", "aborted"]);
 
@@ -112,7 +102,7 @@ export type RolloutCommand = Extract<
 >;
 
 /** What is to be deployed with a transition; null for no change. The candidate's share. */
-export type Intent = number | null;
+type Intent = number | null;
 
 /** What an operator should hear of. */
 export type Notice = "stage" | "hold" | "approval" | "rollback" | "finish";

@@ -1,8 +1,9 @@
 /** Where a request wants to go, as far as its host does not say so itself: routes, custom domains and previews, from KV. */
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
-import { onRoutes, readPreview, readRoutes } from "../versions/replica.ts";
-import type { PreviewRecord, RoutesRecord } from "../versions/types.ts";
+import { onRoutes } from "../versions/changes.ts";
+import type { PreviewRecord, RoutesRecord } from "../versions/record.ts";
+import { readPreview, readRoutes } from "../versions/replica.ts";
 import { pathOf, withoutPort } from "./hosts.ts";
 import { type CompiledRoutes, compileRoutes, isWholeHost, NO_ROUTES, workerAt } from "./routes.ts";
 

@@ -1,16 +1,14 @@
 /** What Sluice adds to a response where the Worker's settings say so: a cookie with a client's identity, and the version. */
 import { serialize } from "hono/utils/cookie";
-import type { AffinitySource } from "../versions/types.ts";
+import type { IssuedCookie } from "../versions/types.ts";
 import { decide } from "./decide.ts";
 import { readKey, readOverride } from "./signals.ts";
 import type { Decision, Split } from "./split.ts";
 
 export const VERSION_HEADER = "Sluice-Version";
 
-export type IssuedCookie = Extract<AffinitySource, { readonly type: "issued_cookie" }>;
-
 /** A decision by a key that the client is only about to get. */
-export interface Issued {
+interface Issued {
   readonly decision: Decision;
   readonly identity: string;
   readonly cookie: string;

@@ -9,7 +9,7 @@ import type { Decision, Split } from "./split.ts";
 const RETRY_AFTER_SECONDS = "5";
 
 /** Where versions come from, and who counts what they answer. */
-export interface Dispatch {
+interface Dispatch {
   readonly source: VersionSource;
   readonly meter?: Meter | undefined;
 }

@@ -3,10 +3,10 @@
  * Patterns are Cloudflare's (https://developers.cloudflare.com/workers/configuration/routing/routes/).
  */
 import { err, ok, type Result } from "../lib/result.ts";
-import type { RoutesRecord } from "../versions/types.ts";
+import type { RoutesRecord } from "../versions/record.ts";
 
 /** A pattern in its parts. */
-export interface Pattern {
+interface Pattern {
   /** Hostname without the wildcard that it may begin with. */
   readonly host: string;
   /** Whether anything may come before the host. */

@@ -6,8 +6,8 @@ import { parse } from "hono/utils/cookie";
 import { parseDictionary } from "structured-headers";
 import type { Affinity, AffinitySource } from "../versions/types.ts";
 
-export const OVERRIDES_HEADER = "cloudflare-workers-version-overrides";
-export const KEY_HEADER = "cloudflare-workers-version-key";
+const OVERRIDES_HEADER = "cloudflare-workers-version-overrides";
+const KEY_HEADER = "cloudflare-workers-version-key";
 
 /**
  * The version id that the overrides header names for this Worker. The header is an RFC 9651 dictionary whose values

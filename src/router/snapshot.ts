@@ -10,9 +10,10 @@
  */
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
-import { parseDeploymentRecord } from "../versions/deployment.ts";
-import { onReplicated, readRecord } from "../versions/replica.ts";
-import type { DeploymentRecord } from "../versions/types.ts";
+import { onReplicated } from "../versions/changes.ts";
+import type { DeploymentRecord } from "../versions/record.ts";
+import { parseDeploymentRecord } from "../versions/record.ts";
+import { readRecord } from "../versions/replica.ts";
 import { compileSplit, type Split } from "./split.ts";
 
 interface Entry {
@@ -24,7 +25,7 @@ interface Entry {
 }
 
 /** What is known of a Worker after asking KV. */
-export type Lookup = Split | "absent" | "unavailable";
+type Lookup = Split | "absent" | "unavailable";
 
 export class Snapshot {
   readonly #kv: KVNamespace;

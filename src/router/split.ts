@@ -7,10 +7,8 @@
  * rises, the order of the shares moves nobody, and two rollouts pick their first users independently.
  */
 
-import type { Retained } from "../assets/types.ts";
-import type { Tally } from "../metrics/types.ts";
-import type { Affinity, DeploymentRecord, Share } from "../versions/types.ts";
-import type { IssuedCookie } from "./decorate.ts";
+import type { DeploymentRecord } from "../versions/record.ts";
+import type { Affinity, IssuedCookie, Retained, Share } from "../versions/types.ts";
 import { hashKey, prepareSeed, type Seed } from "./hash.ts";
 
 /** Number of values of the hash, and the threshold that every hash is below. */
@@ -130,4 +128,14 @@ function compileArm(version: Share): Arm {
     single: decision("single"),
     fallback: decision("fallback"),
   });
+}
+
+/** What a router has counted of one decision and not sent. */
+export interface Tally {
+  ok: number;
+  error: number;
+  exception: number;
+  /** Sum of the times, in ms. */
+  ms: number;
+  buckets: number[];
 }

@@ -3,11 +3,10 @@ import type { Env } from "../lib/env.ts";
 import { decide, decideFallback } from "../router/decide.ts";
 import { VersionUnavailable } from "../router/ports.ts";
 import type { Decision } from "../router/split.ts";
-import { isolateSource } from "./isolates.ts";
-import { deploymentsOf } from "./process.ts";
+import { deploymentsOf, isolateSource } from "./process.ts";
 
 /** Where an event goes. */
-export interface EventTarget {
+interface EventTarget {
   readonly version_id: string;
   readonly stub: WorkerStub;
 }

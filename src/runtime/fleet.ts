@@ -6,8 +6,9 @@
 import type { Env } from "../lib/env.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
-import { notify, notifyRoutes } from "../versions/replica.ts";
-import type { DeploymentRecord, FollowerMessage, FollowerReply, RoutesRecord } from "../versions/types.ts";
+import { notify, notifyRoutes } from "../versions/changes.ts";
+import type { DeploymentRecord, RoutesRecord } from "../versions/record.ts";
+import type { FollowerMessage, FollowerReply } from "./messages.ts";
 
 export const FOLLOWER_URL = "http://follower/";
 

@@ -4,14 +4,13 @@
  * (src/cli/traffic.ts), since versions hold secrets.
  */
 import { WorkerEntrypoint } from "cloudflare:workers";
-import { moveObjects } from "../bindings/objects/host.ts";
 import type { Env } from "../lib/env.ts";
 import { LIMITS } from "../lib/limits.ts";
-import { flushCounts } from "../metrics/flush.ts";
-import { notify, notifyRoutes } from "../versions/replica.ts";
-import type { FollowerMessage, FollowerReply } from "../versions/types.ts";
+import { flushCounts, moveAll, notify, notifyRoutes } from "../versions/changes.ts";
 import { FOLLOWER_URL, versionsOf } from "./fleet.ts";
-import { type IsolateSource, isolateSource } from "./isolates.ts";
+import type { IsolateSource } from "./isolates.ts";
+import type { FollowerMessage, FollowerReply } from "./messages.ts";
+import { isolateSource } from "./process.ts";
 
 /** When the request that waits for the drain will have swept, in ms since the epoch. */
 let sweptBy = 0;
@@ -32,7 +31,7 @@ export class Follower extends WorkerEntrypoint<Env> {
         notify(message.worker, message.record);
         source.retain(message.worker, versionsOf(message.record));
         this.#unload(source);
-        if (this.env.OBJECTS !== undefined) this.ctx.waitUntil(moveObjects(this.env.OBJECTS, message.worker));
+        this.ctx.waitUntil(moveAll(this.env, message.worker));
         return reply({ why: null });
       case "tail":
         await source.setTailing(message.worker, message.on);
@@ -77,18 +76,6 @@ export class Follower extends WorkerEntrypoint<Env> {
     const response = await this.ctx.exports.Follower.fetch(FOLLOWER_URL, init);
     // Unread, it would keep that request.
     await response.text();
-  }
-}
-
-/** The control process's KV for traffic processes to read, in the protocol of workerd's KV bindings. */
-export class Replica extends WorkerEntrypoint<Env> {
-  override async fetch(request: Request): Promise<Response> {
-    if (request.method !== "GET") return new Response(null, { status: 405 });
-    const key = decodeURIComponent(new URL(request.url).pathname.slice(1));
-    const { value, metadata } = await this.env.SLUICE_KV.getWithMetadata(key, "stream");
-    if (value === null) return new Response(null, { status: 404 });
-    const headers = metadata === null ? undefined : { "CF-KV-Metadata": JSON.stringify(metadata) };
-    return new Response(value, headers && { headers });
   }
 }
 

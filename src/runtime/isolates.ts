@@ -1,25 +1,11 @@
-/**
- * Uploaded versions, each in an isolate of its own, through Worker Loader.
- *
- * What this relies on, as measured on workerd: a name whose code could not be read or did not start repeats that error
- * for the life of the process, so the code is read before the loader is asked and every load takes a new name; an
- * isolate is never evicted, so a name that has loaded stays loaded until it is unloaded here. Elsewhere (Cloudflare) an
- * isolate may be dropped and its code asked for again: `reload` answers that.
- */
-import { exports } from "cloudflare:workers";
-import { AssetStore } from "../assets/index.ts";
-import type { AssetsOfVersion } from "../assets/types.ts";
-import type { Env } from "../lib/env.ts";
+import type { AssetStore } from "../assets/index.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import { type VersionHandler, type VersionSource, VersionUnavailable } from "../router/ports.ts";
 import { decodeBlob } from "../versions/blob.ts";
 import { readVersion } from "../versions/replica.ts";
-import type { FollowerMessage } from "../versions/types.ts";
-import { openChannel } from "./channels.ts";
+import type { AssetsOfVersion } from "../versions/types.ts";
 import { READY_ENTRYPOINT, READY_URL, servingCode, UNLOAD_URL } from "./code.ts";
-import { FOLLOWER_URL } from "./fleet.ts";
-import { deploymentsOf } from "./process.ts";
 import type { OpenChannel } from "./version-env.ts";
 
 interface Failure {
@@ -47,7 +33,7 @@ interface Loaded {
   readonly tailed: boolean;
 }
 
-export interface IsolateOptions {
+interface IsolateOptions {
   readonly loader: WorkerLoader;
   readonly kv: KVNamespace;
   /** Id of the parent's own code: what a loaded version captured belongs to the parent that loaded it. */
@@ -345,34 +331,6 @@ export class IsolateSource implements VersionSource {
     const blob = decodeBlob(stored);
     return { code: servingCode(blob, this.#open), assets: blob.header.assets };
   }
-}
-
-let shared: IsolateSource | undefined;
-
-/** The source of this isolate: the router's, the registry's and the follower's are one. */
-export function isolateSource(env: Env): IsolateSource {
-  const open: OpenChannel = (entrypoint, props) => openChannel(env, entrypoint, props);
-  shared ??= new IsolateSource({
-    loader: env.LOADER,
-    kv: env.SLUICE_KV,
-    build: env.SLUICE_BUILD,
-    open,
-    assets: new AssetStore(
-      env.SLUICE_KV,
-      async (worker) => (await deploymentsOf(env).load(worker))?.record.retained ?? [],
-    ),
-    collect: (worker, version) => exports.TailCollector({ props: { worker, version } }) as unknown as Fetcher,
-    tidy: async () => {
-      const message: FollowerMessage = { type: "tidy" };
-      const response = await exports.Follower.fetch(FOLLOWER_URL, {
-        method: "POST",
-        body: JSON.stringify(message),
-      });
-      // Unread, it would keep that request.
-      await response.text();
-    },
-  });
-  return shared;
 }
 
 function versionOf({ version }: Loaded): string {

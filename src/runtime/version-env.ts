@@ -1,6 +1,7 @@
 /** What a version's `env` is made of: values, and channels to Sluice where the version's client puts an object. Pure. */
+
+import type { Binding, ClientBinding } from "../versions/binding-types.ts";
 import type { BlobHeader } from "../versions/blob.ts";
-import type { Binding, ClientBinding } from "../versions/types.ts";
 
 /** The entrypoints of Sluice's Worker that versions may be given a channel to. */
 export type ChannelEntrypoint =

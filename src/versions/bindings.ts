@@ -1,10 +1,10 @@
 /** Bindings of a version: what an upload asks for → what is stored. Pure; env.ts says what the code sees of them. */
 import type { SluiceError } from "../lib/errors.ts";
 import { err, ok, type Result } from "../lib/result.ts";
-import type { Binding, InheritBinding } from "./types.ts";
+import type { Binding, InheritBinding } from "./binding-types.ts";
 
 /** The types that an upload may name. */
-export const BINDING_TYPES = [
+const BINDING_TYPES = [
   "plain_text",
   "json",
   "secret_text",

@@ -2,8 +2,9 @@
  * A version as one KV value: `SLV1`, the header's length (32 bits, little-endian), the header as JSON, then the bytes
  * of each module in the header's order. Binary, so that wasm and data modules are stored as they are.
  */
-import type { AssetsOfVersion } from "../assets/types.ts";
-import type { Binding, Module } from "./types.ts";
+
+import type { Binding } from "./binding-types.ts";
+import type { AssetsOfVersion, Module } from "./types.ts";
 
 /** Everything but the bytes. */
 export interface BlobHeader {

@@ -3,7 +3,7 @@ import type { SluiceError } from "../lib/errors.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 
 /** One class and the namespace of its objects, which outlives the class's name. */
-export interface ObjectClass {
+interface ObjectClass {
   readonly class_name: string;
   readonly namespace_id: string;
 }

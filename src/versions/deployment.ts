@@ -1,10 +1,11 @@
 /** What makes a deployment valid, and how one is read back. Pure. */
 import type { SluiceError } from "../lib/errors.ts";
 import { err, ok, type Result } from "../lib/result.ts";
-import type { Binding, Deployment, DeploymentRecord, Share, Version } from "./types.ts";
+import type { Binding } from "./binding-types.ts";
+import type { Deployment, Share, Version } from "./types.ts";
 
 /** Versions that one deployment may name. */
-export const MAX_SHARES = 2;
+const MAX_SHARES = 2;
 /** How far from 100 the sum may be: wrangler rounds each percentage to three decimals. */
 const SUM_TOLERANCE = 0.001;
 /** Absorbs what adding binary fractions loses. */
@@ -83,87 +84,5 @@ export function changedSecrets(before: readonly Binding[], after: readonly Bindi
   ) as [Map<string, string>, Map<string, string>];
   return [...new Set([...old.keys(), ...current.keys()])].filter(
     (name) => old.get(name) !== current.get(name),
-  );
-}
-
-/**
- * Reads a record that KV gave. Undefined where it is not one: the caller keeps what it has. Strict, because a
- * record that is half right would route half right.
- */
-export function parseDeploymentRecord(text: string): DeploymentRecord | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (typeof value !== "object" || value === null) return undefined;
-  const record = value as Partial<Record<keyof DeploymentRecord, unknown>>;
-  if (
-    record.schema !== 1 ||
-    typeof record.worker !== "string" ||
-    !Number.isSafeInteger(record.revision) ||
-    typeof record.deployment_id !== "string" ||
-    typeof record.enabled !== "boolean" ||
-    !Array.isArray(record.versions) ||
-    !record.versions.every(isShare) ||
-    !checkShares(record.versions).ok ||
-    // Two of one number: neither would be the candidate.
-    record.versions[0]?.number === record.versions[1]?.number ||
-    !isClasses(record.classes) ||
-    !isOptional(record.previews, isBoolean) ||
-    !isOptional(record.expose_version, isBoolean) ||
-    !isOptional(record.affinity, isListOf(isAffinitySource)) ||
-    !isOptional(record.retained, isListOf(isRetained)) ||
-    !isOptional(record.rollout, isWatched)
-  ) {
-    return undefined;
-  }
-  return value as DeploymentRecord;
-}
-
-function isClasses(value: unknown): value is DeploymentRecord["classes"] {
-  if (value === undefined) return true;
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
-  return Object.values(value).every((name) => typeof name === "string");
-}
-
-const isOptional = (value: unknown, is: (value: unknown) => boolean) => value === undefined || is(value);
-const isBoolean = (value: unknown) => typeof value === "boolean";
-const isListOf = (is: (value: unknown) => boolean) => (value: unknown) =>
-  Array.isArray(value) && value.every(is);
-
-function isAffinitySource(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  const { type, name, max_age } = value as Record<string, unknown>;
-  if (type === "address") return true;
-  if (typeof name !== "string") return false;
-  return type === "header" || type === "cookie" || (type === "issued_cookie" && typeof max_age === "number");
-}
-
-function isWatched(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  const { id, candidate } = value as Record<string, unknown>;
-  return typeof id === "string" && typeof candidate === "string";
-}
-
-function isRetained(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  const { version_id, number, set, until } = value as Record<string, unknown>;
-  return (
-    typeof version_id === "string" &&
-    Number.isSafeInteger(number) &&
-    typeof set === "string" &&
-    (until === null || typeof until === "number")
-  );
-}
-
-function isShare(value: unknown): value is Share {
-  if (typeof value !== "object" || value === null) return false;
-  const share = value as Partial<Record<keyof Share, unknown>>;
-  return (
-    typeof share.version_id === "string" &&
-    Number.isSafeInteger(share.number) &&
-    typeof share.percentage === "number"
   );
 }

@@ -14,7 +14,7 @@ export const SCHEDULED_ENTRYPOINT = "__sluice_scheduled__";
 export const EVENT_METHOD = "event:";
 
 /** What the name of such a method says. */
-export interface EventInfo {
+interface EventInfo {
   readonly [name: string]: string | number;
 }
 
@@ -26,3 +26,9 @@ export function eventMethod(info: EventInfo): string {
 export const SERVICE_WORKER_MODULE = "__sluice_service_worker.js";
 /** Main module of an upload that has assets and no code. */
 export const ASSETS_ONLY_MODULE = "__sluice_assets_only.js";
+
+/** A run of a cron trigger, with the time that it is for in ms since the epoch. */
+export interface ScheduledRun {
+  readonly cron: string;
+  readonly time: number;
+}

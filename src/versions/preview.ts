@@ -1,7 +1,6 @@
 /** Hostnames of single versions. Pure. */
 import { LIMITS } from "../lib/limits.ts";
-import type { WorkerState } from "../registry/sql/index.ts";
-import type { Version } from "./types.ts";
+import type { Version, WorkerState } from "./types.ts";
 
 /** Cloudflare's rule (https://developers.cloudflare.com/workers/configuration/previews/). */
 export const ALIAS = /^[a-z](?:[a-z0-9-]*[a-z0-9])?$/;
@@ -17,7 +16,7 @@ export function previewLabel(prefix: string, worker: string): string {
 }
 
 /** What a version's id contributes to its hostname. */
-export function shortId(id: string): string {
+function shortId(id: string): string {
   return id.slice(0, 8);
 }
 

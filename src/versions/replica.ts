@@ -4,41 +4,7 @@
  */
 import { LIMITS } from "../lib/limits.ts";
 import { deploymentKey, previewKey, ROUTES_KEY, versionKey } from "./keys.ts";
-import type { DeploymentRecord, PreviewRecord, RoutesRecord, WorkerSummary } from "./types.ts";
-
-/** Told of every change that is made known here: a new record, or null where the Worker was deleted. */
-export type ReplicaListener = (worker: string, record: DeploymentRecord | null) => void;
-
-const listeners = new Set<ReplicaListener>();
-/** What was made known before there was anybody to tell. */
-const untold = new Map<string, DeploymentRecord | null>();
-
-/**
- * Registers a cache of this isolate. Every entrypoint and Durable Object of one Worker shares module state within a
- * workerd process, so a deployment made here reaches the router of the same process without a wait.
- */
-export function onReplicated(listener: ReplicaListener): void {
-  listeners.add(listener);
-  for (const [worker, record] of untold) listener(worker, record);
-  untold.clear();
-}
-
-/** Tells the caches of this isolate, those made later included. */
-export function notify(worker: string, record: DeploymentRecord | null): void {
-  if (listeners.size === 0) untold.set(worker, record);
-  for (const listener of listeners) listener(worker, record);
-}
-
-const routesListeners = new Set<(record: RoutesRecord) => void>();
-
-/** Registers who follows routes and custom domains in this isolate. */
-export function onRoutes(listener: (record: RoutesRecord) => void): void {
-  routesListeners.add(listener);
-}
-
-export function notifyRoutes(record: RoutesRecord): void {
-  for (const listener of routesListeners) listener(record);
-}
+import type { DeploymentRecord, PreviewRecord, RoutesRecord, WorkerSummary } from "./record.ts";
 
 export function writeRoutes(kv: KVNamespace, record: RoutesRecord): Promise<void> {
   return kv.put(ROUTES_KEY, JSON.stringify(record));

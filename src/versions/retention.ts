@@ -1,6 +1,5 @@
 /** Whose assets may still be asked for. Pure. */
-import type { Retained } from "../assets/types.ts";
-import type { Retention } from "./types.ts";
+import type { Retained, Retention } from "./types.ts";
 
 const HOUR_MS = 3_600_000;
 

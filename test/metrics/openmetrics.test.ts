@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { BOUNDS_MS } from "../../src/metrics/histogram.ts";
 import { formatOf, renderMetrics } from "../../src/metrics/openmetrics.ts";
 import type { AllCounts } from "../../src/metrics/types.ts";
-import type { WorkerSummary } from "../../src/versions/types.ts";
+import type { WorkerSummary } from "../../src/versions/record.ts";
 
 const WORKERS = new Map<string, WorkerSummary>([
   [

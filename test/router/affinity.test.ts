@@ -3,7 +3,8 @@ import { decorate, issue, VERSION_HEADER } from "../../src/router/decorate.ts";
 import { pinOf } from "../../src/router/pins.ts";
 import { readKey } from "../../src/router/signals.ts";
 import { compileSplit } from "../../src/router/split.ts";
-import type { Affinity, DeploymentRecord } from "../../src/versions/types.ts";
+import type { DeploymentRecord } from "../../src/versions/record.ts";
+import type { Affinity } from "../../src/versions/types.ts";
 
 const STABLE = "00000000-0000-4000-8000-000000000001";
 const CANDIDATE = "00000000-0000-4000-8000-000000000002";

@@ -2,7 +2,8 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { compileSplit, type Split } from "../../src/router/split.ts";
-import type { DeploymentRecord, Share } from "../../src/versions/types.ts";
+import type { DeploymentRecord } from "../../src/versions/record.ts";
+import type { Share } from "../../src/versions/types.ts";
 
 /** A UUID that depends on the text only. */
 export function uuid(text: string): string {

@@ -1,6 +1,6 @@
 /** SQLite as a Durable Object has it, as far as it is used: by Node's own. */
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
-import type { Sql } from "../../src/rollout/runner.ts";
+import type { Sql } from "../../src/lib/sqlite.ts";
 
 export function openSqlite(): Sql {
   const db = new DatabaseSync(":memory:");

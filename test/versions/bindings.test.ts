@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { toEnv } from "../../src/runtime/version-env.ts";
+import type { Binding } from "../../src/versions/binding-types.ts";
 import { changeSecrets, redact, resolveBindings, unsupportedBinding } from "../../src/versions/bindings.ts";
-import type { Binding } from "../../src/versions/types.ts";
 
 const previous: readonly Binding[] = [
   { type: "plain_text", name: "COLOR", text: "red" },

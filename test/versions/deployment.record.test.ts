@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { checkShares, parseDeploymentRecord } from "../../src/versions/deployment.ts";
+import { checkShares } from "../../src/versions/deployment.ts";
+import { parseDeploymentRecord } from "../../src/versions/record.ts";
 import { percentage, recordOf, sharesAt } from "../router/keys.ts";
 
 describe("a record from KV", () => {

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { Addresses } from "../../src/router/addresses.ts";
 import { Snapshot } from "../../src/router/snapshot.ts";
-import { notifyRoutes } from "../../src/versions/replica.ts";
-import type { RoutesRecord } from "../../src/versions/types.ts";
+import { notifyRoutes } from "../../src/versions/changes.ts";
+import type { RoutesRecord } from "../../src/versions/record.ts";
 
 /** Workers KV as far as it is used, with a hand on the moment of its answers. */
 class FakeKV {

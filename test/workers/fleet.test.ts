@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Env } from "../../src/lib/env.ts";
 import { LIMITS } from "../../src/lib/limits.ts";
 import { fleetOf } from "../../src/runtime/fleet.ts";
-import type { FollowerMessage } from "../../src/versions/types.ts";
+import type { FollowerMessage } from "../../src/runtime/messages.ts";
 
 type Answer = (message: FollowerMessage, signal: AbortSignal) => Promise<Response>;
 

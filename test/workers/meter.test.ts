@@ -1,10 +1,10 @@
 /** Counting where requests are: nothing lost, nothing twice, and one courier at a time. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { LIMITS } from "../../src/lib/limits.ts";
-import { flushCounts } from "../../src/metrics/flush.ts";
 import { Meter } from "../../src/metrics/meter.ts";
 import type { CountBatch } from "../../src/metrics/types.ts";
 import { previewOf } from "../../src/router/split.ts";
+import { flushCounts } from "../../src/versions/changes.ts";
 
 let sent: CountBatch[];
 let couriers: Promise<unknown>[];

@@ -2,8 +2,9 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { LIMITS } from "../../src/lib/limits.ts";
 import { Snapshot } from "../../src/router/snapshot.ts";
 import type { Split } from "../../src/router/split.ts";
-import { notify, writeRecord } from "../../src/versions/replica.ts";
-import type { DeploymentRecord, WorkerSummary } from "../../src/versions/types.ts";
+import { notify } from "../../src/versions/changes.ts";
+import type { DeploymentRecord, WorkerSummary } from "../../src/versions/record.ts";
+import { writeRecord } from "../../src/versions/replica.ts";
 
 /** Workers KV as far as it is used, with a switch for its failure and a hand on the moment of its answer. */
 class FakeKV {
@@ -192,9 +193,9 @@ describe("a deployment that is published before there is a router", () => {
 });
 
 /** A module that nobody has registered with yet. */
-async function importAnew(): Promise<typeof import("../../src/versions/replica.ts")> {
+async function importAnew(): Promise<typeof import("../../src/versions/changes.ts")> {
   vi.resetModules();
-  return import("../../src/versions/replica.ts");
+  return import("../../src/versions/changes.ts");
 }
 
 describe("a host", () => {

@@ -3,7 +3,7 @@ import { DurableObject } from "cloudflare:workers";
 import type { Env } from "../../lib/env.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
-import type { DataPoint } from "../../versions/types.ts";
+import type { DataPoint } from "./types.ts";
 
 const BLOBS = Array.from({ length: 20 }, (_, i) => `blob${i + 1}`);
 const DOUBLES = Array.from({ length: 20 }, (_, i) => `double${i + 1}`);
@@ -21,7 +21,7 @@ const SCHEMA = `CREATE TABLE IF NOT EXISTS point (
 )`;
 
 /** Answer of a query, as Cloudflare's SQL API has it. */
-export interface Selection {
+interface Selection {
   readonly meta: { readonly name: string; readonly type: string }[];
   readonly data: Record<string, SqlStorageValue>[];
   readonly rows: number;

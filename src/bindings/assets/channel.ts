@@ -1,7 +1,7 @@
 /** `assets`: the files of the version that has the binding. */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../../lib/env.ts";
-import { isolateSource } from "../../runtime/isolates.ts";
+import { isolateSource } from "../../runtime/process.ts";
 
 interface Props {
   readonly worker: string;

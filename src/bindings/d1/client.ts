@@ -1,8 +1,8 @@
 /** `D1Database` as a version's code has it, over src/bindings/d1/channel.ts. */
 
 import type { Rpc } from "../../lib/rpc.ts";
-import type { D1Meta, D1Outcome, D1Query, D1Value } from "../../versions/types.ts";
 import type { D1Binding } from "./channel.ts";
+import type { D1Meta, D1Outcome, D1Query, D1Value } from "./types.ts";
 
 type Row = Record<string, unknown>;
 

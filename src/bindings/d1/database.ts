@@ -2,7 +2,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Env } from "../../lib/env.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
-import type { D1Outcome, D1Query, D1Value } from "../../versions/types.ts";
+import type { D1Outcome, D1Query, D1Value } from "./types.ts";
 
 export class Database extends DurableObject<Env> {
   /** Runs all of them or, where one fails, none. The error is SQLite's, in its words. */

@@ -2,9 +2,10 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../../lib/env.ts";
 import { LIMITS } from "../../lib/limits.ts";
-import { OBJECT_HEADER } from "../../versions/types.ts";
+import type { Rpc } from "../../lib/rpc.ts";
 import { addressOf } from "./address.ts";
-import type { ObjectHost } from "./host.ts";
+import { hostOf, type ObjectHost } from "./host.ts";
+import { OBJECT_HEADER } from "./types.ts";
 
 interface Props {
   /** The Worker whose class the objects are of. */
@@ -26,7 +27,7 @@ export class ObjectsBinding extends WorkerEntrypoint<Env, Props> {
   }
 
   /** @param name the name that the id was made from; the object is told it before it starts */
-  async object(hex: string, name: string | undefined): Promise<DurableObjectStub<ObjectHost>> {
+  async object(hex: string, name: string | undefined): Promise<Rpc<ObjectHost>> {
     const host = this.#host(hex);
     const address = addressOf({ ...this.ctx.props, hex });
     if (name !== undefined && !named.has(address)) {
@@ -49,8 +50,7 @@ export class ObjectsBinding extends WorkerEntrypoint<Env, Props> {
     return this.#host(hex).sluiceDeleteAlarm();
   }
 
-  #host(hex: string): DurableObjectStub<ObjectHost> {
-    const { OBJECTS } = this.env;
-    return OBJECTS.get(OBJECTS.idFromName(addressOf({ ...this.ctx.props, hex })));
+  #host(hex: string): Rpc<ObjectHost> {
+    return hostOf(this.env, { ...this.ctx.props, hex });
   }
 }

@@ -6,8 +6,8 @@ import { DurableObject } from "cloudflare:workers";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { Rpc } from "../../lib/rpc.ts";
-import { OBJECT_HEADER } from "../../versions/types.ts";
 import type { ObjectsBinding } from "./channel.ts";
+import { OBJECT_HEADER } from "./types.ts";
 
 /** Bytes of an id that identify the object; as many follow that prove its namespace. */
 const HALF = 16;

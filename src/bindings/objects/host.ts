@@ -8,12 +8,14 @@ import { DurableObject } from "cloudflare:workers";
 import type { Env } from "../../lib/env.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { log } from "../../lib/log.ts";
+import { type Rpc, stubOf } from "../../lib/rpc.ts";
 import { decide } from "../../router/decide.ts";
 import type { Split } from "../../router/split.ts";
 import { forwarding } from "../../runtime/forward.ts";
-import { type IsolateSource, isolateSource } from "../../runtime/isolates.ts";
-import { type Deployments, deploymentsOf } from "../../runtime/process.ts";
-import { type Address, parseAddress } from "./address.ts";
+import type { IsolateSource } from "../../runtime/isolates.ts";
+import { type Deployments, deploymentsOf, isolateSource } from "../../runtime/process.ts";
+import { onMoved } from "../../versions/changes.ts";
+import { type Address, addressOf, parseAddress } from "./address.ts";
 
 const FACET = "object";
 
@@ -185,17 +187,25 @@ export class ObjectHost extends DurableObject<Env> {
  * To be called when a Worker's deployment has changed, in a request: its objects that run go to the version that they
  * should have now. Never rejects.
  */
-export async function moveObjects(objects: Env["OBJECTS"], worker: string): Promise<void> {
+async function moveObjects({ OBJECTS }: Env, worker: string): Promise<void> {
   const ids = [...(hosts.get(worker)?.keys() ?? [])];
   for (let at = 0; at < ids.length; at += TOLD_AT_ONCE) {
-    await Promise.all(ids.slice(at, at + TOLD_AT_ONCE).map((id) => follow(objects, worker, id)));
+    await Promise.all(ids.slice(at, at + TOLD_AT_ONCE).map((id) => follow(OBJECTS, worker, id)));
   }
 }
 
 async function follow(objects: Env["OBJECTS"], worker: string, id: string): Promise<void> {
   try {
-    await objects.get(objects.idFromString(id)).sluiceFollow();
+    const host = objects.get(objects.idFromString(id)) as unknown as Rpc<ObjectHost>;
+    await host.sluiceFollow();
   } catch (error) {
     log("info", "object-ended", { worker, object: id, why: String(error) });
   }
+}
+
+onMoved(moveObjects);
+
+/** The host of a Durable Object. */
+export function hostOf({ OBJECTS }: Pick<Env, "OBJECTS">, address: Address): Rpc<ObjectHost> {
+  return stubOf(OBJECTS, addressOf(address));
 }

@@ -6,10 +6,11 @@ import { DurableObject } from "cloudflare:workers";
 import type { Env } from "../../lib/env.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { log } from "../../lib/log.ts";
+import { type Rpc, stubOf } from "../../lib/rpc.ts";
 import { eventTarget } from "../../runtime/events.ts";
 import { eventMethod, QUEUE_ENTRYPOINT } from "../../versions/names.ts";
-import type { DeliveredBatch, QueuedMessage, QueueMetrics } from "../../versions/types.ts";
 import { type BatchOutcome, type Consumer, fateOf, nextDelivery, type Waiting } from "./delivery.ts";
+import type { DeliveredBatch, QueuedMessage, QueueMetrics } from "./types.ts";
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS message (
@@ -204,6 +205,6 @@ export class QueueBroker extends DurableObject<Env> {
 const bodyKey = (seq: number): string => `body/${seq}`;
 
 /** @param name of the queue */
-export function brokerOf({ QUEUES }: Pick<Env, "QUEUES">, name: string): DurableObjectStub<QueueBroker> {
-  return QUEUES.get(QUEUES.idFromName(name));
+export function brokerOf({ QUEUES }: Pick<Env, "QUEUES">, name: string): Rpc<QueueBroker> {
+  return stubOf(QUEUES, name);
 }

@@ -1,8 +1,8 @@
 /** `queue`: a channel from a version to one queue (../objects/queue.ts). */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../../lib/env.ts";
-import type { QueuedMessage, QueueMetrics } from "../../versions/types.ts";
 import { brokerOf } from "./broker.ts";
+import type { QueuedMessage, QueueMetrics } from "./types.ts";
 
 interface Props {
   /** Name of the queue. */

@@ -1,10 +1,10 @@
 /** `Queue` and `MessageBatch` as a version's code has them, over src/bindings/queue/channel.ts and ../objects/queue.ts. */
 
 import type { Rpc } from "../../lib/rpc.ts";
-import type { DeliveredBatch, QueuedMessage, QueueMetrics } from "../../versions/types.ts";
 import { eventEntrypoint } from "../shared/event-entrypoint.ts";
 import type { QueueBinding } from "./channel.ts";
 import type { BatchOutcome } from "./delivery.ts";
+import type { DeliveredBatch, QueuedMessage, QueueMetrics } from "./types.ts";
 
 /** Cloudflare's limits (https://developers.cloudflare.com/queues/platform/limits/), sizes in bytes, times in seconds. */
 const MAX = { message: 128_000, batch: 256_000, messages: 100, delay: 86_400 } as const;

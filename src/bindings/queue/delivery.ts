@@ -59,7 +59,7 @@ export interface BatchOutcome {
   readonly othersDelay: number | undefined;
 }
 
-export type Fate =
+type Fate =
   | { readonly kind: "delete" }
   | { readonly kind: "dead" }
   | { readonly kind: "retry"; readonly at: number };

@@ -2,7 +2,7 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../../lib/env.ts";
 import { LIMITS } from "../../lib/limits.ts";
-import type { R2Meta } from "../../versions/types.ts";
+import type { R2Meta } from "./types.ts";
 
 interface Props {
   /** Name of the bucket. */
@@ -11,13 +11,13 @@ interface Props {
 
 export type R2Content = string | ArrayBuffer | ArrayBufferView | ReadableStream | null;
 
-export interface R2Found {
+interface R2Found {
   readonly meta: R2Meta;
   /** Undefined where a condition was not met. */
   readonly body: ReadableStream | undefined;
 }
 
-export interface R2Page {
+interface R2Page {
   readonly objects: R2Meta[];
   readonly truncated: boolean;
   readonly cursor?: string;

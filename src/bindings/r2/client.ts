@@ -1,8 +1,8 @@
 /** `R2Bucket` as a version's code has it, over src/bindings/r2/channel.ts. */
 import { bytesToHex } from "@noble/hashes/utils.js";
 import type { Rpc } from "../../lib/rpc.ts";
-import type { R2Meta } from "../../versions/types.ts";
 import type { R2Binding, R2Content } from "./channel.ts";
+import type { R2Meta } from "./types.ts";
 
 type Remote = Rpc<R2Binding>;
 type Content = Exclude<R2Content, null> | Blob | null;

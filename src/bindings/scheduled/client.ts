@@ -1,5 +1,5 @@
 /** Cron triggers: from Sluice's call to the version's `scheduled` handler. */
-import type { ScheduledRun } from "../../versions/types.ts";
+import type { ScheduledRun } from "../../versions/names.ts";
 import { eventEntrypoint } from "../shared/event-entrypoint.ts";
 
 interface Handler {

@@ -4,8 +4,7 @@ import type { Env } from "../../lib/env.ts";
 import { decideFor } from "../../router/choose.ts";
 import type { Split } from "../../router/split.ts";
 import { forwarding } from "../../runtime/forward.ts";
-import { isolateSource } from "../../runtime/isolates.ts";
-import { deploymentsOf } from "../../runtime/process.ts";
+import { deploymentsOf, isolateSource } from "../../runtime/process.ts";
 
 interface Props {
   /** The Worker that is called. */

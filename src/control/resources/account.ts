@@ -1,6 +1,6 @@
 /** Who is asking and in which account: what `wrangler whoami` reads. */
 
-import { endStreams } from "../../dashboard/live.ts";
+import { drainAll } from "../../versions/changes.ts";
 import type { ControlContext } from "../context.ts";
 import { success } from "../envelope.ts";
 import { flush } from "./metrics.ts";
@@ -38,7 +38,7 @@ export function getSubdomain(c: ControlContext): Response {
 
 /** POST …/drain, before the server stops: what was counted is on disk then, and no live page keeps it from ending. */
 export async function drain(c: ControlContext): Promise<Response> {
-  endStreams();
+  drainAll();
   await flush(c);
   return success(null);
 }

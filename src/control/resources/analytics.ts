@@ -1,13 +1,11 @@
 /** `…/analytics_engine/sql`: what Workers wrote to a dataset, by SQLite's SQL. */
 
 import { datasetOf } from "../../bindings/analytics/channel.ts";
-import type { Selection } from "../../bindings/analytics/dataset.ts";
 import type { SluiceError } from "../../lib/errors.ts";
 import { LIMITS } from "../../lib/limits.ts";
-import type { Result } from "../../lib/result.ts";
+import { readCapped } from "../body.ts";
 import type { ControlContext } from "../context.ts";
 import { failure } from "../envelope.ts";
-import { readCapped } from "../upload/index.ts";
 
 /** The answer has no envelope, as Cloudflare's. */
 export async function queryDataset(c: ControlContext): Promise<Response> {
@@ -21,7 +19,7 @@ export async function queryDataset(c: ControlContext): Promise<Response> {
       detail: "send one SELECT … FROM <dataset>, without a semicolon",
     });
   }
-  const found = (await datasetOf(c.env, dataset).select(dataset, query)) as Result<Selection, string>;
+  const found = await datasetOf(c.env, dataset).select(dataset, query);
   if (found.ok) return Response.json(found.value);
   const error: SluiceError = { reason: "query-failed", detail: found.error };
   return failure(error);

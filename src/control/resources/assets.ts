@@ -1,20 +1,17 @@
 /** Uploads of assets: `…/scripts/{worker}/assets-upload-session` and `…/workers/assets/upload`. */
 
+import { bucketsOf } from "../../assets/manifest.ts";
 import type { AssetMetadata } from "../../assets/types.ts";
 import type { SluiceError } from "../../lib/errors.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
-import {
-  type AnnouncedFiles,
-  bucketsOf,
-  type OpenSession,
-  type Session,
-} from "../../registry/asset-sessions.ts";
-import { type ControlContext, readBody, registryNamed, registryOf, workerName } from "../context.ts";
+import type { AnnouncedFiles, Session } from "../../registry/asset-sessions.ts";
+import { registryOf } from "../../registry/index.ts";
+import { readCapped, readForm } from "../body.ts";
+import { type ControlContext, readBody, registryFor, workerName } from "../context.ts";
 import { failure, success } from "../envelope.ts";
 import { assetsManifest } from "../schemas.ts";
 import { type Claims, signToken, verifyToken } from "../tokens.ts";
-import { readCapped, readForm } from "../upload/index.ts";
 
 /** wrangler's way to say that a file has no type. */
 const NO_TYPE = "application/null";
@@ -26,7 +23,7 @@ export async function openSession(c: ControlContext): Promise<Response> {
   const manifest = Object.fromEntries(
     Object.entries(body.value.manifest).map(([path, { hash, size }]) => [path, [hash, size] as const]),
   );
-  const session = (await registryOf(c).openAssets(manifest)) as OpenSession;
+  const session = await registryFor(c).openAssets(manifest);
   const jwt = await tokenOf(c, workerName(c), session);
   return success({ jwt, buckets: bucketsOf(manifest, session.missing) });
 }
@@ -86,9 +83,9 @@ async function storeFiles(
   { worker, id }: Claims,
   files: readonly SentFile[],
 ): Promise<Response> {
-  const registry = registryNamed(c, worker);
+  const registry = registryOf(c.env, worker);
   const hashes = files.map(({ hash }) => hash);
-  const session = (await registry.assetSession(id, hashes)) as AnnouncedFiles | undefined;
+  const session = await registry.assetSession(id, hashes);
   if (session === undefined) return failure({ reason: "assets-session-invalid" });
   const checked = checkFiles(session, files);
   if (!checked.ok) return failure(checked.error);
@@ -99,7 +96,7 @@ async function storeFiles(
       return c.env.SLUICE_KV.put(keys[i] as string, bytes, { metadata });
     }),
   );
-  const left = (await registry.addAssets(id, hashes)) as number | undefined;
+  const left = await registry.addAssets(id, hashes);
   if (left === undefined) {
     // The Worker was deleted meanwhile, or the session has ended: nothing refers to them.
     await Promise.all(keys.map((key) => c.env.SLUICE_KV.delete(key)));

@@ -4,12 +4,12 @@
  */
 import { z } from "zod";
 import { statementsOf } from "../../bindings/d1/statements.ts";
+import type { D1Meta, D1Outcome } from "../../bindings/d1/types.ts";
 import { LIMITS } from "../../lib/limits.ts";
-import type { D1Meta, D1Outcome } from "../../versions/types.ts";
-import { isSame, sha256Hex } from "../auth.ts";
+import { equalInConstantTime, sha256Hex } from "../../lib/secrets.ts";
+import { readCapped } from "../body.ts";
 import { type ControlContext, readBody } from "../context.ts";
 import { failure, success } from "../envelope.ts";
-import { readCapped } from "../upload/index.ts";
 import { findDatabase, runQueries } from "./d1.ts";
 
 const importBody = z.discriminatedUnion("action", [
@@ -40,7 +40,7 @@ export async function importFile(c: ControlContext): Promise<Response> {
 export async function uploadFile(c: ControlContext): Promise<Response> {
   const [database, filename] = [c.req.param("database") ?? "", c.req.param("filename") ?? ""];
   const { md5 = "", signature = "" } = c.req.query();
-  if (!isSame(signature, await sign(c, database, filename, md5))) {
+  if (!equalInConstantTime(signature, await sign(c, database, filename, md5))) {
     return failure({ reason: "unauthorized", detail: "this is no address that an import was given" });
   }
   const file = await readCapped(c.req.raw, LIMITS.maxImportBytes);

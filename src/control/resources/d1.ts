@@ -4,9 +4,9 @@ import { accountOf } from "../../account/registry.ts";
 import type { Resource } from "../../account/types.ts";
 import { databaseOf } from "../../bindings/d1/channel.ts";
 import { statementsOf } from "../../bindings/d1/statements.ts";
+import type { D1Outcome, D1Query, D1Value } from "../../bindings/d1/types.ts";
 import type { SluiceError } from "../../lib/errors.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
-import type { D1Outcome, D1Query, D1Value } from "../../versions/types.ts";
 import { attempt, type ControlContext, readBody } from "../context.ts";
 import { failure, respond, success, successOfPage } from "../envelope.ts";
 
@@ -35,7 +35,7 @@ export async function findDatabase(c: ControlContext): Promise<Result<Resource, 
 }
 
 export async function listDatabases(c: ControlContext): Promise<Response> {
-  const all = (await accountOf(c.env).list("d1")) as Resource[];
+  const all = await accountOf(c.env).list("d1");
   const wanted = c.req.query("name");
   const found = wanted ? all.filter(({ name }) => name === wanted) : all;
   return successOfPage(found.map(show), c.req.query("page"), c.req.query("per_page"));
@@ -45,7 +45,7 @@ export async function createDatabase(c: ControlContext): Promise<Response> {
   const body = await readBody(c, nameBody);
   if (!body.ok) return failure(body.error);
   const created = await accountOf(c.env).create("d1", body.value.name, crypto.randomUUID());
-  return respond(created as Result<Resource, SluiceError>, show);
+  return respond(created, show);
 }
 
 export async function getDatabase(c: ControlContext): Promise<Response> {
@@ -112,7 +112,7 @@ export async function runQueries(
   // What does not fit into one message between two objects fails before it is run, or after.
   const outcomes = await attempt(async () => databaseOf(c.env, database).query(queries));
   if (!outcomes.ok) return outcomes;
-  const result = outcomes.value as Result<D1Outcome[], string>;
+  const result = outcomes.value;
   return result.ok ? result : err({ reason: "query-failed", detail: result.error });
 }
 

@@ -1,12 +1,10 @@
 /** `…/scripts/{worker}/deployments` and `…/explain`. */
 
-import type { SluiceError } from "../../lib/errors.ts";
-import type { Result } from "../../lib/result.ts";
-import type { Paged, RecordDeployment } from "../../registry/index.ts";
+import type { RecordDeployment } from "../../registry/types.ts";
 import { decide } from "../../router/decide.ts";
 import { hashKey } from "../../router/hash.ts";
 import { compileSplit } from "../../router/split.ts";
-import type { Deployment, DeploymentRecord, Share } from "../../versions/types.ts";
+import { cutMessage } from "../body.ts";
 import {
   actorOf,
   type ControlContext,
@@ -14,12 +12,11 @@ import {
   pageInfo,
   pageOf,
   readBody,
-  registryOf,
+  registryFor,
   workerName,
 } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
 import { deploymentBody } from "../schemas.ts";
-import { cutMessage } from "../upload/index.ts";
 import { showDeployment } from "../view.ts";
 
 /** POST …/deployments; with `?dry_run=true` it is checked, and nothing changes; with `?replaces=` a deployment's id, only if that is active. */
@@ -35,11 +32,11 @@ export async function createDeployment(c: ControlContext): Promise<Response> {
     replaces: c.req.query("replaces") ?? null,
   };
   if (c.req.query("dry_run") === "true") {
-    const checked = await registryOf(c).tryDeployment(workerName(c), input);
-    return respond(checked as Result<readonly Share[], SluiceError>, (shares) => ({ versions: shares }));
+    const checked = await registryFor(c).tryDeployment(workerName(c), input);
+    return respond(checked, (shares) => ({ versions: shares }));
   }
-  const recorded = await registryOf(c).recordDeployment(workerName(c), input);
-  return respond(recorded as Result<Deployment, SluiceError>, showDeployment);
+  const recorded = await registryFor(c).recordDeployment(workerName(c), input);
+  return respond(recorded, showDeployment);
 }
 
 /** GET …/deployments, newest first: the first one is active. `?page=` and `?per_page=` give all of them. */
@@ -48,11 +45,11 @@ export async function listDeployments(c: ControlContext): Promise<Response> {
   if (!overview.ok) return failure(overview.error);
   const page = pageOf(c);
   if (page !== undefined) {
-    const found = (await registryOf(c).deploymentPage(page)) as Paged<Deployment>;
+    const found = await registryFor(c).deploymentPage(page);
     const deployments = found.items.map((each) => ({ ...showDeployment(each), versions: each.versions }));
     return success({ deployments }, pageInfo(page, found));
   }
-  const deployments = (await registryOf(c).deployments()) as Deployment[];
+  const deployments = await registryFor(c).deployments();
   return success({ deployments: deployments.map(showDeployment) });
 }
 
@@ -60,7 +57,7 @@ export async function getDeployment(c: ControlContext): Promise<Response> {
   const overview = await overviewOf(c);
   if (!overview.ok) return failure(overview.error);
   const id = c.req.param("deployment") ?? "";
-  const deployment = (await registryOf(c).deployment(id)) as Deployment | undefined;
+  const deployment = await registryFor(c).deployment(id);
   return deployment === undefined
     ? failure({ reason: "deployment-not-found", worker: workerName(c), deployment: id })
     : success(showDeployment(deployment));
@@ -70,7 +67,7 @@ export async function getDeployment(c: ControlContext): Promise<Response> {
 export async function explain(c: ControlContext): Promise<Response> {
   const overview = await overviewOf(c);
   if (!overview.ok) return failure(overview.error);
-  const record = (await registryOf(c).record()) as DeploymentRecord | undefined;
+  const record = await registryFor(c).record();
   if (record === undefined) return failure({ reason: "no-deployment", worker: workerName(c) });
   const key = c.req.query("key") || undefined;
   const override = c.req.query("override") || undefined;

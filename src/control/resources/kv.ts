@@ -3,12 +3,10 @@ import { z } from "zod";
 import { accountOf } from "../../account/registry.ts";
 import type { Resource } from "../../account/types.ts";
 import { type Namespace, namespaceOf } from "../../bindings/kv/channel.ts";
-import type { SluiceError } from "../../lib/errors.ts";
 import { LIMITS } from "../../lib/limits.ts";
-import type { Result } from "../../lib/result.ts";
+import { readCapped } from "../body.ts";
 import { attempt, type ControlContext, findResource, readBody } from "../context.ts";
 import { failure, respond, success, successOfPage } from "../envelope.ts";
-import { readCapped } from "../upload/index.ts";
 
 const titleBody = z.looseObject({ title: z.string().min(1).max(512) });
 const bulkPut = z
@@ -35,7 +33,7 @@ function show({ id, name }: Resource): Record<string, unknown> {
 }
 
 export async function listNamespaces(c: ControlContext): Promise<Response> {
-  const all = (await accountOf(c.env).list("kv")) as Resource[];
+  const all = await accountOf(c.env).list("kv");
   return successOfPage(all.map(show), c.req.query("page"), c.req.query("per_page"));
 }
 
@@ -44,7 +42,7 @@ export async function createNamespace(c: ControlContext): Promise<Response> {
   if (!body.ok) return failure(body.error);
   const id = crypto.randomUUID().replaceAll("-", "");
   const created = await accountOf(c.env).create("kv", body.value.title, id);
-  return respond(created as Result<Resource, SluiceError>, show);
+  return respond(created, show);
 }
 
 export async function getNamespace(c: ControlContext): Promise<Response> {
@@ -55,12 +53,12 @@ export async function renameNamespace(c: ControlContext): Promise<Response> {
   const body = await readBody(c, titleBody);
   if (!body.ok) return failure(body.error);
   const renamed = await accountOf(c.env).rename("kv", idOf(c), body.value.title);
-  return respond(renamed as Result<Resource, SluiceError>, show);
+  return respond(renamed, show);
 }
 
 /** With everything in it. */
 export async function deleteNamespace(c: ControlContext): Promise<Response> {
-  const removed = (await accountOf(c.env).remove("kv", idOf(c))) as Result<null, SluiceError>;
+  const removed = await accountOf(c.env).remove("kv", idOf(c));
   if (!removed.ok) return failure(removed.error);
   const namespace = contentsOf(c);
   for (let complete = false; !complete; ) {

@@ -18,7 +18,7 @@ export async function getMetrics(c: ControlContext): Promise<Response> {
   const report = await readReport(c.env, workerName(c), overview.value.active);
   if (c.req.query("series") !== "true") return success(report);
   const since = (Date.now() - LIMITS.seriesMs) / 1_000;
-  const series = (await metricsOf(c.env).series(workerName(c), since)) as SeriesPoint[];
+  const series = await metricsOf(c.env).series(workerName(c), since);
   return success({ ...report, interval_seconds: LIMITS.seriesIntervalMs / 1_000, series });
 }
 

@@ -1,10 +1,8 @@
 /** A Worker's settings that Cloudflare does not have: where requests carry their key, and how its deployments behave. */
 import { z } from "zod";
-import type { SluiceError } from "../../lib/errors.ts";
 import { LIMITS } from "../../lib/limits.ts";
-import type { Result } from "../../lib/result.ts";
 import type { Affinity, Settings } from "../../versions/types.ts";
-import { actorOf, type ControlContext, overviewOf, readBody, registryOf, workerName } from "../context.ts";
+import { actorOf, type ControlContext, overviewOf, readBody, registryFor, workerName } from "../context.ts";
 import { failure, respond } from "../envelope.ts";
 
 /** A year, as long as browsers keep a cookie at most (RFC 6265bis: 400 days). In seconds. */
@@ -113,6 +111,6 @@ async function update(
   change: Partial<Settings>,
   show: (settings: Settings) => unknown,
 ): Promise<Response> {
-  const updated = await registryOf(c).updateSettings(actorOf(c), workerName(c), change);
-  return respond(updated as Result<Settings, SluiceError>, show);
+  const updated = await registryFor(c).updateSettings(actorOf(c), workerName(c), change);
+  return respond(updated, show);
 }

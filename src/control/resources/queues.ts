@@ -48,7 +48,7 @@ function showConsumer(queue: string, consumer: Consumer): Record<string, unknown
 }
 
 async function show(c: ControlContext, { id, name, created_on }: Resource): Promise<Record<string, unknown>> {
-  const consumer = (await brokerOf(c.env, name).consumer()) as Consumer | undefined;
+  const consumer = await brokerOf(c.env, name).consumer();
   const consumers = consumer === undefined ? [] : [showConsumer(name, consumer)];
   return {
     queue_id: id,
@@ -64,7 +64,7 @@ async function show(c: ControlContext, { id, name, created_on }: Resource): Prom
 }
 
 export async function listQueues(c: ControlContext): Promise<Response> {
-  const all = (await accountOf(c.env).list("queue")) as Resource[];
+  const all = await accountOf(c.env).list("queue");
   const wanted = c.req.queries("name") ?? [];
   const found = wanted.length === 0 ? all : all.filter(({ name }) => wanted.includes(name));
   const shown = await Promise.all(found.map((queue) => show(c, queue)));
@@ -113,7 +113,7 @@ export async function listConsumers(c: ControlContext): Promise<Response> {
 export async function createConsumer(c: ControlContext): Promise<Response> {
   const found = await find(c);
   if (!found.ok) return failure(found.error);
-  const present = (await brokerOf(c.env, found.value.name).consumer()) as Consumer | undefined;
+  const present = await brokerOf(c.env, found.value.name).consumer();
   if (present !== undefined) {
     return failure({ reason: "consumer-exists", queue: found.value.name, worker: present.worker });
   }
@@ -143,7 +143,7 @@ async function findConsumer(
 ): Promise<Result<{ readonly queue: Resource; readonly consumer: Consumer }, SluiceError>> {
   const found = await find(c);
   if (!found.ok) return found;
-  const consumer = (await brokerOf(c.env, found.value.name).consumer()) as Consumer | undefined;
+  const consumer = await brokerOf(c.env, found.value.name).consumer();
   const id = c.req.param("consumer") ?? "";
   if (consumer?.id !== id)
     return err({ reason: "consumer-not-found", queue: found.value.name, consumer: id });

@@ -3,8 +3,6 @@ import { z } from "zod";
 import { accountOf } from "../../account/registry.ts";
 import type { Resource } from "../../account/types.ts";
 import { type Bucket, bucketOf } from "../../bindings/r2/channel.ts";
-import type { SluiceError } from "../../lib/errors.ts";
-import type { Result } from "../../lib/result.ts";
 import { attempt, type ControlContext, findResource, readBody } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
 import { bucketName } from "../schemas.ts";
@@ -37,7 +35,7 @@ function contentsOf(c: ControlContext): Bucket {
 }
 
 export async function listBuckets(c: ControlContext): Promise<Response> {
-  const all = (await accountOf(c.env).list("r2")) as Resource[];
+  const all = await accountOf(c.env).list("r2");
   return success({ buckets: all.map(show) });
 }
 
@@ -45,7 +43,7 @@ export async function createBucket(c: ControlContext): Promise<Response> {
   const body = await readBody(c, bucketBody);
   if (!body.ok) return failure(body.error);
   const created = await accountOf(c.env).create("r2", body.value.name, body.value.name);
-  return respond(created as Result<Resource, SluiceError>, show);
+  return respond(created, show);
 }
 
 export async function getBucket(c: ControlContext): Promise<Response> {
@@ -58,7 +56,7 @@ export async function deleteBucket(c: ControlContext): Promise<Response> {
   if (!found.ok) return failure(found.error);
   const { objects } = await contentsOf(c).list({ limit: 1 });
   if (objects.length > 0) return failure({ reason: "bucket-not-empty", bucket: nameOf(c) });
-  const removed = (await accountOf(c.env).remove("r2", nameOf(c))) as Result<null, SluiceError>;
+  const removed = await accountOf(c.env).remove("r2", nameOf(c));
   return respond(removed, () => ({}));
 }
 

@@ -1,14 +1,11 @@
 /** `…/scripts/{worker}/rollouts`. */
 import { z } from "zod";
-import type { SluiceError } from "../../lib/errors.ts";
-import type { Result } from "../../lib/result.ts";
-import type { RolloutDetail } from "../../registry/index.ts";
 import { evidence, goodness, shareEvidence } from "../../rollout/gate.ts";
 import { makePlan, TEMPLATES } from "../../rollout/plan.ts";
 import type { TrailEntry } from "../../rollout/records.ts";
 import { stageOf, thresholdOf } from "../../rollout/step.ts";
 import { METRICS, type Rollout, type RolloutCommand } from "../../rollout/types.ts";
-import { type ControlContext, overviewOf, readBody, registryOf, workerName } from "../context.ts";
+import { type ControlContext, overviewOf, readBody, registryFor, workerName } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
 
 const stage = z.looseObject({
@@ -43,19 +40,19 @@ export async function startRollout(c: ControlContext): Promise<Response> {
   const { version_id, stages, template, gates, on_fail } = body.value;
   const plan = makePlan({ stages, template, gates, on_fail });
   if (!plan.ok) return failure({ reason: "rollout-invalid", detail: `the plan ${plan.error}` });
-  const started = await registryOf(c).startRollout(workerName(c), {
+  const started = await registryFor(c).startRollout(workerName(c), {
     version: version_id,
     plan: plan.value,
     author: c.var.author,
   });
-  return respond(started as Result<Rollout, SluiceError>, (rollout) => showRollout(workerName(c), rollout));
+  return respond(started, (rollout) => showRollout(workerName(c), rollout));
 }
 
 /** GET …/rollouts, the newest first. */
 export async function listRollouts(c: ControlContext): Promise<Response> {
   const overview = await overviewOf(c);
   if (!overview.ok) return failure(overview.error);
-  const rollouts = (await registryOf(c).rollouts()) as Rollout[];
+  const rollouts = await registryFor(c).rollouts();
   return success(rollouts.map((rollout) => showRollout(workerName(c), rollout)));
 }
 
@@ -64,7 +61,7 @@ export async function getRollout(c: ControlContext): Promise<Response> {
   const overview = await overviewOf(c);
   if (!overview.ok) return failure(overview.error);
   const id = c.req.param("rollout") ?? "";
-  const found = (await registryOf(c).rollout(id)) as RolloutDetail | undefined;
+  const found = await registryFor(c).rollout(id);
   if (found === undefined) return failure({ reason: "rollout-not-found", worker: workerName(c), id });
   const { rollout, trail, history } = found;
   return success({ ...showRollout(workerName(c), rollout), trail: trail.map(showEntry), history });
@@ -76,8 +73,8 @@ export function commandRollout(command: RolloutCommand) {
     const overview = await overviewOf(c);
     if (!overview.ok) return failure(overview.error);
     const id = c.req.param("rollout") ?? "";
-    const changed = await registryOf(c).commandRollout(workerName(c), id, command, c.var.author);
-    return respond(changed as Result<Rollout, SluiceError>, (rollout) => showRollout(workerName(c), rollout));
+    const changed = await registryFor(c).commandRollout(workerName(c), id, command, c.var.author);
+    return respond(changed, (rollout) => showRollout(workerName(c), rollout));
   };
 }
 

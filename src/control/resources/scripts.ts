@@ -2,14 +2,10 @@
 import { accountOf } from "../../account/registry.ts";
 import { schedulerOf } from "../../events/scheduler.ts";
 import { hubOf } from "../../events/tail.ts";
-import type { SluiceError } from "../../lib/errors.ts";
 import { LIMITS } from "../../lib/limits.ts";
-import type { Result } from "../../lib/result.ts";
-import type { Paged } from "../../registry/index.ts";
-import type { WorkerState } from "../../registry/sql/index.ts";
 import { redact } from "../../versions/bindings.ts";
 import { previewsOf } from "../../versions/preview.ts";
-import type { AuditEntry, Settings } from "../../versions/types.ts";
+import type { Settings, WorkerState } from "../../versions/types.ts";
 import {
   actorOf,
   allWorkers,
@@ -18,7 +14,7 @@ import {
   pageInfo,
   pageOf,
   readBody,
-  registryOf,
+  registryFor,
   workerName,
 } from "../context.ts";
 import { failure, respond, success, successOfPage } from "../envelope.ts";
@@ -39,8 +35,8 @@ export async function deleteService(c: ControlContext): Promise<Response> {
     schedulerOf(c.env, worker).clear(),
     hubOf(c.env, worker).closeAll(),
   ]);
-  const removed = await registryOf(c).remove(actorOf(c), worker);
-  return respond(removed as Result<null, SluiceError>, () => null);
+  const removed = await registryFor(c).remove(actorOf(c), worker);
+  return respond(removed, () => null);
 }
 
 /** GET …/workers/scripts: all Workers, by name, with what is deployed; `?search=` for those with that in their names. */
@@ -67,7 +63,7 @@ export async function listScripts(c: ControlContext): Promise<Response> {
 /** GET …/audit: who did what to the Worker, newest first. It outlives the Worker. */
 export async function listAudit(c: ControlContext): Promise<Response> {
   const page = pageOf(c) ?? { page: 1, limit: LIMITS.pageSize, offset: 0 };
-  const found = (await registryOf(c).audit(page)) as Paged<AuditEntry>;
+  const found = await registryFor(c).audit(page);
   if (found.total === 0) {
     const overview = await overviewOf(c);
     if (!overview.ok) return failure(overview.error);
@@ -128,8 +124,8 @@ export async function patchScriptSettings(c: ControlContext): Promise<Response> 
     ...(tags === undefined ? {} : { tags }),
     ...(observability === undefined ? {} : { observability }),
   };
-  const updated = await registryOf(c).updateSettings(actorOf(c), workerName(c), change);
-  return respond(updated as Result<Settings, SluiceError>, showSettings);
+  const updated = await registryFor(c).updateSettings(actorOf(c), workerName(c), change);
+  return respond(updated, showSettings);
 }
 
 const showSubdomain = (worker: WorkerState) => ({
@@ -146,8 +142,8 @@ export async function setSubdomain(c: ControlContext): Promise<Response> {
   const body = await readBody(c, subdomainBody);
   if (!body.ok) return failure(body.error);
   const { enabled, previews_enabled = null } = body.value;
-  const state = await registryOf(c).setSubdomain(actorOf(c), workerName(c), enabled, previews_enabled);
-  return respond(state as Result<WorkerState, SluiceError>, showSubdomain);
+  const state = await registryFor(c).setSubdomain(actorOf(c), workerName(c), enabled, previews_enabled);
+  return respond(state, showSubdomain);
 }
 
 /** What may depend on the Worker: nothing can, in this release. */

@@ -4,7 +4,7 @@ import { type ApiToken, ROLES } from "../../account/access.ts";
 import { accountOf } from "../../account/registry.ts";
 import type { TokenView } from "../../account/types.ts";
 import { log } from "../../lib/log.ts";
-import { randomText, sha256Hex } from "../auth.ts";
+import { randomText, sha256Hex } from "../../lib/secrets.ts";
 import { type ControlContext, readBody } from "../context.ts";
 import { failure, success } from "../envelope.ts";
 
@@ -34,7 +34,7 @@ export async function createToken(c: ControlContext): Promise<Response> {
   const value = `sluice_${randomText()}`;
   const sha256 = await sha256Hex(new TextEncoder().encode(value));
   const token = { name, role, created_by: c.var.author.email };
-  const created = (await accountOf(c.env).createToken(token, sha256)) as ApiToken | undefined;
+  const created = await accountOf(c.env).createToken(token, sha256);
   if (created === undefined) return failure({ reason: "token-exists", name });
   log("info", "token-made", { who: c.var.author.email, name, role });
   return success({ ...showToken(created), value });
@@ -43,7 +43,7 @@ export async function createToken(c: ControlContext): Promise<Response> {
 /** DELETE …/tokens/{token}, by id or name. Its sessions end with it. */
 export async function revokeToken(c: ControlContext): Promise<Response> {
   const id = c.req.param("token") ?? "";
-  const revoked = (await accountOf(c.env).revokeToken(id)) as ApiToken | undefined;
+  const revoked = await accountOf(c.env).revokeToken(id);
   if (revoked === undefined) return failure({ reason: "token-not-found", id });
   log("info", "token-revoked", { who: c.var.author.email, name: revoked.name, role: revoked.role });
   return success({ id: revoked.id });

@@ -1,15 +1,16 @@
 /** What leads to a Worker beside its own hostname: routes, custom domains, cron triggers. */
 import { z } from "zod";
 import { accountOf } from "../../account/registry.ts";
-import type { Domain, DomainChanges, DomainInput, Route } from "../../account/types.ts";
+import type { Domain, DomainInput, Route } from "../../account/types.ts";
 import { type CronTrigger, refuseCron } from "../../events/crons.ts";
-import { type CronRun, schedulerOf } from "../../events/scheduler.ts";
+import { schedulerOf } from "../../events/scheduler.ts";
 import { nowOf } from "../../lib/clock.ts";
 import type { SluiceError } from "../../lib/errors.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
+import { registryOf } from "../../registry/index.ts";
 import { isHostname, parsePattern } from "../../router/routes.ts";
-import { actorOf, type ControlContext, overviewOf, readBody, registryNamed, workerName } from "../context.ts";
+import { actorOf, type ControlContext, overviewOf, readBody, workerName } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
 
 const routeBody = z.looseObject({ pattern: z.string().min(1) });
@@ -36,11 +37,11 @@ async function note(
   after: readonly string[],
 ): Promise<void> {
   if (JSON.stringify([...before].sort()) === JSON.stringify([...after].sort())) return;
-  await registryNamed(c, worker).note(actorOf(c), "triggers", { [what]: after, before });
+  await registryOf(c.env, worker).note(actorOf(c), "triggers", { [what]: after, before });
 }
 
 async function patternsOf(c: ControlContext, worker: string): Promise<string[]> {
-  const routes = (await accountOf(c.env).routes()) as Route[];
+  const routes = await accountOf(c.env).routes();
   return routes.filter((route) => route.worker === worker).map(({ pattern }) => pattern);
 }
 
@@ -51,7 +52,7 @@ async function setRoutes(
   patterns: readonly string[],
 ): Promise<Result<readonly Route[], SluiceError>> {
   const before = await patternsOf(c, worker);
-  const set = (await accountOf(c.env).setRoutes(worker, patterns)) as Result<readonly Route[], SluiceError>;
+  const set = await accountOf(c.env).setRoutes(worker, patterns);
   if (set.ok) await note(c, worker, "routes", before, patterns);
   return set;
 }
@@ -64,7 +65,7 @@ const showRoute = ({ id, pattern, worker }: Route) => ({ id, pattern, script: wo
 export async function listRoutes(c: ControlContext): Promise<Response> {
   const overview = await overviewOf(c);
   if (!overview.ok) return failure(overview.error);
-  const routes = (await accountOf(c.env).routes()) as Route[];
+  const routes = await accountOf(c.env).routes();
   return success(routes.filter(({ worker }) => worker === workerName(c)).map(showRoute));
 }
 
@@ -103,7 +104,7 @@ export function listZones(c: ControlContext): Response {
 /** GET /zones/{zone}/workers/routes. */
 export async function listZoneRoutes(c: ControlContext): Promise<Response> {
   const zone = zoneName(c.req.param("zone") ?? "");
-  const routes = (await accountOf(c.env).routes()) as Route[];
+  const routes = await accountOf(c.env).routes();
   const isInside = ({ pattern }: Route) => {
     const parsed = parsePattern(pattern);
     const host = parsed.ok ? parsed.value.host.replace(/^\./, "") : "";
@@ -119,7 +120,7 @@ export async function createZoneRoute(c: ControlContext): Promise<Response> {
   const { pattern, script } = body.value;
   const patterns = checkPatterns([pattern]);
   if (!patterns.ok) return failure(patterns.error);
-  if ((await registryNamed(c, script).overview()) === undefined) {
+  if ((await registryOf(c.env, script).overview()) === undefined) {
     return failure({ reason: "worker-not-found", worker: script });
   }
   const all = new Set([...(await patternsOf(c, script)), pattern]);
@@ -131,7 +132,7 @@ export async function createZoneRoute(c: ControlContext): Promise<Response> {
 
 /** DELETE /zones/{zone}/workers/routes/{route}. */
 export async function deleteZoneRoute(c: ControlContext): Promise<Response> {
-  const routes = (await accountOf(c.env).routes()) as Route[];
+  const routes = await accountOf(c.env).routes();
   const found = routes.find(({ id }) => id === c.req.param("route"));
   if (found === undefined) return failure({ reason: "route-not-found", id: c.req.param("route") ?? "" });
   const rest = routes.filter(({ worker, id }) => worker === found.worker && id !== found.id);
@@ -174,7 +175,7 @@ export async function domainChangeset(c: ControlContext): Promise<Response> {
   if (!body.ok) return failure(body.error);
   const inputs = readDomains(body.value);
   if (!inputs.ok) return failure(inputs.error);
-  const changes = (await accountOf(c.env).domainChanges(workerName(c), inputs.value)) as DomainChanges;
+  const changes = await accountOf(c.env).domainChanges(workerName(c), inputs.value);
   return success({
     added: changes.added.map(showDomain),
     removed: changes.removed.map(showDomain),
@@ -196,7 +197,7 @@ export async function putDomains(c: ControlContext): Promise<Response> {
   const account = accountOf(c.env);
   const before = ((await account.domains()) as Domain[]).filter(({ worker }) => worker === workerName(c));
   const set = await account.setDomains(workerName(c), inputs.value, takeOver);
-  const domains = set as Result<readonly Domain[], SluiceError>;
+  const domains = set;
   const names = (list: readonly Domain[]) => list.map(({ hostname }) => hostname);
   if (domains.ok) await note(c, workerName(c), "domains", names(before), names(domains.value));
   return respond(domains, (all) => all.map(showDomain));
@@ -205,7 +206,7 @@ export async function putDomains(c: ControlContext): Promise<Response> {
 /** GET /workers/domains and /workers/domains/records, `?service=` for those of one Worker. */
 export async function listDomains(c: ControlContext): Promise<Response> {
   const service = c.req.query("service");
-  const domains = (await accountOf(c.env).domains()) as Domain[];
+  const domains = await accountOf(c.env).domains();
   return success(domains.filter(({ worker }) => service === undefined || worker === service).map(showDomain));
 }
 
@@ -235,8 +236,8 @@ export async function putSchedules(c: ControlContext): Promise<Response> {
   }
   const crons = body.value.map(({ cron }) => cron.trim());
   const scheduler = schedulerOf(c.env, workerName(c));
-  const before = (await scheduler.triggers()) as CronTrigger[];
-  const schedules = (await scheduler.setTriggers(workerName(c), crons)) as CronTrigger[];
+  const before = await scheduler.triggers();
+  const schedules = await scheduler.setTriggers(workerName(c), crons);
   await note(
     c,
     workerName(c),
@@ -251,7 +252,7 @@ export async function putSchedules(c: ControlContext): Promise<Response> {
 export async function listCronRuns(c: ControlContext): Promise<Response> {
   const overview = await overviewOf(c);
   if (!overview.ok) return failure(overview.error);
-  const runs = (await schedulerOf(c.env, workerName(c)).runs()) as CronRun[];
+  const runs = await schedulerOf(c.env, workerName(c)).runs();
   const date = (time: number | null) => (time === null ? null : new Date(time).toISOString());
   return success(
     runs.map(({ time, started, ended, ...run }) => ({

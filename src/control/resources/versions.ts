@@ -1,9 +1,8 @@
 /** `…/scripts/{worker}/versions`, the script itself, and `…/workers/{worker}/versions/latest`. */
 
-import type { Paged, WorkerOverview } from "../../registry/index.ts";
 import { SERVICE_WORKER_MODULE } from "../../versions/names.ts";
 import { previewsOf } from "../../versions/preview.ts";
-import type { Version } from "../../versions/types.ts";
+import { cutMessage } from "../body.ts";
 import {
   actorOf,
   type ControlContext,
@@ -11,17 +10,17 @@ import {
   pageInfo,
   pageOf,
   readBody,
-  registryOf,
+  registryFor,
   workerName,
 } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
 import { versionPatch } from "../schemas.ts";
-import { cutMessage, readUpload } from "../upload/index.ts";
+import { readUpload } from "../upload/index.ts";
 import { type Destination, readStored, storeDraft, storeWithSecrets } from "../upload/store.ts";
 import { showModule, showVersion } from "../view.ts";
 
 export function destinationOf(c: ControlContext): Destination {
-  return { env: c.env, registry: registryOf(c), worker: workerName(c), actor: actorOf(c) };
+  return { env: c.env, registry: registryFor(c), worker: workerName(c), actor: actorOf(c) };
 }
 
 /** POST …/versions: a version, and no change of traffic. */
@@ -43,7 +42,7 @@ export async function uploadVersion(c: ControlContext): Promise<Response> {
 
 /** PUT …/scripts/{worker}: a version and a deployment of it at 100%, in one. Creates the Worker where it is new. */
 export async function putScript(c: ControlContext): Promise<Response> {
-  const overview = (await registryOf(c).overview()) as WorkerOverview | undefined;
+  const overview = await registryFor(c).overview();
   const draft = await readUpload(c.req.raw);
   if (!draft.ok) return failure(draft.error);
   const stored = await storeDraft(destinationOf(c), draft.value, overview, {
@@ -68,11 +67,11 @@ export async function listVersions(c: ControlContext): Promise<Response> {
   const hasPreview = previewsOf(overview.value.worker);
   const page = pageOf(c);
   if (page !== undefined) {
-    const found = (await registryOf(c).versionPage(page)) as Paged<Version>;
+    const found = await registryFor(c).versionPage(page);
     const items = found.items.map((version) => showVersion(version, hasPreview));
     return success({ items }, pageInfo(page, found));
   }
-  const versions = (await registryOf(c).versions()) as Version[];
+  const versions = await registryFor(c).versions();
   return success({ items: versions.map((version) => showVersion(version, hasPreview)) });
 }
 
@@ -81,7 +80,7 @@ export async function getVersion(c: ControlContext): Promise<Response> {
   const overview = await overviewOf(c);
   if (!overview.ok) return failure(overview.error);
   const id = c.req.param("version") ?? "";
-  const version = (await registryOf(c).version(id)) as Version | undefined;
+  const version = await registryFor(c).version(id);
   if (version === undefined) {
     return failure({ reason: "version-not-found", worker: workerName(c), version: id });
   }

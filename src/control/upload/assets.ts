@@ -1,24 +1,19 @@
 /** Assets of an upload: from its metadata to a set that versions refer to. */
 
 import { parseHeaders, parseRedirects } from "../../assets/rules.ts";
-import type { AssetsConfig, AssetsOfVersion, StoredAssets } from "../../assets/types.ts";
+import type { StoredAssets } from "../../assets/types.ts";
 import type { Env } from "../../lib/env.ts";
 import type { SluiceError } from "../../lib/errors.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
+import type { Rpc } from "../../lib/rpc.ts";
+import { sha256Hex } from "../../lib/secrets.ts";
 import type { ClaimedFiles } from "../../registry/asset-sessions.ts";
 import type { WorkerRegistry } from "../../registry/index.ts";
 import { ASSETS_ONLY_MODULE } from "../../versions/names.ts";
-import type { Version } from "../../versions/types.ts";
-import { sha256Hex } from "../auth.ts";
+import type { AssetsOfVersion, Version } from "../../versions/types.ts";
 import type { UploadMetadata } from "../schemas.ts";
 import { verifyToken } from "../tokens.ts";
-import type { Draft } from "./index.ts";
-
-/** The assets that an upload names: a token for their files, and how they are served. */
-export interface AssetsDraft {
-  readonly token: string;
-  readonly config: Omit<AssetsConfig, "compatibility_date" | "compatibility_flags">;
-}
+import type { AssetsDraft, Draft } from "./draft.ts";
 
 /** A set that is to be stored with its version; `json` is null for one that is there already. */
 export interface PreparedAssets {
@@ -26,7 +21,7 @@ export interface PreparedAssets {
   readonly json: string | null;
 }
 
-type Registry = DurableObjectStub<WorkerRegistry>;
+type Registry = Rpc<WorkerRegistry>;
 
 export function readAssets({
   assets,

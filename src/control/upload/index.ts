@@ -2,33 +2,18 @@
 import type { SluiceError } from "../../lib/errors.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
+import type { UploadedBinding } from "../../versions/binding-types.ts";
 import { unsupportedBinding } from "../../versions/bindings.ts";
-import type { Migrations } from "../../versions/classes.ts";
 import { ASSETS_ONLY_MODULE, RESERVED_MODULE_PREFIX, SERVICE_WORKER_MODULE } from "../../versions/names.ts";
-import type { Module, Settings, UploadedBinding } from "../../versions/types.ts";
+import type { Module, Settings } from "../../versions/types.ts";
+import { cutMessage, readForm } from "../body.ts";
 import { check, knownBinding, parseJson, type UploadMetadata, uploadMetadata } from "../schemas.ts";
-import { type AssetsDraft, readAssets } from "./assets.ts";
+import { readAssets } from "./assets.ts";
+import type { Draft } from "./draft.ts";
 import { isPartBinding, toModules } from "./service-worker.ts";
 
 /** Date for an upload that names none: the oldest there is, as on Cloudflare. */
 const OLDEST_COMPATIBILITY_DATE = "2021-11-02";
-
-/** A version as uploaded: read and checked, its `inherit` bindings still open, its code not yet started. */
-export interface Draft {
-  readonly main_module: string;
-  readonly modules: readonly Module[];
-  readonly compatibility_date: string;
-  readonly compatibility_flags: readonly string[];
-  readonly bindings: readonly UploadedBinding[];
-  readonly keep_bindings: readonly string[];
-  readonly message: string | null;
-  readonly tag: string | null;
-  readonly settings: Partial<Settings>;
-  readonly migrations: Migrations | null;
-  /** "keep" for those of the version before. */
-  readonly assets: AssetsDraft | "keep" | null;
-  readonly alias: string | null;
-}
 
 const MODULE_TYPES: ReadonlyMap<string, Module["type"]> = new Map(
   Object.entries({
@@ -101,53 +86,6 @@ function readCode(
   }
   const main = checkMain(main_module, parts);
   return main.ok ? ok({ main_module: main.value, modules: parts }) : main;
-}
-
-/** A message cut to the limit in UTF-8 bytes, at a character; null for none. */
-export function cutMessage(message: string | null | undefined): string | null {
-  if (!message) return null;
-  const buffer = new Uint8Array(LIMITS.maxMessageBytes);
-  const { read } = new TextEncoder().encodeInto(message, buffer);
-  return message.slice(0, read);
-}
-
-/** The multipart body of a request. */
-export async function readForm(request: Request): Promise<Result<FormData, SluiceError>> {
-  const invalid = (detail: string) => err({ reason: "upload-invalid", detail } as const);
-  const type = request.headers.get("Content-Type") ?? "";
-  if (!type.toLowerCase().startsWith("multipart/form-data")) {
-    return invalid(`its Content-Type is "${type}"; send multipart/form-data with a part named metadata`);
-  }
-  const body = await readCapped(request, LIMITS.maxUploadBytes);
-  if (body === undefined) return err({ reason: "body-too-large", limitBytes: LIMITS.maxUploadBytes });
-  try {
-    return ok(await new Response(body, { headers: { "Content-Type": type } }).formData());
-  } catch (error) {
-    return invalid(`the multipart body is broken (${(error as Error).message})`);
-  }
-}
-
-/** The body; undefined where it is longer than `limit` bytes, whatever its Content-Length says. */
-export async function readCapped(
-  request: Request,
-  limit: number,
-): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  if (Number(request.headers.get("Content-Length") ?? 0) > limit) return undefined;
-  if (request.body === null) return new Uint8Array();
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of request.body as ReadableStream<Uint8Array>) {
-    size += chunk.byteLength;
-    if (size > limit) return undefined;
-    chunks.push(chunk);
-  }
-  const whole = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return whole;
 }
 
 async function readMetadata(form: FormData): Promise<Result<UploadMetadata, SluiceError>> {

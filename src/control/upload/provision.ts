@@ -3,9 +3,9 @@ import { accountOf } from "../../account/registry.ts";
 import type { Env } from "../../lib/env.ts";
 import type { SluiceError } from "../../lib/errors.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
-import type { WorkerOverview } from "../../registry/index.ts";
+import { registryOf } from "../../registry/index.ts";
+import type { Binding, InheritBinding, UploadedBinding } from "../../versions/binding-types.ts";
 import type { Lifecycle } from "../../versions/classes.ts";
-import type { Binding, InheritBinding, UploadedBinding } from "../../versions/types.ts";
 
 /**
  * The bindings with what has to be known of the Workers that they refer to. Changes nothing.
@@ -36,12 +36,13 @@ async function lookUpOne(
   switch (binding.type) {
     case "service": {
       const { name, service } = binding;
-      const found = service === worker || (await overviewOf(env, service)) !== undefined;
+      const found = service === worker || (await registryOf(env, service).overview()) !== undefined;
       return found ? ok(binding) : err({ reason: "service-not-found", name, service });
     }
     case "durable_object_namespace": {
       const { name, class_name, script_name = worker } = binding;
-      const owner = script_name === worker ? lifecycle : (await overviewOf(env, script_name))?.lifecycle;
+      const owner =
+        script_name === worker ? lifecycle : (await registryOf(env, script_name).overview())?.lifecycle;
       const found = owner?.classes.find((candidate) => candidate.class_name === class_name);
       if (found !== undefined) return ok({ ...binding, namespace_id: found.namespace_id });
       return err({ reason: "class-not-found", name, class_name, worker: script_name });
@@ -70,8 +71,4 @@ export async function provision(env: Env, worker: string, bindings: readonly Bin
         break;
     }
   }
-}
-
-async function overviewOf({ REGISTRY }: Env, worker: string): Promise<WorkerOverview | undefined> {
-  return (await REGISTRY.get(REGISTRY.idFromName(worker)).overview()) as WorkerOverview | undefined;
 }

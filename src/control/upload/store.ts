@@ -4,25 +4,29 @@ import type { SluiceError } from "../../lib/errors.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { log } from "../../lib/log.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
-import type { Actor, RecordVersion, WorkerOverview, WorkerRegistry } from "../../registry/index.ts";
+import type { Rpc } from "../../lib/rpc.ts";
+import { sha256Hex } from "../../lib/secrets.ts";
+import { registryOf, type WorkerRegistry } from "../../registry/index.ts";
+import type { Actor, RecordVersion, WorkerOverview } from "../../registry/types.ts";
 import { missingClasses } from "../../runtime/inspect.ts";
+import type { Binding } from "../../versions/binding-types.ts";
 import { changeSecrets, resolveBindings, type SecretChanges } from "../../versions/bindings.ts";
 import { decodeBlob, encodeBlob, type VersionBlob } from "../../versions/blob.ts";
 import { type Lifecycle, migrate, namespacesByClass } from "../../versions/classes.ts";
 import { previewKey } from "../../versions/keys.ts";
 import { previewLabel } from "../../versions/preview.ts";
+import type { PreviewRecord } from "../../versions/record.ts";
 import { readVersion, writeVersion } from "../../versions/replica.ts";
-import type { Binding, PreviewRecord, Version } from "../../versions/types.ts";
-import { sha256Hex } from "../auth.ts";
+import type { Version } from "../../versions/types.ts";
 import { type PreparedAssets, prepareAssets, storeAssets } from "./assets.ts";
-import type { Draft } from "./index.ts";
+import type { Draft } from "./draft.ts";
 import { lookUp, provision } from "./provision.ts";
 import { validate } from "./validate.ts";
 
 /** Where a version goes and who sends it. */
 export interface Destination {
   readonly env: Env;
-  readonly registry: DurableObjectStub<WorkerRegistry>;
+  readonly registry: Rpc<WorkerRegistry>;
   readonly worker: string;
   readonly actor: Actor;
 }
@@ -130,13 +134,12 @@ async function checkAlias(
       `"${label}" has ${label.length} characters, and a hostname's part at most ${LIMITS.maxLabelLength}: choose a shorter alias`,
     );
   }
-  const { REGISTRY, SLUICE_KV } = env;
-  if ((await REGISTRY.get(REGISTRY.idFromName(label)).overview()) !== undefined) {
+  if ((await registryOf(env, label).overview()) !== undefined) {
     return invalid(
       `the alias "${alias}" would give it the hostname of the Worker "${label}": choose another one`,
     );
   }
-  const taken = await SLUICE_KV.get<PreviewRecord>(previewKey(label), { type: "json" });
+  const taken = await env.SLUICE_KV.get<PreviewRecord>(previewKey(label), { type: "json" });
   if (taken !== null && taken.worker !== worker) {
     return invalid(
       `the alias "${alias}" would give it the hostname of a version of "${taken.worker}": choose another one`,

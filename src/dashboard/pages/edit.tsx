@@ -10,7 +10,7 @@ import type { VersionView, VersionWithCode } from "../types.ts";
 import { readVersions } from "../worker.ts";
 import { readWithCode } from "./version.tsx";
 
-export interface EditInput {
+interface EditInput {
   readonly code: string;
   readonly message: string;
 }

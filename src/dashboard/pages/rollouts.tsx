@@ -1,7 +1,8 @@
 /** `/workers/{worker}/rollouts`: plans that advance on evidence, and one of them as it goes. */
 import type { Child } from "hono/jsx";
 import { stageText, TEMPLATES } from "../../rollout/plan.ts";
-import { type Phase, TERMINAL } from "../../rollout/types.ts";
+import { TERMINAL } from "../../rollout/types.ts";
+import type { Phase } from "../../versions/types.ts";
 import { type Charts, evidenceChart } from "../charts.ts";
 import { mayChange, type PageContext, read, scriptPath } from "../context.ts";
 import { count, milliseconds, percent, ratePercent, shortId } from "../format.ts";

@@ -1,20 +1,20 @@
 /** The registry's tables, and every statement over them. No SQL elsewhere. */
 
-import type { AssetsOfVersion } from "../../assets/types.ts";
+import type { Manifest } from "../../assets/manifest.ts";
+import type { Binding } from "../../versions/binding-types.ts";
 import type { Lifecycle } from "../../versions/classes.ts";
 import type { Deployed } from "../../versions/retention.ts";
 import type {
-  AuditAction,
-  AuditEntry,
-  Binding,
+  AssetsOfVersion,
   Deployment,
   Inspection,
   Settings,
   Share,
   Source,
   Version,
+  WorkerState,
 } from "../../versions/types.ts";
-import type { Manifest } from "../asset-sessions.ts";
+import type { AuditAction, AuditEntry } from "../types.ts";
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS worker (
@@ -177,17 +177,8 @@ interface AuditRow extends Record<string, SqlStorageValue> {
   detail: string;
 }
 
-/** The one row about the Worker itself. */
-export interface WorkerState {
-  readonly name: string;
-  readonly tag: string;
-  readonly created_on: string;
-  readonly enabled: boolean;
-  readonly settings: Settings;
-}
-
 /** The Worker's classes, and the first version that has them. */
-export interface StoredLifecycle extends Lifecycle {
+interface StoredLifecycle extends Lifecycle {
   readonly since: number;
 }
 

@@ -11,7 +11,7 @@ const MEANINGS = {
 } as const;
 
 /** @param made a token that was made just now: its value is shown once */
-export async function accessPage(
+export async function tokensPage(
   c: PageContext,
   given: { readonly made?: string; readonly problem?: string } = {},
 ) {

@@ -1,0 +1,30 @@
+/** The files of an upload as wrangler lists them. */
+
+import { LIMITS } from "../lib/limits.ts";
+import type { AssetFile } from "./types.ts";
+
+/** The files of a folder: hash and size by path. */
+export type Manifest = Readonly<Record<string, AssetFile>>;
+
+/** Groups of files to send in one request each. @param missing hashes */
+export function bucketsOf(manifest: Manifest, missing: readonly string[]): string[][] {
+  const sizes = new Map(Object.values(manifest));
+  const buckets: string[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const hash of missing) {
+    const size = sizes.get(hash) ?? 0;
+    const last = buckets.at(-1);
+    if (
+      last === undefined ||
+      bytes + size > LIMITS.assetBucketBytes ||
+      last.length >= LIMITS.assetBucketFiles
+    ) {
+      buckets.push([hash]);
+      bytes = size;
+    } else {
+      last.push(hash);
+      bytes += size;
+    }
+  }
+  return buckets;
+}

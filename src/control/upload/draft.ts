@@ -1,0 +1,29 @@
+/** An upload that was read and checked, and is not recorded yet. */
+
+import type { AssetsConfig } from "../../assets/types.ts";
+import type { UploadedBinding } from "../../versions/binding-types.ts";
+import type { Migrations } from "../../versions/classes.ts";
+import type { Module, Settings } from "../../versions/types.ts";
+
+/** A version as uploaded: read and checked, its `inherit` bindings still open, its code not yet started. */
+export interface Draft {
+  readonly main_module: string;
+  readonly modules: readonly Module[];
+  readonly compatibility_date: string;
+  readonly compatibility_flags: readonly string[];
+  readonly bindings: readonly UploadedBinding[];
+  readonly keep_bindings: readonly string[];
+  readonly message: string | null;
+  readonly tag: string | null;
+  readonly settings: Partial<Settings>;
+  readonly migrations: Migrations | null;
+  /** "keep" for those of the version before. */
+  readonly assets: AssetsDraft | "keep" | null;
+  readonly alias: string | null;
+}
+
+/** The assets that an upload names: a token for their files, and how they are served. */
+export interface AssetsDraft {
+  readonly token: string;
+  readonly config: Omit<AssetsConfig, "compatibility_date" | "compatibility_flags">;
+}
