@@ -1,6 +1,6 @@
 /** What every resource gets: the request, who sends it, and the record of the Worker that it names. */
 import type { Context } from "hono";
-import type { z } from "zod";
+import type * as z from "zod";
 import type { Role } from "../account/access.ts";
 import type { Identity } from "../account/identity.ts";
 import { accountOf } from "../account/registry.ts";

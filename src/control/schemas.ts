@@ -1,5 +1,5 @@
 /** The bodies that the API accepts. Unknown keys pass: clients of other releases send more than this one knows. */
-import { z } from "zod";
+import * as z from "zod";
 import type { SluiceError } from "../lib/errors.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { err, ok, type Result } from "../lib/result.ts";

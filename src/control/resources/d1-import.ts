@@ -2,7 +2,7 @@
  * `…/d1/database/{id}/import`: a file of SQL, as `wrangler d1 execute --file` sends it. It asks for an address, uploads
  * the file there without its token, then has it run: all of it or, where one statement fails, none.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { statementsOf } from "../../bindings/d1/statements.ts";
 import type { D1Meta, D1Outcome } from "../../bindings/d1/types.ts";
 import { LIMITS } from "../../lib/limits.ts";

@@ -1,5 +1,5 @@
 /** `…/d1/database`: the databases and what is in them, as `wrangler d1` speaks to them. */
-import { z } from "zod";
+import * as z from "zod";
 import { accountOf } from "../../account/registry.ts";
 import type { Resource } from "../../account/types.ts";
 import { databaseOf } from "../../bindings/d1/channel.ts";

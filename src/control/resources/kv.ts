@@ -1,5 +1,5 @@
 /** `…/storage/kv/namespaces`: the namespaces and what is in them, as `wrangler kv` speaks to them. */
-import { z } from "zod";
+import * as z from "zod";
 import { accountOf } from "../../account/registry.ts";
 import type { Resource } from "../../account/types.ts";
 import { type Namespace, namespaceOf } from "../../bindings/kv/channel.ts";

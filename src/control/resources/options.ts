@@ -1,5 +1,5 @@
 /** A Worker's settings that Cloudflare does not have: where requests carry their key, and how its deployments behave. */
-import { z } from "zod";
+import * as z from "zod";
 import { LIMITS } from "../../lib/limits.ts";
 import type { Affinity, Settings } from "../../versions/types.ts";
 import { actorOf, type ControlContext, overviewOf, readBody, registryFor, workerName } from "../context.ts";

@@ -1,5 +1,5 @@
 /** `…/queues`: the queues and their consumers, as wrangler speaks to them. */
-import { z } from "zod";
+import * as z from "zod";
 import { accountOf } from "../../account/registry.ts";
 import type { Resource } from "../../account/types.ts";
 import { brokerOf } from "../../bindings/queue/broker.ts";

@@ -1,5 +1,5 @@
 /** `…/r2/buckets`: the buckets and their objects, as `wrangler r2` speaks to them. */
-import { z } from "zod";
+import * as z from "zod";
 import { accountOf } from "../../account/registry.ts";
 import type { Resource } from "../../account/types.ts";
 import { type Bucket, bucketOf } from "../../bindings/r2/channel.ts";

@@ -1,5 +1,5 @@
 /** `…/scripts/{worker}/rollouts`. */
-import { z } from "zod";
+import * as z from "zod";
 import { evidence, goodness, shareEvidence } from "../../rollout/gate.ts";
 import { makePlan, TEMPLATES } from "../../rollout/plan.ts";
 import type { TrailEntry } from "../../rollout/records.ts";

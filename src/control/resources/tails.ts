@@ -1,5 +1,5 @@
 /** `wrangler tail`: sessions, and the WebSocket of each. */
-import { z } from "zod";
+import * as z from "zod";
 import { hubOf } from "../../events/tail.ts";
 import type { TailFilter } from "../../events/tail-filters.ts";
 import { LIMITS } from "../../lib/limits.ts";

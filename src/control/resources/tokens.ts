@@ -1,5 +1,5 @@
 /** `/accounts/{account}/tokens`: API tokens and their roles. Only admins come here. */
-import { z } from "zod";
+import * as z from "zod";
 import { type ApiToken, ROLES } from "../../account/access.ts";
 import { accountOf } from "../../account/registry.ts";
 import type { TokenView } from "../../account/types.ts";

@@ -1,5 +1,5 @@
 /** What leads to a Worker beside its own hostname: routes, custom domains, cron triggers. */
-import { z } from "zod";
+import * as z from "zod";
 import { accountOf } from "../../account/registry.ts";
 import type { Domain, DomainInput, Route } from "../../account/types.ts";
 import { type CronTrigger, refuseCron } from "../../events/crons.ts";
