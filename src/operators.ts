@@ -31,7 +31,7 @@ async function discardBody(request: Request): Promise<void> {
   try {
     for await (const chunk of request.body as ReadableStream<Uint8Array>) {
       size += chunk.byteLength;
-      if (size > LIMITS.maxUploadBytes) return;
+      if (size > LIMITS.uploads.maxUploadBytes) return;
     }
   } catch {
     // The client is gone, and with it whom the answer was for.

@@ -74,5 +74,5 @@ async function grow(sluice: Sluice): Promise<Row[]> {
 
 /** Until what left has been unloaded. */
 function settle(): Promise<void> {
-  return sleep(LIMITS.drainMs * 2);
+  return sleep(LIMITS.loading.drainMs * 2);
 }

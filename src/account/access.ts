@@ -109,7 +109,7 @@ export class Access {
   use(sha256: string, now: number): ApiToken | undefined {
     const [found] = this.#tokens(`SELECT ${COLUMNS} FROM token WHERE sha256 = ?`, sha256);
     if (found === undefined) return undefined;
-    if (found.used_on === null || now - Date.parse(found.used_on) > LIMITS.tokenUseMs) {
+    if (found.used_on === null || now - Date.parse(found.used_on) > LIMITS.dashboard.tokenUseMs) {
       this.#sql.exec("UPDATE token SET used = ? WHERE id = ?", now, found.id);
     }
     return found;

@@ -3,9 +3,11 @@
  * the contents are where the bindings keep them), and the routes and custom domains of all of them, which it publishes
  * as a Worker's record publishes its deployment: the commit first, then KV and every process, again until they have it.
  */
+
 import { DurableObject } from "cloudflare:workers";
 import type { Env } from "../lib/env.ts";
 import type { ResourceKind, SluiceError } from "../lib/errors.ts";
+import { newId } from "../lib/ids.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import { err, ok, type Result } from "../lib/result.ts";
@@ -115,7 +117,7 @@ export class AccountRegistry extends DurableObject<Env> {
 
   async #commit<T>(change: () => T): Promise<T> {
     const result = this.ctx.storage.transactionSync(change);
-    const stored = this.ctx.storage.setAlarm(Date.now() + LIMITS.publishRetryMs);
+    const stored = this.ctx.storage.setAlarm(Date.now() + LIMITS.publishing.publishRetryMs);
     await Promise.all([stored, this.#publish()]);
     return result;
   }
@@ -142,7 +144,7 @@ export class AccountRegistry extends DurableObject<Env> {
       log("error", "publish-failed", { routes: record.revision, why: String(error) });
     }
     if (this.#routing.isPublished) await this.ctx.storage.deleteAlarm();
-    else await this.ctx.storage.setAlarm(Date.now() + LIMITS.publishRetryMs);
+    else await this.ctx.storage.setAlarm(Date.now() + LIMITS.publishing.publishRetryMs);
   }
 
   /** By name. */
@@ -178,7 +180,7 @@ export class AccountRegistry extends DurableObject<Env> {
   /** The resource of this name, made where there is none. */
   ensureNamed(kind: ResourceKind, name: string): Resource {
     const found = this.named(kind, name);
-    return found ?? this.ensure(kind, crypto.randomUUID().replaceAll("-", ""), name);
+    return found ?? this.ensure(kind, newId(), name);
   }
 
   rename(kind: ResourceKind, id: string, name: string): Result<Resource, SluiceError> {

@@ -1,5 +1,7 @@
 /** Routes and custom domains of all Workers: the account's part of where a request goes. No other SQL over them. */
+
 import type { SluiceError } from "../lib/errors.ts";
+import { newId } from "../lib/ids.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { parsePattern } from "../router/routes.ts";
 import type { RoutesRecord } from "../versions/record.ts";
@@ -33,8 +35,6 @@ function isSame(x: string, y: string): boolean {
   const [a, b] = [parsePattern(x), parsePattern(y)];
   return a.ok && b.ok ? JSON.stringify(a.value) === JSON.stringify(b.value) : x === y;
 }
-
-const newId = () => crypto.randomUUID().replaceAll("-", "");
 
 export class Routing {
   readonly #sql: SqlStorage;

@@ -13,7 +13,7 @@ interface CachedFile {
   readonly contentType: string | undefined;
 }
 
-/** The assets that this isolate has read, at most `LIMITS.maxAssetSets` sets and `LIMITS.assetCacheBytes` of small files. */
+/** The assets that this isolate has read, at most `LIMITS.assets.maxAssetSets` sets and `LIMITS.assets.assetCacheBytes` of small files. */
 export class AssetStore {
   readonly #kv: KVNamespace;
   readonly #retained: (worker: string) => Promise<readonly Retained[]>;
@@ -41,7 +41,7 @@ export class AssetStore {
     const assets = new Assets(this, worker, set, stored);
     this.#sets.set(set, assets);
     const oldest = this.#sets.keys().next().value;
-    if (this.#sets.size > LIMITS.maxAssetSets && oldest !== undefined) this.#sets.delete(oldest);
+    if (this.#sets.size > LIMITS.assets.maxAssetSets && oldest !== undefined) this.#sets.delete(oldest);
     return assets;
   }
 
@@ -77,7 +77,7 @@ export class AssetStore {
     const { value, metadata } = await this.#kv.getWithMetadata<AssetMetadata>(key, options);
     if (value === null) throw new Error(`the file ${key} is not in KV`);
     const contentType = metadata?.contentType ?? undefined;
-    if (size > LIMITS.maxCachedAssetBytes) {
+    if (size > LIMITS.assets.maxCachedAssetBytes) {
       return { stream: value.pipeThrough(new FixedLengthStream(size)), contentType };
     }
     const file = { bytes: new Uint8Array(await new Response(value).arrayBuffer()), contentType };
@@ -95,7 +95,7 @@ export class AssetStore {
     this.#files.set(key, file);
     this.#cachedBytes += file.bytes.byteLength;
     for (const [oldest, { bytes }] of this.#files) {
-      if (this.#cachedBytes <= LIMITS.assetCacheBytes) return;
+      if (this.#cachedBytes <= LIMITS.assets.assetCacheBytes) return;
       this.#files.delete(oldest);
       this.#cachedBytes -= bytes.byteLength;
     }
@@ -125,7 +125,7 @@ class Assets {
   readonly #rules: { readonly asset_worker: string[]; readonly user_worker: string[] } | undefined;
   /** Whether headers depend on the host as well. */
   readonly #byHost: boolean;
-  /** Bounded by `LIMITS.maxAnswers`. */
+  /** Bounded by `LIMITS.assets.maxAnswers`. */
   readonly #answers = new Map<string, Answer>();
 
   constructor(store: AssetStore, worker: string, set: string, { folder, config, files }: StoredAssets) {
@@ -297,7 +297,7 @@ class Assets {
     if (bytes === undefined || etag === null || request.method !== "GET" || !isPlain(request)) return;
     // A page in place of a missing one is only for those who navigate: to others the code may have an answer.
     if (!this.#mayBeFile(pathnameOf(request.url))) return;
-    if (this.#answers.size >= LIMITS.maxAnswers) this.#answers.clear();
+    if (this.#answers.size >= LIMITS.assets.maxAnswers) this.#answers.clear();
     const key = this.#folder + etag.slice(1, -1);
     // A string of its own: a slice would keep its request's URL.
     const address = this.#addressOf(request).split("").join("");

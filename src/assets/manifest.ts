@@ -16,8 +16,8 @@ export function bucketsOf(manifest: Manifest, missing: readonly string[]): strin
     const last = buckets.at(-1);
     if (
       last === undefined ||
-      bytes + size > LIMITS.assetBucketBytes ||
-      last.length >= LIMITS.assetBucketFiles
+      bytes + size > LIMITS.assets.assetBucketBytes ||
+      last.length >= LIMITS.assets.assetBucketFiles
     ) {
       buckets.push([hash]);
       bytes = size;

@@ -51,7 +51,7 @@ export class Validator {
       return { fault: `the validating process does not start (${error})` };
     }
     const { promise: deadline, resolve: expire } = Promise.withResolvers<"late">();
-    const timer = setTimeout(() => expire("late"), LIMITS.startupDeadlineMs);
+    const timer = setTimeout(() => expire("late"), LIMITS.uploads.startupDeadlineMs);
     const started = performance.now();
     try {
       const answer = runtime
@@ -61,7 +61,7 @@ export class Validator {
       const reply = await Promise.race([answer, deadline]);
       if (reply !== "late") return { ...reply, startup_time_ms: Math.round(performance.now() - started) };
       await this.dispose();
-      const seconds = LIMITS.startupDeadlineMs / 1000;
+      const seconds = LIMITS.uploads.startupDeadlineMs / 1000;
       return failed(
         `Script startup exceeded the time limit of ${seconds} s. Work at the top level must end: move it into a handler.`,
       );
@@ -96,5 +96,5 @@ export class Validator {
 }
 
 function failed(message: string): ValidatorReply {
-  return { ok: false, message, startup_time_ms: LIMITS.startupDeadlineMs };
+  return { ok: false, message, startup_time_ms: LIMITS.uploads.startupDeadlineMs };
 }

@@ -1,10 +1,11 @@
 /** Who calls, and what they may do. The admin token of the configuration is known by its SHA-256 only, like all others. */
 import type { Role } from "../account/access.ts";
 import { type Identity, identify } from "../account/identity.ts";
+import { utf8 } from "../lib/bytes.ts";
 import type { Env } from "../lib/env.ts";
 import type { SluiceError } from "../lib/errors.ts";
 import { err, ok, type Result } from "../lib/result.ts";
-import { encoder, sha256Hex } from "../lib/secrets.ts";
+import { sha256Hex } from "../lib/secrets.ts";
 
 export async function authenticate(request: Request, env: Env): Promise<Result<Identity, SluiceError>> {
   const refuse = (detail: string) => err({ reason: "unauthorized", detail } as const);
@@ -18,7 +19,7 @@ export async function authenticate(request: Request, env: Env): Promise<Result<I
   }
   const token = /^Bearer (.+)$/i.exec(header)?.[1];
   if (token === undefined) return refuse("the Authorization header must be `Bearer <token>`.");
-  const identity = await identify(env, await sha256Hex(encoder.encode(token)));
+  const identity = await identify(env, await sha256Hex(utf8(token)));
   return identity === undefined
     ? refuse("the API token is not valid here; `sluice env` prints the one that is.")
     : ok(identity);

@@ -7,7 +7,7 @@ import { err, ok, type Result } from "../lib/result.ts";
 /** A message cut to the limit in UTF-8 bytes, at a character; null for none. */
 export function cutMessage(message: string | null | undefined): string | null {
   if (!message) return null;
-  const buffer = new Uint8Array(LIMITS.maxMessageBytes);
+  const buffer = new Uint8Array(LIMITS.uploads.maxMessageBytes);
   const { read } = new TextEncoder().encodeInto(message, buffer);
   return message.slice(0, read);
 }
@@ -19,8 +19,8 @@ export async function readForm(request: Request): Promise<Result<FormData, Sluic
   if (!type.toLowerCase().startsWith("multipart/form-data")) {
     return invalid(`its Content-Type is "${type}"; send multipart/form-data with a part named metadata`);
   }
-  const body = await readCapped(request, LIMITS.maxUploadBytes);
-  if (body === undefined) return err({ reason: "body-too-large", limitBytes: LIMITS.maxUploadBytes });
+  const body = await readCapped(request, LIMITS.uploads.maxUploadBytes);
+  if (body === undefined) return err({ reason: "body-too-large", limitBytes: LIMITS.uploads.maxUploadBytes });
   try {
     return ok(await new Response(body, { headers: { "Content-Type": type } }).formData());
   } catch (error) {

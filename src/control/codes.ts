@@ -3,14 +3,13 @@
  * Codes are Cloudflare's where wrangler or other clients know one (https://developers.cloudflare.com/api, and
  * wrangler's own handling of 10007, 10021, 10027, 10057, 10215); 7003 covers what this API does not have.
  */
+import { MIB } from "../lib/bytes.ts";
 import type { ResourceKind, SluiceError } from "../lib/errors.ts";
 
 interface WireError {
   readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 500 | 503;
   readonly errors: readonly { readonly code: number; readonly message: string }[];
 }
-
-const MiB = 1024 * 1024;
 
 /** How each kind of resource is called, the codes of its absence and of a name that is taken, and what lists it. */
 const RESOURCES: Readonly<
@@ -65,7 +64,7 @@ export function toWire(error: SluiceError): WireError {
     case "body-invalid":
       return one(400, 9207, `The request body is not valid: ${error.detail}`);
     case "body-too-large":
-      return one(413, 10027, `The request body is larger than ${error.limitBytes / MiB} MiB.`);
+      return one(413, 10027, `The request body is larger than ${error.limitBytes / MIB} MiB.`);
     case "upload-invalid":
       return one(400, 10021, `The upload is not valid: ${error.detail}`);
     case "version-too-large":

@@ -75,7 +75,7 @@ export function pageOf(c: ControlContext): (Page & { readonly page: number }) | 
   if (page === undefined && perPage === undefined) return undefined;
   const whole = (text: string | undefined, fallback: number) =>
     Math.max(Math.trunc(Number(text)) || fallback, 1);
-  const limit = Math.min(whole(perPage, LIMITS.pageSize), LIMITS.maxPageSize);
+  const limit = Math.min(whole(perPage, LIMITS.lists.pageSize), LIMITS.lists.maxPageSize);
   const number = whole(page, 1);
   return { page: number, limit, offset: (number - 1) * limit };
 }
@@ -108,8 +108,8 @@ export function actorOf(c: ControlContext): Actor {
 
 /** The JSON body, whatever its content type says: wrangler sends some as text/plain. */
 export async function readBody<T>(c: ControlContext, schema: z.ZodType<T>): Promise<Result<T, SluiceError>> {
-  const body = await readCapped(c.req.raw, LIMITS.maxUploadBytes);
-  if (body === undefined) return err({ reason: "body-too-large", limitBytes: LIMITS.maxUploadBytes });
+  const body = await readCapped(c.req.raw, LIMITS.uploads.maxUploadBytes);
+  if (body === undefined) return err({ reason: "body-too-large", limitBytes: LIMITS.uploads.maxUploadBytes });
   return parseJson(new TextDecoder().decode(body), schema);
 }
 

@@ -14,7 +14,7 @@ const bindingName = z
 /** Whether a JSON value is there and can be walked without exhausting the stack. */
 function isReasonable(json: unknown): boolean {
   let level = [json];
-  for (let depth = 0; depth <= LIMITS.maxJsonDepth; depth++) {
+  for (let depth = 0; depth <= LIMITS.uploads.maxJsonDepth; depth++) {
     level = level.flatMap((value) =>
       typeof value === "object" && value !== null ? Object.values(value) : [],
     );
@@ -28,7 +28,9 @@ const annotations = z
     "workers/message": z.string().nullish(),
     "workers/tag": z
       .string()
-      .max(LIMITS.maxTagLength, { error: `a tag has at most ${LIMITS.maxTagLength} characters` })
+      .max(LIMITS.uploads.maxTagLength, {
+        error: `a tag has at most ${LIMITS.uploads.maxTagLength} characters`,
+      })
       .nullish(),
     "workers/alias": z
       .string()
@@ -78,9 +80,12 @@ const assetsConfig = z.looseObject({
       z.boolean(),
       z
         .array(
-          z.string().regex(/^!?\//, { error: "a rule begins with / or !/" }).max(LIMITS.maxWorkerFirstRules),
+          z
+            .string()
+            .regex(/^!?\//, { error: "a rule begins with / or !/" })
+            .max(LIMITS.assets.maxWorkerFirstRules),
         )
-        .max(LIMITS.maxWorkerFirstRules),
+        .max(LIMITS.assets.maxWorkerFirstRules),
     ])
     .optional(),
   _headers: z.string().optional(),
@@ -115,9 +120,9 @@ const plainTextBinding = z.object({
 const jsonBinding = z.object({
   type: z.literal("json"),
   name: z.string(),
-  json: z
-    .unknown()
-    .refine(isReasonable, { error: `json must be there, nested at most ${LIMITS.maxJsonDepth} deep` }),
+  json: z.unknown().refine(isReasonable, {
+    error: `json must be there, nested at most ${LIMITS.uploads.maxJsonDepth} deep`,
+  }),
 });
 const secretBinding = z.object({ type: z.literal("secret_text"), name: z.string(), text: z.string() });
 const versionMetadataBinding = z.object({ type: z.literal("version_metadata"), name: z.string() });
@@ -221,8 +226,8 @@ const secretChange = z
 
 const bulk = z
   .record(secretName, secretChange)
-  .refine((secrets) => Object.keys(secrets).length <= LIMITS.maxBulkSecrets, {
-    error: `at most ${LIMITS.maxBulkSecrets} secrets can be changed at once`,
+  .refine((secrets) => Object.keys(secrets).length <= LIMITS.uploads.maxBulkSecrets, {
+    error: `at most ${LIMITS.uploads.maxBulkSecrets} secrets can be changed at once`,
   });
 
 export const bulkSecretsBody = z.looseObject({ secrets: bulk });
@@ -249,14 +254,16 @@ const assetFile = z.looseObject({
     .number()
     .int()
     .min(0)
-    .max(LIMITS.maxAssetBytes, { error: `a file has at most ${LIMITS.maxAssetBytes / 1024 / 1024} MiB` }),
+    .max(LIMITS.assets.maxAssetBytes, {
+      error: `a file has at most ${LIMITS.assets.maxAssetBytes / 1024 / 1024} MiB`,
+    }),
 });
 
 export const assetsManifest = z.looseObject({
   manifest: z
     .record(z.string().startsWith("/", { error: "a path begins with /" }), assetFile)
-    .refine((files) => Object.keys(files).length <= LIMITS.maxAssetFiles, {
-      error: `a version has at most ${LIMITS.maxAssetFiles} files`,
+    .refine((files) => Object.keys(files).length <= LIMITS.assets.maxAssetFiles, {
+      error: `a version has at most ${LIMITS.assets.maxAssetFiles} files`,
     }),
 });
 

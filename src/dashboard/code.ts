@@ -15,7 +15,7 @@ interface Source {
 
 export function sourceOf({ name, content_type, content_base64 }: ModuleView): Source {
   const bytes = decodeBase64(content_base64);
-  const isShown = TEXT.test(content_type) && bytes.byteLength <= LIMITS.maxShownBytes;
+  const isShown = TEXT.test(content_type) && bytes.byteLength <= LIMITS.dashboard.maxShownBytes;
   return { name, size: bytes.byteLength, text: isShown ? new TextDecoder().decode(bytes) : undefined };
 }
 
@@ -31,7 +31,10 @@ interface FileDiff {
 /** What differs between two texts; no lines where nothing does. */
 function diffOf(name: string, before: string, after: string): FileDiff {
   if (before === after) return { name, lines: [] };
-  const patch = structuredPatch(name, name, before, after, "", "", { context: 3, timeout: LIMITS.diffMs });
+  const patch = structuredPatch(name, name, before, after, "", "", {
+    context: 3,
+    timeout: LIMITS.dashboard.diffMs,
+  });
   if (patch === undefined) return { name, lines: [], note: "differs, in more than can be compared here" };
   return {
     name,

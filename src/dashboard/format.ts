@@ -1,3 +1,5 @@
+import { MIB } from "../lib/bytes.ts";
+import { shortId } from "../lib/ids.ts";
 /** Figures and times as people read them. Pure; runs in the browser too. */
 
 export const NONE = "–";
@@ -25,13 +27,9 @@ export function moment(iso: string | null): string {
   return iso === null ? NONE : `${iso.slice(0, 10)} ${iso.slice(11, 19)}`;
 }
 
-export function shortId(id: string): string {
-  return id.slice(0, 8);
-}
-
 export function bytes(size: number): string {
   if (size < 1024) return `${size} B`;
-  return size < 1024 * 1024 ? `${(size / 1024).toFixed(1)} KiB` : `${(size / 1024 / 1024).toFixed(1)} MiB`;
+  return size < MIB ? `${(size / 1024).toFixed(1)} KiB` : `${(size / MIB).toFixed(1)} MiB`;
 }
 
 /** A split in words, the newest version last: `90% #1, 10% #2`. */

@@ -79,7 +79,12 @@ export function createDashboard(fetchApi: FetchApi): Hono<PageEnv> {
       strictTransportSecurity: false,
     }),
   );
-  app.use(bodyLimit({ maxSize: LIMITS.maxFormBytes, onError: (c) => problem(c, 413, "That is too long.") }));
+  app.use(
+    bodyLimit({
+      maxSize: LIMITS.dashboard.maxFormBytes,
+      onError: (c) => problem(c, 413, "That is too long."),
+    }),
+  );
   app.use(async (c, next) => {
     await next();
     c.header("Cache-Control", "no-store");

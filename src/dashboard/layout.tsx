@@ -3,8 +3,9 @@
 import { raw } from "hono/html";
 import type { Child, FC, PropsWithChildren } from "hono/jsx";
 import type { Env } from "../lib/env.ts";
+import { shortId } from "../lib/ids.ts";
 import type { SignedIn } from "./context.ts";
-import { moment, shortId, splitText } from "./format.ts";
+import { moment, splitText } from "./format.ts";
 
 interface Frame {
   readonly env: Pick<Env, "SLUICE_BUILD">;

@@ -48,7 +48,7 @@ export function follow(c: PageContext, look: () => Promise<Moment>): Response {
         await stream.writeSSE({ data: JSON.stringify({ parts: changed, ...(isNew ? { charts } : {}) }) });
         for (
           let waited = 0;
-          waited < LIMITS.liveMs && !stream.aborted && epoch === begun;
+          waited < LIMITS.dashboard.liveMs && !stream.aborted && epoch === begun;
           waited += WAKE_MS
         ) {
           await stream.sleep(WAKE_MS);

@@ -1,19 +1,21 @@
 /**
  * Who is signed in. The cookie holds a random value, of which the account keeps the SHA-256 with the token that it was opened
- * with; nothing of a token is in the browser. It is HttpOnly, SameSite=Strict and ends after `LIMITS.sessionMs`, with its
+ * with; nothing of a token is in the browser. It is HttpOnly, SameSite=Strict and ends after `LIMITS.dashboard.sessionMs`, with its
  * token, or when somebody signs out everywhere.
  */
+
 import { getCookie, setCookie } from "hono/cookie";
 import { ADMIN_ID, type ApiToken, type Session } from "../account/access.ts";
 import { adminOf, type Identity, identify, identityOf } from "../account/identity.ts";
 import { accountOf } from "../account/registry.ts";
+import { utf8 } from "../lib/bytes.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { equalInConstantTime, randomText, sha256Hex } from "../lib/secrets.ts";
 import type { PageContext, SignedIn } from "./context.ts";
 
 const COOKIE = "sluice_session";
 
-const sha256 = (text: string) => sha256Hex(new TextEncoder().encode(text));
+const sha256 = (text: string) => sha256Hex(utf8(text));
 
 /** Undefined for nobody, or for a token that is not valid. */
 export async function signIn(c: PageContext, token: string): Promise<Identity | undefined> {
@@ -21,10 +23,10 @@ export async function signIn(c: PageContext, token: string): Promise<Identity | 
   const identity = await identify(c.env, token_sha256);
   if (identity === undefined) return undefined;
   const value = randomText();
-  const expires = Date.now() + LIMITS.sessionMs;
+  const expires = Date.now() + LIMITS.dashboard.sessionMs;
   const session = { token_id: identity.author.id, token_sha256, csrf: randomText(), expires };
   await accountOf(c.env).openSession(await sha256(value), session);
-  setCookie(c, COOKIE, value, { ...attributesOf(c), maxAge: LIMITS.sessionMs / 1_000 });
+  setCookie(c, COOKIE, value, { ...attributesOf(c), maxAge: LIMITS.dashboard.sessionMs / 1_000 });
   return identity;
 }
 

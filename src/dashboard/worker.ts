@@ -1,7 +1,7 @@
 /** What the pages of one Worker are made of. */
+import { shortId } from "../lib/ids.ts";
 import type { Share } from "../versions/types.ts";
 import { type PageContext, read, readReply, scriptPath } from "./context.ts";
-import { shortId } from "./format.ts";
 import type { DeploymentView, MetricsView, RolloutView, VersionView } from "./types.ts";
 
 /** Versions that a form offers. */

@@ -87,7 +87,7 @@ export class Scheduler extends DurableObject<Env> {
     return this.#sql
       .exec<RunRow>(
         "SELECT cron, time, started, ended, version_id, outcome, error FROM run ORDER BY seq DESC LIMIT ?",
-        LIMITS.listedCronRuns,
+        LIMITS.lists.listedCronRuns,
       )
       .toArray();
   }
@@ -134,7 +134,7 @@ export class Scheduler extends DurableObject<Env> {
       now,
     );
     const { seq } = this.#sql.exec<{ seq: number }>("SELECT last_insert_rowid() AS seq").one();
-    this.#sql.exec("DELETE FROM run WHERE seq <= ?", seq - LIMITS.listedCronRuns);
+    this.#sql.exec("DELETE FROM run WHERE seq <= ?", seq - LIMITS.lists.listedCronRuns);
     return seq;
   }
 

@@ -41,10 +41,10 @@ export class TailHub extends DurableObject<Env> {
   async open(worker: string, filters: readonly TailFilter[]): Promise<{ id: string; expires: number }> {
     this.#worker = worker;
     const id = crypto.randomUUID();
-    const expires = Date.now() + LIMITS.tailMs;
+    const expires = Date.now() + LIMITS.events.tailMs;
     this.#sessions.set(id, { filters, begun: Date.now(), expires, socket: undefined, second: 0, sent: 0 });
     await this.#fleet.tail(worker, true);
-    await this.ctx.storage.setAlarm(Date.now() + LIMITS.tailRepeatMs);
+    await this.ctx.storage.setAlarm(Date.now() + LIMITS.events.tailRepeatMs);
     return { id, expires };
   }
 
@@ -97,12 +97,12 @@ export class TailHub extends DurableObject<Env> {
   override async alarm(): Promise<void> {
     const now = Date.now();
     for (const [id, { socket, begun, expires }] of this.#sessions) {
-      if (expires <= now || (socket === undefined && begun + LIMITS.tailConnectMs <= now))
+      if (expires <= now || (socket === undefined && begun + LIMITS.events.tailConnectMs <= now))
         await this.close(id);
     }
     if (this.#sessions.size === 0) return;
     await this.#fleet.tail(this.#worker, true);
-    await this.ctx.storage.setAlarm(now + LIMITS.tailRepeatMs);
+    await this.ctx.storage.setAlarm(now + LIMITS.events.tailRepeatMs);
   }
 }
 
@@ -111,8 +111,8 @@ function send(session: Session, event: TailEvent): void {
   const second = Math.floor(Date.now() / 1000);
   if (session.second !== second) Object.assign(session, { second, sent: 0 });
   session.sent++;
-  if (session.sent > LIMITS.tailEventsPerSecond + 1) return;
-  const isTooMuch = session.sent > LIMITS.tailEventsPerSecond;
+  if (session.sent > LIMITS.events.tailEventsPerSecond + 1) return;
+  const isTooMuch = session.sent > LIMITS.events.tailEventsPerSecond;
   try {
     session.socket?.send(JSON.stringify(isTooMuch ? overload(event) : event));
   } catch {
@@ -121,7 +121,7 @@ function send(session: Session, event: TailEvent): void {
 }
 
 function overload(event: TailEvent): TailEvent {
-  const message = `More than ${LIMITS.tailEventsPerSecond} events in this second: the rest of them is not shown. Add a sampling rate or another filter.`;
+  const message = `More than ${LIMITS.events.tailEventsPerSecond} events in this second: the rest of them is not shown. Add a sampling rate or another filter.`;
   return { ...event, logs: [], exceptions: [], event: { message, type: "overload" } };
 }
 

@@ -1,16 +1,15 @@
 /** Tokens: making them, hashing them, comparing them. */
 
-export const encoder = new TextEncoder();
+import { toHex, utf8 } from "./bytes.ts";
 
 /** Takes the same time wherever the two differ. */
 export function equalInConstantTime(given: string, expected: string): boolean {
-  const [a, b] = [encoder.encode(given), encoder.encode(expected)];
+  const [a, b] = [utf8(given), utf8(expected)];
   return a.length === b.length && crypto.subtle.timingSafeEqual(a, b);
 }
 
 export async function sha256Hex(bytes: ArrayBuffer | Uint8Array): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as BufferSource));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return toHex(await crypto.subtle.digest("SHA-256", bytes as BufferSource));
 }
 
 /** Something that nobody can guess, for a token, a session or a form. */

@@ -80,10 +80,10 @@ export class Counters {
       this.#sql.exec(
         "INSERT INTO stale VALUES (?, ?) ON CONFLICT (worker) DO UPDATE SET until = excluded.until WHERE until IS NOT NULL",
         worker,
-        now + LIMITS.staleShownMs,
+        now + LIMITS.metrics.staleShownMs,
       );
     }
-    if (now - this.#prunedAt > LIMITS.seriesIntervalMs) this.#prune(now);
+    if (now - this.#prunedAt > LIMITS.metrics.seriesIntervalMs) this.#prune(now);
   }
 
   /** Notes that traffic processes may serve an older deployment than the active one, or that none does any more. */
@@ -185,7 +185,8 @@ export class Counters {
   }
 
   #addPoint({ worker, version_id, reason, ok, error, exception, buckets }: CountRow, now: number): void {
-    const time = Math.floor(now / LIMITS.seriesIntervalMs) * (LIMITS.seriesIntervalMs / 1_000);
+    const time =
+      Math.floor(now / LIMITS.metrics.seriesIntervalMs) * (LIMITS.metrics.seriesIntervalMs / 1_000);
     const [before] = this.#sql
       .exec("SELECT * FROM series WHERE worker = ? AND time = ? AND version_id = ?", worker, time, version_id)
       .toArray();
@@ -210,7 +211,7 @@ export class Counters {
       "SELECT * FROM duration WHERE worker = ? AND version_id <> ? ORDER BY used DESC, version_id LIMIT -1 OFFSET ?",
       worker,
       OTHER_VERSIONS,
-      LIMITS.meteredVersions,
+      LIMITS.metrics.meteredVersions,
     );
     for (const { version_id, buckets, ms } of surplus) {
       const [others] = this.#durations(
@@ -234,10 +235,10 @@ export class Counters {
 
   #prune(now: number): void {
     this.#prunedAt = now;
-    this.#sql.exec("DELETE FROM series WHERE time < ?", (now - LIMITS.seriesMs) / 1_000);
-    this.#sql.exec("DELETE FROM sender WHERE used < ?", now - LIMITS.senderMs);
+    this.#sql.exec("DELETE FROM series WHERE time < ?", (now - LIMITS.metrics.seriesMs) / 1_000);
+    this.#sql.exec("DELETE FROM sender WHERE used < ?", now - LIMITS.metrics.senderMs);
     this.#sql.exec("DELETE FROM stale WHERE until < ?", now);
-    this.#sql.exec("DELETE FROM gone WHERE since < ?", now - LIMITS.senderMs);
+    this.#sql.exec("DELETE FROM gone WHERE since < ?", now - LIMITS.metrics.senderMs);
   }
 
   #reasons(query: string, ...bindings: unknown[]): ReasonCount[] {

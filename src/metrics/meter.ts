@@ -55,7 +55,7 @@ export class Meter {
     const bucket = bucketOf(ms);
     tally.buckets[bucket] = (tally.buckets[bucket] ?? 0) + 1;
     // No request goes on for ever for the others' sake: the next one takes over.
-    if (this.#courier !== undefined && this.#rounds < LIMITS.countRounds) return;
+    if (this.#courier !== undefined && this.#rounds < LIMITS.metrics.countRounds) return;
     this.#rounds = 0;
     this.#courier = {};
     ctx.waitUntil(this.#carry(this.#courier));
@@ -63,12 +63,12 @@ export class Meter {
 
   /** Notes that the deployment of a Worker cannot be read. Sent with the next counts. */
   noteStale(worker: string): void {
-    if (this.#stale.size < LIMITS.maxStaleNoted) this.#stale.add(worker);
+    if (this.#stale.size < LIMITS.metrics.maxStaleNoted) this.#stale.add(worker);
   }
 
   async #carry(courier: object): Promise<void> {
     while (this.#courier === courier) {
-      await new Promise((resolve) => setTimeout(resolve, LIMITS.countMs));
+      await new Promise((resolve) => setTimeout(resolve, LIMITS.metrics.countMs));
       if (this.#courier !== courier) return;
       this.#rounds++;
       await this.flush();

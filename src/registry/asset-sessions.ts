@@ -43,7 +43,7 @@ export class AssetSessions {
   open(manifest: Manifest, now: number): OpenSession {
     const seconds = Math.floor(now / 1000);
     this.#db.closeSessions(seconds);
-    const session = { id: crypto.randomUUID(), expires: seconds + LIMITS.assetSessionSeconds };
+    const session = { id: crypto.randomUUID(), expires: seconds + LIMITS.assets.assetSessionSeconds };
     this.#db.openSession(session.id, manifest, session.expires);
     const folder = this.#folder();
     return { ...session, folder, missing: this.#db.missingFiles(session.id, folder) };

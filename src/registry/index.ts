@@ -5,11 +5,13 @@
  * reaches KV after the commit; where that fails or the process dies in between, it is published again by the alarm
  * and before any answer is given from this record, so the API never shows what the router does not follow.
  */
+
 import { DurableObject } from "cloudflare:workers";
 import type { Manifest } from "../assets/manifest.ts";
 import { alarmTime, nowOf } from "../lib/clock.ts";
 import type { Env } from "../lib/env.ts";
 import type { SluiceError } from "../lib/errors.ts";
+import { newId } from "../lib/ids.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import { err, ok, type Result } from "../lib/result.ts";
@@ -82,7 +84,7 @@ export class WorkerRegistry extends DurableObject<Env> {
 
   /** Newest first. */
   versions(): Version[] {
-    return this.#db.versions(LIMITS.listedVersions);
+    return this.#db.versions(LIMITS.lists.listedVersions);
   }
 
   /** Some of them, newest first, and how many there are. */
@@ -97,7 +99,7 @@ export class WorkerRegistry extends DurableObject<Env> {
   /** Newest first; the first one is active. */
   async deployments(): Promise<readonly Deployment[]> {
     await this.#publish();
-    return listDeployments(this.#db.deployments(), LIMITS.listedDeployments);
+    return listDeployments(this.#db.deployments(), LIMITS.lists.listedDeployments);
   }
 
   async deploymentPage({ limit, offset }: Page): Promise<Paged<Deployment>> {
@@ -127,7 +129,7 @@ export class WorkerRegistry extends DurableObject<Env> {
 
   /** To be called before the code of a version is written to KV: should the upload die, the code is deleted. */
   async announce(versionId: string): Promise<void> {
-    this.#db.discard(versionKey(versionId), Date.now() + LIMITS.orphanAgeMs);
+    this.#db.discard(versionKey(versionId), Date.now() + LIMITS.uploads.orphanAgeMs);
     await this.#schedule();
   }
 
@@ -321,7 +323,9 @@ export class WorkerRegistry extends DurableObject<Env> {
   /** @param name id, tag (of the newest version that has it) or `latest` */
   #findVersion(name: string): Version | undefined {
     if (name === "latest") return this.#db.latestVersion();
-    return this.#db.version(name) ?? this.#db.versions(LIMITS.listedVersions).find(({ tag }) => tag === name);
+    return (
+      this.#db.version(name) ?? this.#db.versions(LIMITS.lists.listedVersions).find(({ tag }) => tag === name)
+    );
   }
 
   /** A version that is deployed with this is loaded first, and refused where that fails. */
@@ -336,7 +340,7 @@ export class WorkerRegistry extends DurableObject<Env> {
       const checked = this.#checkVersion(worker, input);
       if (!checked.ok) return checked;
       if (this.#db.worker() === undefined) {
-        this.#db.createWorker(worker, crypto.randomUUID().replaceAll("-", ""), new Date().toISOString());
+        this.#db.createWorker(worker, newId(), new Date().toISOString());
       }
       const version: Version = {
         ...input.version,
@@ -553,7 +557,7 @@ export class WorkerRegistry extends DurableObject<Env> {
         this.#db.keep(key);
       } catch (error) {
         log("error", "delete-failed", { key, why: String(error) });
-        this.#db.discard(key, Date.now() + LIMITS.orphanAgeMs);
+        this.#db.discard(key, Date.now() + LIMITS.uploads.orphanAgeMs);
       }
     }
   }
@@ -594,7 +598,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     const classes = classesByNamespace(this.#db.lifecycle());
     const { affinity, expose_version, retention } = worker.settings;
     const rollout = this.#rollouts.active();
-    const retained = retain(this.#db.deployedWithAssets(LIMITS.maxRetained), retention, Date.now());
+    const retained = retain(this.#db.deployedWithAssets(LIMITS.assets.maxRetained), retention, Date.now());
     return {
       schema: 1,
       worker: worker.name,
@@ -618,7 +622,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     const result = this.ctx.storage.transactionSync(change);
     if (this.#unpublished) {
       // Not awaited here, so that it is stored together with the change: if this process dies now, the alarm remembers.
-      const stored = this.ctx.storage.setAlarm(Date.now() + LIMITS.publishRetryMs);
+      const stored = this.ctx.storage.setAlarm(Date.now() + LIMITS.publishing.publishRetryMs);
       await Promise.all([stored, this.#publish()]);
     }
     return result;
@@ -703,7 +707,7 @@ export class WorkerRegistry extends DurableObject<Env> {
   async #schedule(): Promise<void> {
     const look = this.#rollouts.nextLook();
     const times = [
-      this.#unpublished ? Date.now() + LIMITS.publishRetryMs : undefined,
+      this.#unpublished ? Date.now() + LIMITS.publishing.publishRetryMs : undefined,
       look === undefined ? undefined : alarmTime(this.env, look),
       this.#db.nextGarbageTime(),
       this.#notices.next(),

@@ -2,6 +2,7 @@
  * Webhooks: what operators hear of a rollout. Noted with the transition that they are about, so that a crash loses none, and sent
  * again until the other side takes them: at least once, in any order.
  */
+import { toHex, utf8 } from "../lib/bytes.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import type { Sql } from "../lib/sqlite.ts";
@@ -81,11 +82,11 @@ export class Notices {
       return;
     }
     log("warn", "webhook-failed", { url, attempts: attempts + 1, why });
-    if (attempts + 1 >= LIMITS.webhookAttempts) {
+    if (attempts + 1 >= LIMITS.rollouts.webhookAttempts) {
       this.#sql.exec("DELETE FROM notice WHERE id = ?", id);
       return;
     }
-    const next = now() + LIMITS.webhookRetryMs * 2 ** attempts;
+    const next = now() + LIMITS.rollouts.webhookRetryMs * 2 ** attempts;
     this.#sql.exec("UPDATE notice SET attempts = ?, next = ? WHERE id = ?", attempts + 1, next, id);
   }
 
@@ -102,7 +103,7 @@ export class Notices {
         headers: { "Content-Type": "application/json", ...signature },
         body,
         redirect: "manual",
-        signal: AbortSignal.timeout(LIMITS.webhookTimeoutMs),
+        signal: AbortSignal.timeout(LIMITS.rollouts.webhookTimeoutMs),
       });
       await response.body?.cancel();
       return response.ok ? undefined : `it answers ${response.status}`;
@@ -114,11 +115,9 @@ export class Notices {
 
 /** HMAC-SHA256 in hex. */
 async function sign(secret: string, text: string): Promise<string> {
-  const encoder = new TextEncoder();
   const algorithm = { name: "HMAC", hash: "SHA-256" };
-  const key = await crypto.subtle.importKey("raw", encoder.encode(secret), algorithm, false, ["sign"]);
-  const signature = new Uint8Array(await crypto.subtle.sign("HMAC", key, encoder.encode(text)));
-  return Array.from(signature, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const key = await crypto.subtle.importKey("raw", utf8(secret), algorithm, false, ["sign"]);
+  return toHex(await crypto.subtle.sign("HMAC", key, utf8(text)));
 }
 
 function toJson(id: string, worker: string, event: Notice, rollout: Rollout): string {

@@ -61,7 +61,7 @@ export class Observer {
     }
     const hash = key === undefined ? null : hashKey(watched.seed, key);
     if (hash === null ? !isWithinCap(watched.prefixes, address) : !watched.clients.admit(hash)) return;
-    if (watched.pending.length >= LIMITS.maxObservations) return;
+    if (watched.pending.length >= LIMITS.rollouts.maxObservations) return;
     const isCandidate = version.version_id === rollout.candidate;
     watched.pending.push([hash, isCandidate, status >= 500, ms, version.percentage]);
     if (watched.isSending) return;
@@ -78,12 +78,12 @@ export class Observer {
     }
     // Rollouts end without a word to those who watch.
     for (const [name, old] of this.#watched) {
-      if (usedAt - old.usedAt > LIMITS.forgetWatchedMs) this.#watched.delete(name);
+      if (usedAt - old.usedAt > LIMITS.rollouts.forgetWatchedMs) this.#watched.delete(name);
     }
     const watched: Watched = {
       rollout,
       seed: prepareSeed(rollout),
-      clients: new ClientSet(LIMITS.observedClients),
+      clients: new ClientSet(LIMITS.rollouts.observedClients),
       prefixes: new Map(),
       warm: new Set(),
       usedAt,
@@ -95,7 +95,7 @@ export class Observer {
   }
 
   async #sendSoon(worker: string, watched: Watched): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, LIMITS.observeMs));
+    await new Promise((resolve) => setTimeout(resolve, LIMITS.rollouts.observeMs));
     const observations = watched.pending;
     watched.pending = [];
     watched.isSending = false;
@@ -112,7 +112,10 @@ function isWithinCap(prefixes: Map<string, number>, address: string | undefined)
   if (address === undefined) return true;
   const prefix = prefixOf(address);
   const count = prefixes.get(prefix) ?? 0;
-  if (count >= LIMITS.observationsPerPrefix || (count === 0 && prefixes.size >= LIMITS.observedClients))
+  if (
+    count >= LIMITS.rollouts.observationsPerPrefix ||
+    (count === 0 && prefixes.size >= LIMITS.rollouts.observedClients)
+  )
     return false;
   prefixes.set(prefix, count + 1);
   return true;

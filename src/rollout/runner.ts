@@ -86,7 +86,10 @@ export class Rollouts {
 
   /** The newest first. */
   list(): Rollout[] {
-    return this.#states("SELECT state FROM rollout ORDER BY created DESC LIMIT ?", LIMITS.listedRollouts);
+    return this.#states(
+      "SELECT state FROM rollout ORDER BY created DESC LIMIT ?",
+      LIMITS.lists.listedRollouts,
+    );
   }
 
   /** What happened to one, the oldest first. */
@@ -181,7 +184,7 @@ export class Rollouts {
     if (isActive === 0) {
       this.#reset();
       this.#sql.exec("DELETE FROM rollout_clients");
-    } else if (isTransition || this.#now() - this.#keptAt > LIMITS.keepClientsMs) {
+    } else if (isTransition || this.#now() - this.#keptAt > LIMITS.rollouts.keepClientsMs) {
       this.#keepClients(after.id);
     }
     return ok({ rollout: after, deployed: deployment !== null, notice });
@@ -204,7 +207,7 @@ export class Rollouts {
       const [hash] = observation;
       if (hash === null || clients.admit(hash)) this.#count(observation, stageOf(rollout).percentage);
     }
-    return this.#now() - this.#lookedAt >= LIMITS.lookMs;
+    return this.#now() - this.#lookedAt >= LIMITS.rollouts.lookMs;
   }
 
   /** What has come in since the last look, as an event. */
@@ -230,9 +233,9 @@ export class Rollouts {
     const rollout = this.active();
     if (rollout === undefined) return undefined;
     const hasNews = this.#pending.errors !== NOTHING;
-    const soon = hasNews ? this.#lookedAt + LIMITS.lookMs : Number.POSITIVE_INFINITY;
+    const soon = hasNews ? this.#lookedAt + LIMITS.rollouts.lookMs : Number.POSITIVE_INFINITY;
     const next = Math.min(nextLook(rollout) ?? Number.POSITIVE_INFINITY, soon);
-    return Number.isFinite(next) ? Math.max(next, this.#lookedAt + LIMITS.lookMs) : undefined;
+    return Number.isFinite(next) ? Math.max(next, this.#lookedAt + LIMITS.rollouts.lookMs) : undefined;
   }
 
   clear(): void {
@@ -257,7 +260,7 @@ export class Rollouts {
 
   /** The threshold comes from answers that are not counted against it. */
   #calibrate(ms: number): void {
-    if (this.#calibration.push(ms) < LIMITS.calibrationSize) return;
+    if (this.#calibration.push(ms) < LIMITS.rollouts.calibrationSize) return;
     const sorted = this.#calibration.sort((x, y) => x - y);
     this.#slowMs = sorted[Math.ceil(sorted.length * 0.95) - 1] ?? null;
     this.#calibration = [];
@@ -268,9 +271,9 @@ export class Rollouts {
       const [row] = this.#sql.exec("SELECT * FROM rollout_clients WHERE rollout_id = ?", id).toArray();
       this.#clients =
         row === undefined
-          ? new ClientSet(LIMITS.rolloutClients)
+          ? new ClientSet(LIMITS.rollouts.rolloutClients)
           : new ClientSet(
-              LIMITS.rolloutClients,
+              LIMITS.rollouts.rolloutClients,
               new Uint32Array(row.hashes as ArrayBuffer),
               row.sampled as number,
             );
@@ -290,7 +293,7 @@ export class Rollouts {
     const [row] = this.#sql
       .exec("SELECT count(*) AS looks FROM rollout_look WHERE rollout_id = ?", id)
       .toArray();
-    if ((row?.looks as number) <= LIMITS.keptLooks) return;
+    if ((row?.looks as number) <= LIMITS.rollouts.keptLooks) return;
     this.#sql.exec(
       `DELETE FROM rollout_look WHERE rollout_id = ? AND time IN (
          SELECT time FROM (SELECT time, row_number() OVER (ORDER BY time) AS n FROM rollout_look WHERE rollout_id = ?)

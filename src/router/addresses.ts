@@ -62,13 +62,13 @@ export class Addresses {
 
   /** The version behind a hostname of its own; undefined where there is none, or KV does not say. */
   async preview(label: string): Promise<PreviewRecord | undefined> {
-    if (label.length > LIMITS.maxLabelLength || !label.includes("-")) return undefined;
+    if (label.length > LIMITS.snapshot.maxLabelLength || !label.includes("-")) return undefined;
     if ((this.#absentUntil.get(label) ?? 0) > Date.now()) return undefined;
     try {
       const found = await readPreview(this.#kv, label);
       if (found !== null) return found;
-      if (this.#absentUntil.size >= LIMITS.maxAbsent) this.#absentUntil.clear();
-      this.#absentUntil.set(label, Date.now() + LIMITS.absentMs);
+      if (this.#absentUntil.size >= LIMITS.snapshot.maxAbsent) this.#absentUntil.clear();
+      this.#absentUntil.set(label, Date.now() + LIMITS.snapshot.absentMs);
       return undefined;
     } catch (error) {
       log("error", "preview-unreadable", { label, why: String(error) });

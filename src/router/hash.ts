@@ -6,7 +6,9 @@
  * already; all other keys go to the library. test/router/hash.test.ts holds both to the same value.
  * Algorithm: https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md (XXH32, hash seed 0).
  */
+
 import xxhash from "xxhash-wasm";
+import { utf8 } from "../lib/bytes.ts";
 
 const { h32 } = await xxhash();
 
@@ -39,7 +41,7 @@ export interface Seed {
 }
 
 export function prepareSeed(text: string): Seed {
-  const encoded = new TextEncoder().encode(text);
+  const encoded = utf8(text);
   const view = new DataView(encoded.buffer, encoded.byteOffset, encoded.byteLength);
   const consumed = encoded.length - (encoded.length % STRIPE_BYTES);
   let a = (PRIME_1 + PRIME_2) | 0;

@@ -29,7 +29,7 @@ export interface RouterOptions {
   readonly workerOf: (host: string) => string | undefined;
   /** Header with the client's address, set by something that clients cannot bypass. Default: none. */
   readonly addressHeader?: string;
-  /** Age in ms at which a deployment is read again, behind a request. Default: `LIMITS.snapshotRefreshMs`. */
+  /** Age in ms at which a deployment is read again, behind a request. Default: `LIMITS.snapshot.snapshotRefreshMs`. */
   readonly refreshMs?: number;
   /** Where what is seen of rollouts goes. Default: nowhere. */
   readonly observer?: Observer;
@@ -66,7 +66,7 @@ export function createRouter<Env extends object>(options: (env: Env) => RouterOp
 }
 
 function open(options: RouterOptions): Router {
-  const { deployments, refreshMs = LIMITS.snapshotRefreshMs, hasAddresses = false } = options;
+  const { deployments, refreshMs = LIMITS.snapshot.snapshotRefreshMs, hasAddresses = false } = options;
   const snapshot: Snapshot = new Snapshot(
     deployments,
     refreshMs,
@@ -173,7 +173,7 @@ async function servePreview(
 function previewDecision(known: Map<string, Decision>, version_id: string): Decision {
   const found = known.get(version_id);
   if (found !== undefined) return found;
-  if (known.size >= LIMITS.maxPreviewed) known.clear();
+  if (known.size >= LIMITS.snapshot.maxPreviewed) known.clear();
   const decision = previewOf(version_id);
   known.set(version_id, decision);
   return decision;

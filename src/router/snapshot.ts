@@ -5,7 +5,7 @@
  * record that does not parse changes nothing and is logged. A record of an older revision than the one held is
  * ignored, so an eventually consistent read cannot turn a deployment back.
  * Bound: a deployment published elsewhere is followed after at most `refreshMs` plus KV's own propagation where requests
- * keep coming, and by the first request after a pause of `LIMITS.maxStaleMs`; one published in this process at once
+ * keep coming, and by the first request after a pause of `LIMITS.snapshot.maxStaleMs`; one published in this process at once
  * (`onReplicated`).
  */
 import { LIMITS } from "../lib/limits.ts";
@@ -49,7 +49,7 @@ export class Snapshot {
    */
   constructor(
     kv: KVNamespace,
-    refreshMs: number = LIMITS.snapshotRefreshMs,
+    refreshMs: number = LIMITS.snapshot.snapshotRefreshMs,
     alsoRefresh: () => Promise<void> = async () => {},
     onUnreadable: (worker: string) => void = () => {},
   ) {
@@ -115,11 +115,11 @@ export class Snapshot {
   }
 
   #isStale({ refreshAt }: Entry): boolean {
-    return Date.now() >= refreshAt - this.#refreshMs + LIMITS.maxStaleMs;
+    return Date.now() >= refreshAt - this.#refreshMs + LIMITS.snapshot.maxStaleMs;
   }
 
   async #refreshInTime(entry: Entry, split: Split): Promise<Lookup> {
-    const slow = new Promise<Split>((resolve) => setTimeout(resolve, LIMITS.staleWaitMs, split));
+    const slow = new Promise<Split>((resolve) => setTimeout(resolve, LIMITS.snapshot.staleWaitMs, split));
     const found = await Promise.race([this.refresh(entry.worker), slow]);
     // KV is slow or cannot be read: the next request need not wait for it as well.
     entry.refreshAt = Math.max(entry.refreshAt, Date.now() + this.#refreshMs);
@@ -178,16 +178,16 @@ export class Snapshot {
   }
 
   #remember(host: string, entry: Entry): void {
-    if (host.length > LIMITS.maxHostLength) return;
-    if (this.#hosts.size >= LIMITS.maxHosts) this.#hosts.clear();
+    if (host.length > LIMITS.snapshot.maxHostLength) return;
+    if (this.#hosts.size >= LIMITS.snapshot.maxHosts) this.#hosts.clear();
     // The host is a slice of its request's URL and would keep that in memory: a string of its own does not.
     this.#hosts.set(host.split("").join(""), entry);
   }
 
   #rememberAbsent(worker: string): void {
     this.#absentUntil.delete(worker);
-    this.#absentUntil.set(worker, Date.now() + LIMITS.absentMs);
-    if (this.#absentUntil.size <= LIMITS.maxAbsent) return;
+    this.#absentUntil.set(worker, Date.now() + LIMITS.snapshot.absentMs);
+    if (this.#absentUntil.size <= LIMITS.snapshot.maxAbsent) return;
     const oldest = this.#absentUntil.keys().next().value;
     if (oldest !== undefined) this.#absentUntil.delete(oldest);
   }

@@ -86,28 +86,32 @@ function processes(serving: readonly Process[], all: readonly Process[]): Fleet 
       const replies = await tellAll(
         serving,
         { type: "prepare", worker: "", versions: [] },
-        LIMITS.acknowledgeMs,
+        LIMITS.publishing.acknowledgeMs,
       );
       return replies.every((reply) => reply !== undefined);
     },
     prepare: async (worker, versions) => {
-      const deadline = LIMITS.prepareMs + LIMITS.acknowledgeMs;
+      const deadline = LIMITS.loading.prepareMs + LIMITS.publishing.acknowledgeMs;
       const replies = await tellAll(serving, { type: "prepare", worker, versions }, deadline);
       return replies.find((reply) => typeof reply?.why === "string")?.why ?? undefined;
     },
     publish: async (worker, record) => {
-      const replies = await tellAll(all, { type: "publish", worker, record }, LIMITS.acknowledgeMs);
+      const replies = await tellAll(
+        all,
+        { type: "publish", worker, record },
+        LIMITS.publishing.acknowledgeMs,
+      );
       return replies.every((reply) => reply !== undefined);
     },
     publishRoutes: async (record) => {
-      const replies = await tellAll(serving, { type: "routes", record }, LIMITS.acknowledgeMs);
+      const replies = await tellAll(serving, { type: "routes", record }, LIMITS.publishing.acknowledgeMs);
       return replies.every((reply) => reply !== undefined);
     },
     flush: async () => {
-      await tellAll(serving, { type: "flush" }, LIMITS.acknowledgeMs);
+      await tellAll(serving, { type: "flush" }, LIMITS.publishing.acknowledgeMs);
     },
     tail: async (worker, on) => {
-      await tellAll(all, { type: "tail", worker, on }, LIMITS.prepareMs);
+      await tellAll(all, { type: "tail", worker, on }, LIMITS.loading.prepareMs);
     },
   };
 }

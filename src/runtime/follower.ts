@@ -57,14 +57,14 @@ export class Follower extends WorkerEntrypoint<Env> {
     if (source.crowded) this.ctx.waitUntil(this.#tell({ type: "sweep" }));
     if (source.leaving === 0 || Date.now() < sweptBy) return;
     // Should this request end before it has swept, a later one does.
-    sweptBy = Date.now() + 2 * LIMITS.drainMs;
+    sweptBy = Date.now() + 2 * LIMITS.loading.drainMs;
     this.ctx.waitUntil(this.#sweepAfterDrain(source));
   }
 
   async #sweepAfterDrain(source: IsolateSource): Promise<void> {
     while (source.leaving > 0) {
-      sweptBy = Date.now() + 2 * LIMITS.drainMs;
-      await new Promise((resolve) => setTimeout(resolve, LIMITS.drainMs + 1));
+      sweptBy = Date.now() + 2 * LIMITS.loading.drainMs;
+      await new Promise((resolve) => setTimeout(resolve, LIMITS.loading.drainMs + 1));
       await this.#tell({ type: "sweep" });
     }
     sweptBy = 0;

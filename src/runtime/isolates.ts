@@ -112,7 +112,7 @@ export class IsolateSource implements VersionSource {
       const before = this.#untraced.get(isolate.version);
       if (before !== undefined) this.#handlers.set(isolate.version, before);
       this.#untraced.delete(isolate.version);
-      isolate.dueAt ??= Date.now() + LIMITS.drainMs;
+      isolate.dueAt ??= Date.now() + LIMITS.loading.drainMs;
     }
     await this.#tidy();
   }
@@ -149,7 +149,7 @@ export class IsolateSource implements VersionSource {
 
   /** A promise of another request cannot be awaited in this one, but its result can be waited for. */
   async #othersLoad(version: string): Promise<void> {
-    while (Date.now() - (this.#loading.get(version) ?? 0) < LIMITS.loadWaitMs) await pause(5);
+    while (Date.now() - (this.#loading.get(version) ?? 0) < LIMITS.loading.loadWaitMs) await pause(5);
   }
 
   /**
@@ -159,12 +159,12 @@ export class IsolateSource implements VersionSource {
    */
   async prepare(worker: string, versions: readonly string[]): Promise<string | undefined> {
     const all = Promise.allSettled(versions.map((version) => this.#prepareOne(worker, version)));
-    const slow = pause(LIMITS.prepareMs).then(() => "it takes too long to start");
+    const slow = pause(LIMITS.loading.prepareMs).then(() => "it takes too long to start");
     const why = await Promise.race([all.then((results) => results.find(isRejected)?.reason), slow]);
     if (why === undefined) return undefined;
     for (const isolate of this.#loaded.values()) {
       if (!isolate.prepared || !versions.includes(isolate.version)) continue;
-      Object.assign(isolate, { prepared: false, dueAt: Date.now() + LIMITS.drainMs });
+      Object.assign(isolate, { prepared: false, dueAt: Date.now() + LIMITS.loading.drainMs });
     }
     return messageOf(why);
   }
@@ -184,7 +184,7 @@ export class IsolateSource implements VersionSource {
   #reserve(version: string): void {
     for (const isolate of this.#loaded.values()) {
       if (isolate.version === version && isolate.dueAt !== undefined) {
-        Object.assign(isolate, { prepared: true, dueAt: Date.now() + 2 * LIMITS.prepareMs });
+        Object.assign(isolate, { prepared: true, dueAt: Date.now() + 2 * LIMITS.loading.prepareMs });
       }
     }
   }
@@ -193,7 +193,7 @@ export class IsolateSource implements VersionSource {
   #release(isolate: Loaded, isVisit: boolean): void {
     const kept = this.#kept.get(isolate.worker);
     const stays = kept === undefined ? !isVisit : kept.has(isolate.version);
-    const stay = isVisit ? LIMITS.visitMs : LIMITS.drainMs;
+    const stay = isVisit ? LIMITS.loading.visitMs : LIMITS.loading.drainMs;
     Object.assign(isolate, { prepared: false, dueAt: stays ? undefined : Date.now() + stay });
   }
 
@@ -210,7 +210,7 @@ export class IsolateSource implements VersionSource {
       if (loaded.worker !== worker) continue;
       const isOver = loaded.tailed && !this.#tailing.has(worker);
       if (kept.has(loaded.version) && !isOver) Object.assign(loaded, { prepared: false, dueAt: undefined });
-      else loaded.dueAt ??= Date.now() + LIMITS.drainMs;
+      else loaded.dueAt ??= Date.now() + LIMITS.loading.drainMs;
     }
     for (const [version, failure] of this.#failures) {
       if (failure.worker === worker && !kept.has(version)) this.#failures.delete(version);
@@ -228,7 +228,7 @@ export class IsolateSource implements VersionSource {
   }
 
   #excess(leaving: readonly (readonly [name: string, Loaded])[]): number {
-    return leaving.filter(([, { prepared }]) => !prepared).length - LIMITS.maxDraining;
+    return leaving.filter(([, { prepared }]) => !prepared).length - LIMITS.loading.maxDraining;
   }
 
   #leaving(): [name: string, isolate: Loaded][] {
@@ -275,7 +275,7 @@ export class IsolateSource implements VersionSource {
   ): Promise<Loaded & { readonly handler: VersionHandler }> {
     this.#loading.set(version, Date.now());
     const name = `${this.#build}/${worker}/${version}#${this.#loads++}`;
-    const dueAt = Date.now() + 2 * LIMITS.prepareMs;
+    const dueAt = Date.now() + 2 * LIMITS.loading.prepareMs;
     const isolate: Loaded = { worker, version, handler: undefined, dueAt, prepared: true, tailed };
     try {
       const { code: untailed, assets } = await this.#read(version);
@@ -290,7 +290,12 @@ export class IsolateSource implements VersionSource {
         // A request that had chosen the version before it was unloaded, or whose code ended its own isolate: the next
         // one loads it under another name, whatever becomes of this one.
         if (this.#handlers.get(version) === handler) this.#handlers.delete(version);
-        this.#loaded.set(name, { ...isolate, handler, prepared: false, dueAt: Date.now() + LIMITS.drainMs });
+        this.#loaded.set(name, {
+          ...isolate,
+          handler,
+          prepared: false,
+          dueAt: Date.now() + LIMITS.loading.drainMs,
+        });
         return this.#read(version).then(({ code }) => code);
       };
       const stub = () => this.#loader.get(name, reload);
@@ -305,7 +310,7 @@ export class IsolateSource implements VersionSource {
       this.#loaded.delete(name);
       const why = messageOf(error);
       const attempts = (this.#failures.get(version)?.attempts ?? 0) + 1;
-      const delay = Math.min(LIMITS.loadRetryMs * 2 ** (attempts - 1), LIMITS.maxLoadRetryMs);
+      const delay = Math.min(LIMITS.loading.loadRetryMs * 2 ** (attempts - 1), LIMITS.loading.maxLoadRetryMs);
       this.#failures.set(version, { worker, attempts, until: Date.now() + delay, why });
       log("error", "version-unavailable", { worker, version, attempts, why });
       throw new VersionUnavailable(version, why);

@@ -43,7 +43,9 @@ export function deploymentsOf(env: Env): Deployments {
 
 /** Age at which a deployment is read again, in ms. */
 export function refreshMsOf(env: Pick<Env, "SLUICE_FOLLOWERS">): number {
-  return env.SLUICE_FOLLOWERS === undefined ? LIMITS.snapshotRefreshMs : LIMITS.toldRefreshMs;
+  return env.SLUICE_FOLLOWERS === undefined
+    ? LIMITS.snapshot.snapshotRefreshMs
+    : LIMITS.snapshot.toldRefreshMs;
 }
 
 let isolates: IsolateSource | undefined;

@@ -3,6 +3,7 @@
  * of each module in the header's order. Binary, so that wasm and data modules are stored as they are.
  */
 
+import { utf8 } from "../lib/bytes.ts";
 import type { Binding } from "./binding-types.ts";
 import type { AssetsOfVersion, Module } from "./types.ts";
 
@@ -40,7 +41,7 @@ interface StoredHeader extends BlobHeader {
   }[];
 }
 
-const MAGIC = new TextEncoder().encode("SLV1");
+const MAGIC = utf8("SLV1");
 const PREFIX_BYTES = MAGIC.length + 4;
 
 export function encodeBlob({ header, modules }: VersionBlob): Uint8Array<ArrayBuffer> {
@@ -48,7 +49,7 @@ export function encodeBlob({ header, modules }: VersionBlob): Uint8Array<ArrayBu
     ...header,
     modules: modules.map(({ name, type, bytes }) => ({ name, type, size: bytes.byteLength })),
   };
-  const json = new TextEncoder().encode(JSON.stringify(stored));
+  const json = utf8(JSON.stringify(stored));
   const size = modules.reduce((sum, module) => sum + module.bytes.byteLength, PREFIX_BYTES + json.length);
   const out = new Uint8Array(size);
   out.set(MAGIC);

@@ -1,4 +1,5 @@
 /** Hostnames of single versions. Pure. */
+import { shortId } from "../lib/ids.ts";
 import { LIMITS } from "../lib/limits.ts";
 import type { Version, WorkerState } from "./types.ts";
 
@@ -15,15 +16,10 @@ export function previewLabel(prefix: string, worker: string): string {
   return `${prefix}-${worker}`;
 }
 
-/** What a version's id contributes to its hostname. */
-function shortId(id: string): string {
-  return id.slice(0, 8);
-}
-
 /** The labels under which a version is served, as far as they fit into a hostname. */
 export function previewLabels(worker: string, { id, alias }: Pick<Version, "id" | "alias">): string[] {
   const prefixes = [...(id === "" ? [] : [shortId(id)]), ...(alias === null ? [] : [alias])];
   return prefixes
     .map((prefix) => previewLabel(prefix, worker))
-    .filter((label) => label.length <= LIMITS.maxLabelLength);
+    .filter((label) => label.length <= LIMITS.snapshot.maxLabelLength);
 }

@@ -12,11 +12,11 @@ export function writeRoutes(kv: KVNamespace, record: RoutesRecord): Promise<void
 
 /** Null where no Worker ever had a route. */
 export function readRoutes(kv: KVNamespace): Promise<RoutesRecord | null> {
-  return kv.get(ROUTES_KEY, { type: "json", cacheTtl: LIMITS.kvCacheSeconds });
+  return kv.get(ROUTES_KEY, { type: "json", cacheTtl: LIMITS.snapshot.kvCacheSeconds });
 }
 
 export function readPreview(kv: KVNamespace, label: string): Promise<PreviewRecord | null> {
-  return kv.get(previewKey(label), { type: "json", cacheTtl: LIMITS.kvCacheSeconds });
+  return kv.get(previewKey(label), { type: "json", cacheTtl: LIMITS.snapshot.kvCacheSeconds });
 }
 
 export function writeRecord(
@@ -49,7 +49,7 @@ export function deleteRecord(kv: KVNamespace, worker: string): Promise<void> {
 
 /** The record's text; null where the Worker has no deployment. Rejects where KV cannot be reached. */
 export function readRecord(kv: KVNamespace, worker: string): Promise<string | null> {
-  return kv.get(deploymentKey(worker), { type: "text", cacheTtl: LIMITS.kvCacheSeconds });
+  return kv.get(deploymentKey(worker), { type: "text", cacheTtl: LIMITS.snapshot.kvCacheSeconds });
 }
 
 /** A version's code and bindings; null where it is not there. Immutable, so KV may cache it for long. */

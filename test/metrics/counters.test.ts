@@ -64,7 +64,7 @@ test("what was counted outlives the object that counted", () => {
 });
 
 describe("more versions than have counts of their own", () => {
-  const versions = LIMITS.meteredVersions + 15;
+  const versions = LIMITS.metrics.meteredVersions + 15;
 
   test("go on as one, so that no sum falls and the rows stay bounded", () => {
     for (let i = 1; i <= versions; i++) {
@@ -78,8 +78,10 @@ describe("more versions than have counts of their own", () => {
       expect(requests()).toBe(i * 3);
     }
     const { durations, reasons } = counters.of("w", NOW);
-    expect(durations).toHaveLength(LIMITS.meteredVersions + 1);
-    expect(new Set(reasons.map(({ version_id }) => version_id)).size).toBe(LIMITS.meteredVersions + 1);
+    expect(durations).toHaveLength(LIMITS.metrics.meteredVersions + 1);
+    expect(new Set(reasons.map(({ version_id }) => version_id)).size).toBe(
+      LIMITS.metrics.meteredVersions + 1,
+    );
     const others = reasons.filter(({ version_id }) => version_id === "other");
     expect(others).toEqual([
       expect.objectContaining({ reason: "key", ok: 15 }),
@@ -119,27 +121,27 @@ describe("a stale Worker", () => {
   test("is so until the registry says that it is over, whatever routers say", () => {
     counters.setStale("w", true);
     counters.add({ ...batch(1, []), stale: ["w"] }, NOW);
-    expect(counters.of("w", NOW + 10 * LIMITS.staleShownMs).stale).toBe(true);
+    expect(counters.of("w", NOW + 10 * LIMITS.metrics.staleShownMs).stale).toBe(true);
     counters.setStale("w", false);
     expect(counters.all(NOW).stale).toEqual([]);
   });
 
   test("is shown for a minute where a router said so", () => {
     counters.add({ ...batch(1, []), stale: ["w"] }, NOW);
-    expect(counters.all(NOW + LIMITS.staleShownMs - 1).stale).toEqual(["w"]);
-    expect(counters.all(NOW + LIMITS.staleShownMs).stale).toEqual([]);
+    expect(counters.all(NOW + LIMITS.metrics.staleShownMs - 1).stale).toEqual(["w"]);
+    expect(counters.all(NOW + LIMITS.metrics.staleShownMs).stale).toEqual([]);
   });
 });
 
 test("the series has an interval's requests together, says which the split decided, and forgets what is old", () => {
   counters.add(batch(1, [row(), row({ reason: "override", error: 1 })]), NOW);
-  counters.add(batch(2, [row()]), NOW + LIMITS.seriesIntervalMs - 1);
-  counters.add(batch(3, [row()]), NOW + LIMITS.seriesIntervalMs);
+  counters.add(batch(2, [row()]), NOW + LIMITS.metrics.seriesIntervalMs - 1);
+  counters.add(batch(3, [row()]), NOW + LIMITS.metrics.seriesIntervalMs);
   expect(counters.series("w", 0)).toMatchObject([
     { time: NOW / 1_000, version_id: "v1", ok: 3, error: 1, split: 2 },
-    { time: (NOW + LIMITS.seriesIntervalMs) / 1_000, ok: 1, split: 1 },
+    { time: (NOW + LIMITS.metrics.seriesIntervalMs) / 1_000, ok: 1, split: 1 },
   ]);
-  counters.add(batch(4, [row()]), NOW + LIMITS.seriesMs + 2 * LIMITS.seriesIntervalMs);
+  counters.add(batch(4, [row()]), NOW + LIMITS.metrics.seriesMs + 2 * LIMITS.metrics.seriesIntervalMs);
   expect(counters.series("w", 0)).toHaveLength(1);
   expect(requests()).toBe(6);
 });

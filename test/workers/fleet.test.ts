@@ -47,7 +47,7 @@ describe("a publication", () => {
     ["does not answer", hanging],
   ])("is not complete where one of them %s, and does not wait for ever", async (_, silent) => {
     const published = fleet(answering, silent).publish("w", null);
-    await vi.advanceTimersByTimeAsync(LIMITS.acknowledgeMs);
+    await vi.advanceTimersByTimeAsync(LIMITS.publishing.acknowledgeMs);
     expect(await published).toBe(false);
   });
 });

@@ -20,7 +20,7 @@ const request = fc.record({
 const flush = fc.record({ type: fc.constant("flush" as const) });
 const wait = fc.record({
   type: fc.constant("wait" as const),
-  ms: fc.constantFrom(1, 1, 2, 3, LIMITS.countMs / 2),
+  ms: fc.constantFrom(1, 1, 2, 3, LIMITS.metrics.countMs / 2),
 });
 const steps = fc.array(
   fc.oneof(
@@ -90,7 +90,7 @@ test("whatever gets lost on the way, and whoever asks in between, each request c
         }
       }
       // A courier goes on for as long as something is left: no further request is needed.
-      await vi.advanceTimersByTimeAsync((ways.length + 3) * (LIMITS.countMs + 20));
+      await vi.advanceTimersByTimeAsync((ways.length + 3) * (LIMITS.metrics.countMs + 20));
       await Promise.all(pending);
       expect([receiver.complaints, receiver.counted]).toEqual([[], expected]);
     }),

@@ -14,7 +14,7 @@ let meter: Meter;
 const ctx = { waitUntil: (promise: Promise<unknown>) => void couriers.push(promise) };
 const total = () =>
   sent.flatMap(({ rows }) => rows).reduce((sum, { ok, error, exception }) => sum + ok + error + exception, 0);
-const second = () => vi.advanceTimersByTimeAsync(LIMITS.countMs);
+const second = () => vi.advanceTimersByTimeAsync(LIMITS.metrics.countMs);
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -71,7 +71,7 @@ test("one request carries for all, and not for ever: while nothing can be sent a
     await second();
   }
   expect(couriers.length).toBeGreaterThan(1);
-  expect(couriers.length).toBeLessThanOrEqual(Math.ceil(10 / LIMITS.countRounds) + 1);
+  expect(couriers.length).toBeLessThanOrEqual(Math.ceil(10 / LIMITS.metrics.countRounds) + 1);
   await second();
   await second();
   await Promise.all(couriers);

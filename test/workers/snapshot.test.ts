@@ -94,7 +94,7 @@ describe("the router's view of a deployment", () => {
     store(1);
     await snapshot.load(worker);
     store(2);
-    vi.advanceTimersByTime(LIMITS.snapshotRefreshMs);
+    vi.advanceTimersByTime(LIMITS.snapshot.snapshotRefreshMs);
     expect([held(), held(), held()]).toEqual([1, 1, 1]);
     expect(background).toHaveLength(1);
     await Promise.all(background);
@@ -103,13 +103,13 @@ describe("the router's view of a deployment", () => {
 
   test("is read again as seldom as its router wants", async () => {
     store(1);
-    const seldom = new Snapshot(namespace(), 10 * LIMITS.snapshotRefreshMs);
+    const seldom = new Snapshot(namespace(), 10 * LIMITS.snapshot.snapshotRefreshMs);
     await seldom.load(worker);
     for (const [at, reads] of [
       [9, 0],
       [10, 1],
     ] as const) {
-      vi.setSystemTime(Date.now() + (at === 9 ? 9 : 1) * LIMITS.snapshotRefreshMs);
+      vi.setSystemTime(Date.now() + (at === 9 ? 9 : 1) * LIMITS.snapshot.snapshotRefreshMs);
       seldom.of(worker, ctx);
       expect(background).toHaveLength(reads);
     }
@@ -119,11 +119,11 @@ describe("the router's view of a deployment", () => {
     store(1);
     await snapshot.load(worker);
     store(2);
-    vi.advanceTimersByTime(LIMITS.maxStaleMs - 1);
+    vi.advanceTimersByTime(LIMITS.snapshot.maxStaleMs - 1);
     expect(held()).toBe(1);
     await Promise.all(background);
     store(3);
-    vi.advanceTimersByTime(LIMITS.maxStaleMs);
+    vi.advanceTimersByTime(LIMITS.snapshot.maxStaleMs);
     expect([held(), held()]).toEqual([undefined, undefined]);
     const found = await Promise.all([snapshot.load(worker), snapshot.load(worker, worker.toUpperCase())]);
     expect(found.map((split) => (split as Split).record.revision)).toEqual([3, 3]);
@@ -134,17 +134,17 @@ describe("the router's view of a deployment", () => {
     store(1);
     await snapshot.load(worker);
     kv.failing = true;
-    vi.advanceTimersByTime(LIMITS.maxStaleMs);
+    vi.advanceTimersByTime(LIMITS.snapshot.maxStaleMs);
     expect(held()).toBeUndefined();
     expect(((await snapshot.load(worker)) as Split).record.revision).toBe(1);
     expect(held()).toBe(1);
 
     kv.failing = false;
     kv.beforeAnswer = () => new Promise(() => {});
-    vi.advanceTimersByTime(LIMITS.maxStaleMs);
+    vi.advanceTimersByTime(LIMITS.snapshot.maxStaleMs);
     expect(held()).toBeUndefined();
     const waiting = snapshot.load(worker);
-    await vi.advanceTimersByTimeAsync(LIMITS.staleWaitMs);
+    await vi.advanceTimersByTimeAsync(LIMITS.snapshot.staleWaitMs);
     expect(((await waiting) as Split).record.revision).toBe(1);
     expect(held()).toBe(1);
   });
@@ -209,7 +209,7 @@ describe("a host", () => {
   });
 
   test("is served, but not remembered, where it is longer than a name can be", async () => {
-    const long = `${worker}${"x".repeat(LIMITS.maxHostLength)}`;
+    const long = `${worker}${"x".repeat(LIMITS.snapshot.maxHostLength)}`;
     store(1);
     expect(await snapshot.load(worker, long)).not.toBe("absent");
     expect(snapshot.get(long, ctx)).toBeUndefined();
@@ -218,7 +218,7 @@ describe("a host", () => {
   test("takes bounded memory, whatever spellings are tried, and is served all the same", async () => {
     store(1);
     const one = new Snapshot(namespace());
-    for (let i = 0; i < LIMITS.maxHosts; i++) await one.load(worker, `${worker}:${i}`);
+    for (let i = 0; i < LIMITS.snapshot.maxHosts; i++) await one.load(worker, `${worker}:${i}`);
     expect(one.get(`${worker}:0`, ctx)).toBeDefined();
     await one.load(worker, `${worker}:one-more`);
     expect(one.get(`${worker}:0`, ctx)).toBeUndefined();
@@ -254,7 +254,7 @@ describe("a Worker that KV does not have", () => {
   test("is asked for once in a while, not with every request", async () => {
     for (let i = 0; i < 50; i++) expect(await snapshot.load(worker)).toBe("absent");
     expect(kv.reads).toBe(1);
-    vi.advanceTimersByTime(LIMITS.absentMs + 1);
+    vi.advanceTimersByTime(LIMITS.snapshot.absentMs + 1);
     store(1);
     expect(await snapshot.load(worker)).not.toBe("absent");
   });
@@ -300,9 +300,9 @@ describe("a Worker that KV does not have", () => {
   });
 
   test("takes bounded memory, whatever hosts are tried", async () => {
-    for (let i = 0; i < LIMITS.maxAbsent + 100; i++) await snapshot.load(`nobody-${i}`);
+    for (let i = 0; i < LIMITS.snapshot.maxAbsent + 100; i++) await snapshot.load(`nobody-${i}`);
     const reads = kv.reads;
-    await snapshot.load(`nobody-${LIMITS.maxAbsent + 99}`);
+    await snapshot.load(`nobody-${LIMITS.snapshot.maxAbsent + 99}`);
     expect(kv.reads).toBe(reads);
     await snapshot.load("nobody-0");
     expect(kv.reads).toBe(reads + 1);

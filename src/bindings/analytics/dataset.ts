@@ -48,7 +48,7 @@ export class Dataset extends DurableObject<Env> {
     const places = given.map(() => "?").join(", ");
     this.#sql.exec(`INSERT INTO point (${names}) VALUES (${places})`, ...given.map(([, value]) => value));
     const { last } = this.#sql.exec<{ last: number }>("SELECT last_insert_rowid() AS last").one();
-    this.#sql.exec("DELETE FROM point WHERE seq <= ?", last - LIMITS.maxDataPoints);
+    this.#sql.exec("DELETE FROM point WHERE seq <= ?", last - LIMITS.bindings.maxDataPoints);
   }
 
   /** Runs a SELECT over the dataset under its own name; changes nothing. The error is SQLite's. */

@@ -33,7 +33,7 @@ export class ObjectsBinding extends WorkerEntrypoint<Env, Props> {
     if (name !== undefined && !named.has(address)) {
       await host.sluiceName(name);
       named.add(address);
-      if (named.size > LIMITS.maxNamedObjects) named.delete(named.values().next().value as string);
+      if (named.size > LIMITS.bindings.maxNamedObjects) named.delete(named.values().next().value as string);
     }
     return host;
   }

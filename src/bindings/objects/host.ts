@@ -1,7 +1,7 @@
 /**
  * Hosts one Durable Object of a version: the version's class runs as a facet, with a database of its own that outlives
  * the version. The split decides which version an object has, with its id as key, so each object has one version at a
- * time and moves at most once in a ramp. When it moves, calls under way finish first (`LIMITS.drainMs` at most), and those
+ * time and moves at most once in a ramp. When it moves, calls under way finish first (`LIMITS.loading.drainMs` at most), and those
  * that come meanwhile wait.
  */
 import { DurableObject } from "cloudflare:workers";
@@ -166,7 +166,7 @@ export class ObjectHost extends DurableObject<Env> {
   }
 
   async #idle(facet: Facet): Promise<void> {
-    const late = new Promise<void>((resolve) => setTimeout(resolve, LIMITS.drainMs));
+    const late = new Promise<void>((resolve) => setTimeout(resolve, LIMITS.loading.drainMs));
     try {
       await Promise.race([facet.__sluice_idle(), late]);
     } catch {

@@ -2,8 +2,10 @@
  * A queue: messages on disk until a consumer has acknowledged them. Delivered at least once, in batches, one at a time;
  * the consumer's split picks the version of each batch, with the batch's id as key.
  */
+
 import { DurableObject } from "cloudflare:workers";
 import type { Env } from "../../lib/env.ts";
+import { newId } from "../../lib/ids.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { log } from "../../lib/log.ts";
 import { type Rpc, stubOf } from "../../lib/rpc.ts";
@@ -98,7 +100,7 @@ export class QueueBroker extends DurableObject<Env> {
     } catch (error) {
       // Nobody took the batch, so no attempt is counted.
       log("error", "queue-undelivered", { queue: this.#name(), worker: consumer.worker, why: String(error) });
-      await this.ctx.storage.setAlarm(Date.now() + LIMITS.queueRetryMs);
+      await this.ctx.storage.setAlarm(Date.now() + LIMITS.bindings.queueRetryMs);
     }
   }
 
@@ -165,7 +167,7 @@ export class QueueBroker extends DurableObject<Env> {
   #insert({ type, body, size, delay }: QueuedMessage, now: number): void {
     this.#sql.exec(
       "INSERT INTO message (id, sent, ready, type, size) VALUES (?, ?, ?, ?, ?)",
-      crypto.randomUUID().replaceAll("-", ""),
+      newId(),
       now,
       now + delay * 1000,
       type,

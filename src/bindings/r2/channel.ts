@@ -123,12 +123,12 @@ async function putStream(
   content: ReadableStream,
   options: R2PutOptions | undefined,
 ): Promise<R2Object | null> {
-  const pieces = inPieces(content, LIMITS.r2PartBytes);
+  const pieces = inPieces(content, LIMITS.bindings.r2PartBytes);
   const { value: first = new Uint8Array() } = await pieces.next();
   // A condition or a checksum is about the whole.
   const { onlyIf, md5, sha1, sha256, sha384, sha512 } = options ?? {};
   const aboutWhole = [onlyIf, md5, sha1, sha256, sha384, sha512].some((each) => each !== undefined);
-  if (first.byteLength < LIMITS.r2PartBytes) return bucket.put(key, first, options);
+  if (first.byteLength < LIMITS.bindings.r2PartBytes) return bucket.put(key, first, options);
   if (aboutWhole) {
     throw new TypeError(
       "put: with a condition or a checksum, a stream may have 8 MiB at most; pass an ArrayBuffer.",

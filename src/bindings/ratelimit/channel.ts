@@ -18,7 +18,14 @@ export class RateLimitBinding extends WorkerEntrypoint<Env, Props> {
   limit(key: string): { readonly success: boolean } {
     const { namespace, limit, period } = this.ctx.props;
     const name = `${namespace}/${period}/${key}`;
-    const success = withinLimit(windows, name, limit, period * 1000, Date.now(), LIMITS.maxRateLimitKeys);
+    const success = withinLimit(
+      windows,
+      name,
+      limit,
+      period * 1000,
+      Date.now(),
+      LIMITS.bindings.maxRateLimitKeys,
+    );
     return { success };
   }
 }

@@ -9,8 +9,9 @@ import { failure } from "../envelope.ts";
 
 /** The answer has no envelope, as Cloudflare's. */
 export async function queryDataset(c: ControlContext): Promise<Response> {
-  const body = await readCapped(c.req.raw, LIMITS.maxUploadBytes);
-  if (body === undefined) return failure({ reason: "body-too-large", limitBytes: LIMITS.maxUploadBytes });
+  const body = await readCapped(c.req.raw, LIMITS.uploads.maxUploadBytes);
+  if (body === undefined)
+    return failure({ reason: "body-too-large", limitBytes: LIMITS.uploads.maxUploadBytes });
   const query = new TextDecoder().decode(body).replace(/\s+FORMAT\s+JSON\s*$/i, "");
   const dataset = /^\s*SELECT\b[\s\S]*?\bFROM\s+["'`]?([\w-]+)["'`]?/i.exec(query)?.[1];
   if (dataset === undefined || query.includes(";")) {

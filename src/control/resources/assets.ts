@@ -61,8 +61,9 @@ export async function uploadFiles(c: ControlContext): Promise<Response> {
 export async function uploadFile(c: ControlContext): Promise<Response> {
   const claims = await claimsOf(c);
   if (claims === undefined) return failure({ reason: "assets-session-invalid" });
-  const bytes = await readCapped(c.req.raw, LIMITS.maxAssetBytes);
-  if (bytes === undefined) return failure({ reason: "body-too-large", limitBytes: LIMITS.maxAssetBytes });
+  const bytes = await readCapped(c.req.raw, LIMITS.assets.maxAssetBytes);
+  if (bytes === undefined)
+    return failure({ reason: "body-too-large", limitBytes: LIMITS.assets.maxAssetBytes });
   const type = c.req.header("Content-Type") ?? NO_TYPE;
   return storeFiles(c, claims, [{ hash: c.req.param("hash") ?? "", bytes, type }]);
 }

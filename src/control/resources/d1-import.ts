@@ -2,9 +2,11 @@
  * `…/d1/database/{id}/import`: a file of SQL, as `wrangler d1 execute --file` sends it. It asks for an address, uploads
  * the file there without its token, then has it run: all of it or, where one statement fails, none.
  */
+
 import * as z from "zod";
 import { statementsOf } from "../../bindings/d1/statements.ts";
 import type { D1Meta, D1Outcome } from "../../bindings/d1/types.ts";
+import { toHex, utf8 } from "../../lib/bytes.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { equalInConstantTime, sha256Hex } from "../../lib/secrets.ts";
 import { readCapped } from "../body.ts";
@@ -43,12 +45,15 @@ export async function uploadFile(c: ControlContext): Promise<Response> {
   if (!equalInConstantTime(signature, await sign(c, database, filename, md5))) {
     return failure({ reason: "unauthorized", detail: "this is no address that an import was given" });
   }
-  const file = await readCapped(c.req.raw, LIMITS.maxImportBytes);
-  if (file === undefined) return failure({ reason: "body-too-large", limitBytes: LIMITS.maxImportBytes });
+  const file = await readCapped(c.req.raw, LIMITS.bindings.maxImportBytes);
+  if (file === undefined)
+    return failure({ reason: "body-too-large", limitBytes: LIMITS.bindings.maxImportBytes });
   const digest = await crypto.subtle.digest("MD5", file);
-  const etag = [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const etag = toHex(digest);
   if (etag !== md5) return failure({ reason: "body-invalid", detail: `its MD5 is ${etag}, and not ${md5}` });
-  await c.env.SLUICE_DATA.put(keyOf(database, filename), file, { expirationTtl: LIMITS.importSeconds });
+  await c.env.SLUICE_DATA.put(keyOf(database, filename), file, {
+    expirationTtl: LIMITS.bindings.importSeconds,
+  });
   return new Response(null, { headers: { ETag: `"${etag}"` } });
 }
 
@@ -87,7 +92,7 @@ function totalOf(outcomes: readonly D1Outcome[]): D1Meta {
 }
 
 function sign(c: ControlContext, ...parts: string[]): Promise<string> {
-  return sha256Hex(new TextEncoder().encode([c.env.SLUICE_TOKEN_SHA256, ...parts].join("\n")));
+  return sha256Hex(utf8([c.env.SLUICE_TOKEN_SHA256, ...parts].join("\n")));
 }
 
 /** No id of a namespace begins with a dot. */

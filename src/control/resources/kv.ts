@@ -1,8 +1,10 @@
 /** `…/storage/kv/namespaces`: the namespaces and what is in them, as `wrangler kv` speaks to them. */
+
 import * as z from "zod";
 import { accountOf } from "../../account/registry.ts";
 import type { Resource } from "../../account/types.ts";
 import { type Namespace, namespaceOf } from "../../bindings/kv/channel.ts";
+import { newId } from "../../lib/ids.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { readCapped } from "../body.ts";
 import { attempt, type ControlContext, findResource, readBody } from "../context.ts";
@@ -40,7 +42,7 @@ export async function listNamespaces(c: ControlContext): Promise<Response> {
 export async function createNamespace(c: ControlContext): Promise<Response> {
   const body = await readBody(c, titleBody);
   if (!body.ok) return failure(body.error);
-  const id = crypto.randomUUID().replaceAll("-", "");
+  const id = newId();
   const created = await accountOf(c.env).create("kv", body.value.title, id);
   return respond(created, show);
 }
@@ -112,8 +114,9 @@ export async function getMetadata(c: ControlContext): Promise<Response> {
 
 /** The body is the value; with metadata it is a form of `value` and `metadata`. */
 export async function putValue(c: ControlContext): Promise<Response> {
-  const body = await readCapped(c.req.raw, LIMITS.maxUploadBytes);
-  if (body === undefined) return failure({ reason: "body-too-large", limitBytes: LIMITS.maxUploadBytes });
+  const body = await readCapped(c.req.raw, LIMITS.uploads.maxUploadBytes);
+  if (body === undefined)
+    return failure({ reason: "body-too-large", limitBytes: LIMITS.uploads.maxUploadBytes });
   const { expiration, expiration_ttl } = c.req.query();
   const expiry = expiryOf(expiration && Number(expiration), expiration_ttl && Number(expiration_ttl));
   const type = c.req.header("Content-Type") ?? "";

@@ -17,17 +17,17 @@ export async function getMetrics(c: ControlContext): Promise<Response> {
   await flush(c);
   const report = await readReport(c.env, workerName(c), overview.value.active);
   if (c.req.query("series") !== "true") return success(report);
-  const since = (Date.now() - LIMITS.seriesMs) / 1_000;
+  const since = (Date.now() - LIMITS.metrics.seriesMs) / 1_000;
   const series = await metricsOf(c.env).series(workerName(c), since);
-  return success({ ...report, interval_seconds: LIMITS.seriesIntervalMs / 1_000, series });
+  return success({ ...report, interval_seconds: LIMITS.metrics.seriesIntervalMs / 1_000, series });
 }
 
 async function readReport(env: Env, worker: string, active: Deployment | undefined): Promise<WorkerReport> {
   const now = Date.now();
   const deployed = active === undefined ? now : Date.parse(active.created_on);
   // Only whole intervals of this deployment: one that saw the split before would mix the two.
-  const interval = LIMITS.seriesIntervalMs;
-  const since = Math.ceil(Math.max(now - LIMITS.recentMs, deployed) / interval) * interval;
+  const interval = LIMITS.metrics.seriesIntervalMs;
+  const since = Math.ceil(Math.max(now - LIMITS.metrics.recentMs, deployed) / interval) * interval;
   const metrics = metricsOf(env);
   const [counts, series] = await Promise.all([
     metrics.of(worker) as Promise<WorkerCounts>,

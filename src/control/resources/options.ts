@@ -28,7 +28,7 @@ const affinitySource = z.discriminatedUnion("type", [
 const affinityBody = z.looseObject({
   sources: z
     .array(affinitySource)
-    .max(LIMITS.maxAffinitySources)
+    .max(LIMITS.dashboard.maxAffinitySources)
     .refine((sources) => sources.slice(0, -1).every(({ type }) => type !== "issued_cookie"), {
       error:
         "issued_cookie must be the last one: with it every request has a key, so nothing after it is ever read",
@@ -47,7 +47,7 @@ const optionsBody = z.looseObject({
         format: z.enum(["json", "slack"]).default("json"),
       }),
     )
-    .max(LIMITS.maxWebhooks)
+    .max(LIMITS.rollouts.maxWebhooks)
     .optional(),
   retention: z
     .object({

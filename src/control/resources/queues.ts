@@ -1,10 +1,12 @@
 /** `…/queues`: the queues and their consumers, as wrangler speaks to them. */
+
 import * as z from "zod";
 import { accountOf } from "../../account/registry.ts";
 import type { Resource } from "../../account/types.ts";
 import { brokerOf } from "../../bindings/queue/broker.ts";
 import { CONSUMER_DEFAULTS, type Consumer } from "../../bindings/queue/delivery.ts";
 import type { SluiceError } from "../../lib/errors.ts";
+import { newId } from "../../lib/ids.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import { type ControlContext, findResource, readBody } from "../context.ts";
 import { failure, respond, success, successOfPage } from "../envelope.ts";
@@ -74,7 +76,7 @@ export async function listQueues(c: ControlContext): Promise<Response> {
 export async function createQueue(c: ControlContext): Promise<Response> {
   const body = await readBody(c, queueBody);
   if (!body.ok) return failure(body.error);
-  const id = crypto.randomUUID().replaceAll("-", "");
+  const id = newId();
   const created = (await accountOf(c.env).create("queue", body.value.queue_name, id)) as Result<
     Resource,
     SluiceError
@@ -117,10 +119,7 @@ export async function createConsumer(c: ControlContext): Promise<Response> {
   if (present !== undefined) {
     return failure({ reason: "consumer-exists", queue: found.value.name, worker: present.worker });
   }
-  return respond(
-    await writeConsumer(c, found.value, crypto.randomUUID().replaceAll("-", "")),
-    (shown) => shown,
-  );
+  return respond(await writeConsumer(c, found.value, newId()), (shown) => shown);
 }
 
 export async function updateConsumer(c: ControlContext): Promise<Response> {

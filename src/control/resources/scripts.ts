@@ -56,13 +56,13 @@ export async function listScripts(c: ControlContext): Promise<Response> {
         rollout: summary.rollout,
       })),
     c.req.query("page"),
-    c.req.query("per_page") ?? String(LIMITS.maxPageSize),
+    c.req.query("per_page") ?? String(LIMITS.lists.maxPageSize),
   );
 }
 
 /** GET …/audit: who did what to the Worker, newest first. It outlives the Worker. */
 export async function listAudit(c: ControlContext): Promise<Response> {
-  const page = pageOf(c) ?? { page: 1, limit: LIMITS.pageSize, offset: 0 };
+  const page = pageOf(c) ?? { page: 1, limit: LIMITS.lists.pageSize, offset: 0 };
   const found = await registryFor(c).audit(page);
   if (found.total === 0) {
     const overview = await overviewOf(c);

@@ -17,7 +17,7 @@ const filter = z.union([
   z.object({ query: z.string() }),
   z.object({ scriptVersion: z.string() }),
 ]);
-const tailBody = z.looseObject({ filters: z.array(filter).max(LIMITS.maxTailFilters).nullish() });
+const tailBody = z.looseObject({ filters: z.array(filter).max(LIMITS.events.maxTailFilters).nullish() });
 
 /** POST …/scripts/{worker}/tails: a session, and the address to connect to, which is the permission. */
 export async function createTail(c: ControlContext): Promise<Response> {

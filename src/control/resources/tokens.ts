@@ -1,8 +1,10 @@
 /** `/accounts/{account}/tokens`: API tokens and their roles. Only admins come here. */
+
 import * as z from "zod";
 import { type ApiToken, ROLES } from "../../account/access.ts";
 import { accountOf } from "../../account/registry.ts";
 import type { TokenView } from "../../account/types.ts";
+import { utf8 } from "../../lib/bytes.ts";
 import { log } from "../../lib/log.ts";
 import { randomText, sha256Hex } from "../../lib/secrets.ts";
 import { type ControlContext, readBody } from "../context.ts";
@@ -32,7 +34,7 @@ export async function createToken(c: ControlContext): Promise<Response> {
   if (!body.ok) return failure(body.error);
   const { name, role } = body.value;
   const value = `sluice_${randomText()}`;
-  const sha256 = await sha256Hex(new TextEncoder().encode(value));
+  const sha256 = await sha256Hex(utf8(value));
   const token = { name, role, created_by: c.var.author.email };
   const created = await accountOf(c.env).createToken(token, sha256);
   if (created === undefined) return failure({ reason: "token-exists", name });

@@ -1,9 +1,11 @@
 /** What leads to a Worker beside its own hostname: routes, custom domains, cron triggers. */
+
 import * as z from "zod";
 import { accountOf } from "../../account/registry.ts";
 import type { Domain, DomainInput, Route } from "../../account/types.ts";
 import { type CronTrigger, refuseCron } from "../../events/crons.ts";
 import { schedulerOf } from "../../events/scheduler.ts";
+import { toHex, utf8 } from "../../lib/bytes.ts";
 import { nowOf } from "../../lib/clock.ts";
 import type { SluiceError } from "../../lib/errors.ts";
 import { LIMITS } from "../../lib/limits.ts";
@@ -14,19 +16,19 @@ import { actorOf, type ControlContext, overviewOf, readBody, workerName } from "
 import { failure, respond, success } from "../envelope.ts";
 
 const routeBody = z.looseObject({ pattern: z.string().min(1) });
-const routesBody = z.array(routeBody).max(LIMITS.maxRoutes);
+const routesBody = z.array(routeBody).max(LIMITS.events.maxRoutes);
 const zoneRouteBody = z.looseObject({ pattern: z.string().min(1), script: z.string().min(1) });
 const domainInput = z.looseObject({
   hostname: z.string().min(1),
   zone_id: z.string().nullish(),
   zone_name: z.string().nullish(),
 });
-const domainsBody = z.array(domainInput).max(LIMITS.maxRoutes);
+const domainsBody = z.array(domainInput).max(LIMITS.events.maxRoutes);
 const domainRecordsBody = z.looseObject({
   override_existing_origin: z.boolean().nullish(),
   origins: domainsBody,
 });
-const schedulesBody = z.array(z.looseObject({ cron: z.string() })).max(LIMITS.maxCrons);
+const schedulesBody = z.array(z.looseObject({ cron: z.string() })).max(LIMITS.events.maxCrons);
 
 /** Notes in the Worker's audit trail what its triggers were and are, where that differs: wrangler sends them with every deploy. */
 async function note(
@@ -89,8 +91,7 @@ function checkPatterns(patterns: readonly string[]): Result<readonly string[], S
 }
 
 /** A zone's id says its name: any domain is a zone, and none has to be made. */
-const zoneId = (name: string) =>
-  new TextEncoder().encode(name).reduce((hex, byte) => hex + byte.toString(16).padStart(2, "0"), "");
+const zoneId = (name: string) => toHex(utf8(name));
 const zoneName = (id: string) =>
   new TextDecoder().decode(Uint8Array.from(id.match(/../g) ?? [], (hex) => Number.parseInt(hex, 16)));
 

@@ -2,6 +2,7 @@
 
 import { parseHeaders, parseRedirects } from "../../assets/rules.ts";
 import type { StoredAssets } from "../../assets/types.ts";
+import { utf8 } from "../../lib/bytes.ts";
 import type { Env } from "../../lib/env.ts";
 import type { SluiceError } from "../../lib/errors.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
@@ -91,7 +92,7 @@ export async function prepareAssets(
     files: manifest,
   };
   const json = JSON.stringify(stored);
-  const set = `${folder}set-${await sha256Hex(new TextEncoder().encode(json))}`;
+  const set = `${folder}set-${await sha256Hex(utf8(json))}`;
   return ok({ of: { set, has_code }, json });
 }
 

@@ -1,4 +1,5 @@
 /** From the multipart body that wrangler sends to a draft of a version. Trust boundary: nothing here stores anything. */
+import { MIB, utf8 } from "../../lib/bytes.ts";
 import type { SluiceError } from "../../lib/errors.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
@@ -80,7 +81,7 @@ function readCode(
     return modules.ok ? ok({ main_module: SERVICE_WORKER_MODULE, modules: modules.value }) : modules;
   }
   if (main_module === undefined && (assets || keep_assets)) {
-    const bytes = new TextEncoder().encode("export default {};");
+    const bytes = utf8("export default {};");
     const module: Module = { name: ASSETS_ONLY_MODULE, type: "js", bytes };
     return ok({ main_module: ASSETS_ONLY_MODULE, modules: [module, ...parts] });
   }
@@ -193,23 +194,23 @@ async function readModules(form: FormData): Promise<Result<readonly Module[], Sl
       });
     }
     modules.set(name, { name, type, bytes: new Uint8Array(await value.arrayBuffer()) });
-    if (modules.size > LIMITS.maxModules) return invalid(`it has more than ${LIMITS.maxModules} modules`);
+    if (modules.size > LIMITS.uploads.maxModules)
+      return invalid(`it has more than ${LIMITS.uploads.maxModules} modules`);
   }
   return checkSize([...modules.values()]);
 }
 
 function checkSize(modules: readonly Module[]): Result<readonly Module[], SluiceError> {
-  const MiB = 1024 * 1024;
   const size = modules.reduce((sum, module) => sum + module.bytes.byteLength, 0);
-  if (size <= LIMITS.maxVersionBytes) return ok(modules);
-  const mib = (bytes: number) => `${(bytes / MiB).toFixed(1)} MiB`;
+  if (size <= LIMITS.uploads.maxVersionBytes) return ok(modules);
+  const mib = (bytes: number) => `${(bytes / MIB).toFixed(1)} MiB`;
   const largest = [...modules]
     .sort((a, b) => b.bytes.byteLength - a.bytes.byteLength)
     .slice(0, 3)
     .map(({ name, bytes }) => `${name} ${mib(bytes.byteLength)}`);
   return err({
     reason: "version-too-large",
-    detail: `The Worker's modules and source maps are ${mib(size)} together; the limit is ${mib(LIMITS.maxVersionBytes)}. Largest: ${largest.join(", ")}. Source maps count: \`upload_source_maps = false\` leaves them out.`,
+    detail: `The Worker's modules and source maps are ${mib(size)} together; the limit is ${mib(LIMITS.uploads.maxVersionBytes)}. Largest: ${largest.join(", ")}. Source maps count: \`upload_source_maps = false\` leaves them out.`,
   });
 }
 

@@ -1,4 +1,5 @@
 /** An upload in service-worker syntax, as modules that run it: src/bindings/service-worker/client.ts has the other half. */
+import { utf8 } from "../../lib/bytes.ts";
 import type { SluiceError } from "../../lib/errors.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import { CLIENT_MODULE, SERVICE_WORKER_MODULE } from "../../versions/names.ts";
@@ -57,7 +58,7 @@ export default scriptHandlers();`;
   const js = (name: string, text: string): Module => ({
     name,
     type: "js",
-    bytes: new TextEncoder().encode(text),
+    bytes: utf8(text),
   });
   return ok([
     ...typed.values(),

@@ -1,6 +1,8 @@
 /** How a new version comes to be: resolve, validate, store the code, record. Nothing is stored before it is valid. */
+import { utf8 } from "../../lib/bytes.ts";
 import type { Env } from "../../lib/env.ts";
 import type { SluiceError } from "../../lib/errors.ts";
+import { newId } from "../../lib/ids.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { log } from "../../lib/log.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
@@ -82,7 +84,7 @@ function applyMigrations(
   before: Lifecycle = { tag: null, classes: [] },
 ): Result<Lifecycle, SluiceError> {
   if (migrations === null) return ok(before);
-  return migrate(before, migrations, () => crypto.randomUUID().replaceAll("-", ""));
+  return migrate(before, migrations, newId);
 }
 
 /** Records a copy of `latest` with other secrets. */
@@ -129,9 +131,9 @@ async function checkAlias(
   if (alias === null) return ok(null);
   const invalid = (detail: string) => err({ reason: "upload-invalid", detail } as const);
   const label = previewLabel(alias, worker);
-  if (label.length > LIMITS.maxLabelLength) {
+  if (label.length > LIMITS.snapshot.maxLabelLength) {
     return invalid(
-      `"${label}" has ${label.length} characters, and a hostname's part at most ${LIMITS.maxLabelLength}: choose a shorter alias`,
+      `"${label}" has ${label.length} characters, and a hostname's part at most ${LIMITS.snapshot.maxLabelLength}: choose a shorter alias`,
     );
   }
   if ((await registryOf(env, label).overview()) !== undefined) {
@@ -207,11 +209,11 @@ function newHeader(worker: string, tag: string | null) {
 }
 
 function checkEnvSize(bindings: readonly Binding[]): Result<null, SluiceError> {
-  const size = new TextEncoder().encode(JSON.stringify(bindings)).byteLength;
-  if (size <= LIMITS.maxEnvBytes) return ok(null);
+  const size = utf8(JSON.stringify(bindings)).byteLength;
+  if (size <= LIMITS.uploads.maxEnvBytes) return ok(null);
   return err({
     reason: "upload-invalid",
-    detail: `its variables and secrets are ${size} bytes together; the limit is ${LIMITS.maxEnvBytes}`,
+    detail: `its variables and secrets are ${size} bytes together; the limit is ${LIMITS.uploads.maxEnvBytes}`,
   });
 }
 
@@ -219,5 +221,5 @@ async function etagOf({ modules }: VersionBlob): Promise<string> {
   const digests = await Promise.all(
     modules.map(async ({ name, type, bytes }) => `${name}\n${type}\n${await sha256Hex(bytes)}\n`),
   );
-  return sha256Hex(new TextEncoder().encode(digests.sort().join("")));
+  return sha256Hex(utf8(digests.sort().join("")));
 }

@@ -1,4 +1,5 @@
 /** What every page has: parts that follow what happens, the split's preview, and no form sent twice. */
+import { shortId } from "../../lib/ids.ts";
 import { describeMoves, movesBetween, type Part } from "../moves.ts";
 
 /** Something comes every second: after this many ms without, the connection is taken for lost. */
@@ -88,10 +89,9 @@ function previewSplit(form: HTMLFormElement): void {
     }
     const isOne = stable.value === candidate.value;
     const after = isOne ? [partOf(candidate, 100)] : [partOf(stable, 100 - share), partOf(candidate, share)];
-    moves.textContent = describeMoves(
-      movesBetween(active, after),
-      (id) => names.get(id) ?? id.slice(0, 8),
-    ).join(" ");
+    moves.textContent = describeMoves(movesBetween(active, after), (id) => names.get(id) ?? shortId(id)).join(
+      " ",
+    );
   };
   slider?.addEventListener("input", () => {
     percentage.value = slider.value;

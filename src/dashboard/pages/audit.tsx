@@ -1,8 +1,9 @@
 /** `/workers/{worker}/audit`: who did what. */
 
+import { shortId } from "../../lib/ids.ts";
 import type { Share } from "../../versions/types.ts";
 import { type PageContext, pageNumber, readReply, scriptPath } from "../context.ts";
-import { shortId, splitText } from "../format.ts";
+import { splitText } from "../format.ts";
 import { Layout, Pages, Table, Time, workerPath } from "../layout.tsx";
 import type { AuditView } from "../types.ts";
 

@@ -1,10 +1,12 @@
 /** `/workers/{worker}`: what serves, how it does, and what served before. */
+
 import type { Child } from "hono/jsx";
+import { shortId } from "../../lib/ids.ts";
 import type { Account } from "../../metrics/report.ts";
 import type { Share } from "../../versions/types.ts";
 import { type Charts, trafficCharts } from "../charts.ts";
 import { mayChange, type PageContext, pageNumber } from "../context.ts";
-import { count, milliseconds, NONE, percent, ratePercent, shortId, splitText } from "../format.ts";
+import { count, milliseconds, NONE, percent, ratePercent, splitText } from "../format.ts";
 import {
   Alert,
   Csrf,

@@ -1,10 +1,11 @@
 /** `/workers/{worker}/versions/{version}/edit`: the main module of a small Worker, as a new version. */
+
 import { decodeBase64 } from "hono/utils/encode";
+import { shortId } from "../../lib/ids.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { SERVICE_WORKER_MODULE } from "../../versions/names.ts";
 import { sourceOf } from "../code.ts";
 import { messageOf, type PageContext, scriptPath } from "../context.ts";
-import { shortId } from "../format.ts";
 import { Alert, Csrf, Layout, workerPath } from "../layout.tsx";
 import type { VersionView, VersionWithCode } from "../types.ts";
 import { readVersions } from "../worker.ts";
@@ -94,8 +95,8 @@ function whyNot(version: VersionWithCode, latest: VersionView | undefined): stri
   if (version.main_module === SERVICE_WORKER_MODULE)
     return "Workers in service-worker syntax are edited in their project.";
   const main = mainOf(version);
-  if (main?.text === undefined || main.size > LIMITS.maxEditedBytes) {
-    return `The main module is larger than ${LIMITS.maxEditedBytes / 1024} KiB: edit it in its project.`;
+  if (main?.text === undefined || main.size > LIMITS.dashboard.maxEditedBytes) {
+    return `The main module is larger than ${LIMITS.dashboard.maxEditedBytes / 1024} KiB: edit it in its project.`;
   }
   return undefined;
 }

@@ -1,11 +1,13 @@
 /** `/workers/{worker}/rollouts`: plans that advance on evidence, and one of them as it goes. */
+
 import type { Child } from "hono/jsx";
+import { shortId } from "../../lib/ids.ts";
 import { stageText, TEMPLATES } from "../../rollout/plan.ts";
 import { TERMINAL } from "../../rollout/types.ts";
 import type { Phase } from "../../versions/types.ts";
 import { type Charts, evidenceChart } from "../charts.ts";
 import { mayChange, type PageContext, read, scriptPath } from "../context.ts";
-import { count, milliseconds, percent, ratePercent, shortId } from "../format.ts";
+import { count, milliseconds, percent, ratePercent } from "../format.ts";
 import { Alert, Csrf, Layout, PhaseChip, Table, Time, VersionName, workerPath } from "../layout.tsx";
 import type { RolloutView } from "../types.ts";
 import { readActive, readRollouts, readVersions } from "../worker.ts";

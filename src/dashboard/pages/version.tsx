@@ -1,8 +1,10 @@
 /** `/workers/{worker}/versions/{version}`, and the difference between two of them. */
+
 import type { Env } from "../../lib/env.ts";
+import { shortId } from "../../lib/ids.ts";
 import { bindingText, diffVersions, sourceOf } from "../code.ts";
 import { mayChange, type PageContext, PageError, read, scriptPath } from "../context.ts";
-import { bytes, milliseconds, shortId } from "../format.ts";
+import { bytes, milliseconds } from "../format.ts";
 import { Alert, Layout, SplitBar, Table, Time, VersionName, workerPath } from "../layout.tsx";
 import type { VersionWithCode } from "../types.ts";
 import { readActive } from "../worker.ts";

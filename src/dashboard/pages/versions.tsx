@@ -1,6 +1,5 @@
-/** `/workers/{worker}/versions`: all of them, a page at a time. */
 import { mayChange, type PageContext, pageNumber } from "../context.ts";
-import { count, percent, shortId } from "../format.ts";
+import { count, percent } from "../format.ts";
 import { Layout, Pages, Table, Time, VersionName, workerPath } from "../layout.tsx";
 import { readActive, readVersions } from "../worker.ts";
 import { previewUrl } from "./version.tsx";
@@ -63,7 +62,7 @@ export async function versionsPage(c: PageContext, worker: string) {
               <td>{annotations["workers/tag"] ?? ""}</td>
               <td>
                 {metadata.has_preview ? (
-                  <a href={previewUrl(c.env, worker, shortId(id))} rel="noreferrer">
+                  <a href={previewUrl(c.env, worker(id))} rel="noreferrer">
                     Preview
                   </a>
                 ) : null}
