@@ -62,7 +62,7 @@ export async function versionsPage(c: PageContext, worker: string) {
               <td>{annotations["workers/tag"] ?? ""}</td>
               <td>
                 {metadata.has_preview ? (
-                  <a href={previewUrl(c.env, worker(id))} rel="noreferrer">
+                  <a href={previewUrl(c.env, worker, shortId(id))} rel="noreferrer">
                     Preview
                   </a>
                 ) : null}
