@@ -1,3 +1,4 @@
+import { shortId } from "../../lib/ids.ts";
 import { mayChange, type PageContext, pageNumber } from "../context.ts";
 import { count, percent } from "../format.ts";
 import { Layout, Pages, Table, Time, VersionName, workerPath } from "../layout.tsx";
