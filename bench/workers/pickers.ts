@@ -11,7 +11,7 @@ import xxhash from "xxhash-wasm";
 // The build for production, which has no messages for developers.
 import { GrowthBookClient } from "../../node_modules/@growthbook/growthbook/dist/bundles/esm.min.js";
 import { chooseVariation, hash } from "../../node_modules/@growthbook/growthbook/dist/esm/util.mjs";
-import { decide } from "../../src/router/decide.ts";
+import { decideByKey } from "../../src/router/decide.ts";
 import { compileSplit } from "../../src/router/split.ts";
 import { DEPLOYMENT } from "../input.ts";
 
@@ -34,7 +34,7 @@ const halves: [number, number][] = [
 const LONGEST = Number.parseInt("f".repeat(15), 16);
 
 export const PICKERS: Readonly<Record<string, (key: string) => number>> = {
-  decision: (key) => decide(split, undefined, key, Math.random).version.number,
+  decision: (key) => decideByKey(split, key).version.number,
   xxhash: (key) => h32(key),
   unleash: (key) => (strategy.isEnabled(rollout, { userId: key }) ? 1 : 0),
   "unleash-hash": (key) => (normalizedStrategyValue(key, "bench") <= 50 ? 1 : 0),

@@ -1,5 +1,5 @@
 /** From a request's URL to a version, in an isolate that serves as many Workers as it was told to load. */
-import { decide } from "../../src/router/decide.ts";
+import { decideByKey } from "../../src/router/decide.ts";
 import { hostOf } from "../../src/router/hosts.ts";
 import { Snapshot } from "../../src/router/snapshot.ts";
 import type { Split } from "../../src/router/split.ts";
@@ -48,7 +48,7 @@ function choose(snapshot: Snapshot, ctx: Context): number {
   let visit = 0;
   for (const url of urls) {
     const key = keys[visit++ % keys.length];
-    sum += decide(find(snapshot, url, ctx), undefined, key, Math.random).version.number;
+    sum += decideByKey(find(snapshot, url, ctx), key as string).version.number;
   }
   return sum;
 }

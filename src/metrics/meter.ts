@@ -1,30 +1,38 @@
 /**
- * Counts what requests came to. A count is a few additions to an object that hangs on the decision; once a second what has been
- * counted goes out behind a request. A batch is sent until it is acknowledged, so a control side that is away loses nothing.
+ * Counts requests. A count is a few additions to what is held for a version and a reason; once a second the counts go
+ * out behind a request. A batch is sent until it is acknowledged, so a control side that is away loses nothing.
  */
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
-import type { Decision, Tally } from "../router/split.ts";
+import type { MeterPort } from "../router/ports.ts";
+import type { Decision, Outcome, Reason } from "../router/split.ts";
 import { onFlush } from "../versions/changes.ts";
+import type { Share } from "../versions/types.ts";
 import { bucketOf, noTimes } from "./histogram.ts";
-import type { CountBatch, CountRow, Outcome } from "./types.ts";
+import type { CountBatch, CountRow } from "./types.ts";
 
 type SendCounts = (batch: CountBatch) => Promise<void>;
 
-interface Due {
+/** What is counted for a version and a reason, and not sent yet. */
+interface Tally extends Record<Outcome, number> {
   readonly worker: string;
-  readonly decision: Decision;
+  /** Sum of the times, in ms. */
+  ms: number;
+  readonly buckets: number[];
 }
 
-export class Meter {
+type Tallies = Partial<Record<Reason, Tally>>;
+
+export class Meter implements MeterPort {
   readonly #send: SendCounts;
   #sender: string | undefined;
   #seq = 0;
-  #due: Due[] = [];
+  /** By the share that the requests' decisions have in common. */
+  #due = new Map<Share, Tallies>();
   #stale = new Set<string>();
   /** Sent, but not acknowledged. */
   #batch: CountBatch | undefined;
-  /** Whether the last attempt failed: said once, not every second. */
+  /** Whether the last attempt failed: logged once, not every second. */
   #isKeeping = false;
   /** Stands for the request behind which counts are sent. */
   #courier: object | undefined;
@@ -36,19 +44,13 @@ export class Meter {
     onFlush(() => this.flush());
   }
 
-  /** The answer of a version begins. @param started when it got the request, in ms since the epoch */
   count(
-    worker: string,
     decision: Decision,
     outcome: Outcome,
     started: number,
     ctx: Pick<ExecutionContext, "waitUntil">,
   ): void {
-    if (decision.tally === undefined) {
-      decision.tally = { ok: 0, error: 0, exception: 0, ms: 0, buckets: noTimes() };
-      this.#due.push({ worker, decision });
-    }
-    const { tally } = decision;
+    const tally = this.#tallyOf(decision);
     const ms = Math.max(Date.now() - started, 0);
     tally[outcome]++;
     tally.ms += ms;
@@ -61,7 +63,17 @@ export class Meter {
     ctx.waitUntil(this.#carry(this.#courier));
   }
 
-  /** Notes that the deployment of a Worker cannot be read. Sent with the next counts. */
+  #tallyOf({ worker, version, reason }: Decision): Tally {
+    let tallies = this.#due.get(version);
+    if (tallies === undefined) {
+      tallies = {};
+      this.#due.set(version, tallies);
+    }
+    tallies[reason] ??= { worker, ok: 0, error: 0, exception: 0, ms: 0, buckets: noTimes() };
+    return tallies[reason];
+  }
+
+  /** Sent with the next counts. */
   noteStale(worker: string): void {
     if (this.#stale.size < LIMITS.metrics.maxStaleNoted) this.#stale.add(worker);
   }
@@ -72,7 +84,7 @@ export class Meter {
       if (this.#courier !== courier) return;
       this.#rounds++;
       await this.flush();
-      const isDone = this.#due.length === 0 && this.#batch === undefined;
+      const isDone = this.#due.size === 0 && this.#batch === undefined;
       if (isDone && this.#courier === courier) this.#courier = undefined;
     }
   }
@@ -80,7 +92,7 @@ export class Meter {
   /** Sends what has been counted. Where that fails it is kept. Never rejects. */
   async flush(): Promise<void> {
     if (this.#batch !== undefined && !(await this.#deliver(this.#batch))) return;
-    if (this.#due.length > 0 || this.#stale.size > 0) this.#batch ??= this.#take();
+    if (this.#due.size > 0 || this.#stale.size > 0) this.#batch ??= this.#take();
     // Also what another flush took meanwhile: whoever waits for this one wants all that was counted before.
     if (this.#batch !== undefined) await this.#deliver(this.#batch);
   }
@@ -101,13 +113,13 @@ export class Meter {
 
   #take(): CountBatch {
     this.#sender ??= crypto.randomUUID();
-    const rows = this.#due.map(({ worker, decision }): CountRow => {
-      const tally = decision.tally as Tally;
-      decision.tally = undefined;
-      return { worker, version_id: decision.version.version_id, reason: decision.reason, ...tally };
-    });
+    const rows = [...this.#due].flatMap(([{ version_id }, tallies]) =>
+      Object.entries(tallies).map(
+        ([reason, tally]): CountRow => ({ version_id, reason: reason as Reason, ...tally }),
+      ),
+    );
     const stale = [...this.#stale];
-    this.#due = [];
+    this.#due = new Map();
     this.#stale.clear();
     return { sender: this.#sender, seq: ++this.#seq, rows, stale };
   }

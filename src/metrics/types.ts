@@ -1,8 +1,6 @@
 /** What is counted of requests. */
-import type { Reason } from "../router/split.ts";
+import type { Outcome, Reason } from "../router/split.ts";
 
-/** How a request ended: answered, answered with 5xx, or by an exception of the version. */
-export type Outcome = "ok" | "error" | "exception";
 export const OUTCOMES = ["ok", "error", "exception"] as const satisfies readonly Outcome[];
 
 export type Outcomes = Readonly<Record<Outcome, number>>;

@@ -5,7 +5,7 @@
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import { hashKey, prepareSeed, type Seed } from "../router/hash.ts";
-import type { Decision, Split } from "../router/split.ts";
+import type { ObserverPort, Seen } from "../router/ports.ts";
 import { ClientSet } from "./clients.ts";
 import type { Observation } from "./records.ts";
 
@@ -30,7 +30,7 @@ interface Watched {
   isSending: boolean;
 }
 
-export class Observer {
+export class Observer implements ObserverPort {
   readonly #send: SendObservations;
   readonly #watched = new Map<string, Watched>();
 
@@ -38,21 +38,12 @@ export class Observer {
     this.#send = send;
   }
 
-  /**
-   * @param key of the request; undefined where it has none, and was drawn
-   * @param address of the client, where it is known
-   * @param ms until the answer began
-   */
   observe(
-    { record }: Split,
-    { version, reason }: Decision,
-    key: string | undefined,
-    address: string | undefined,
-    status: number,
-    ms: number,
+    { split, decision, key, address, status, ms }: Seen,
     ctx: Pick<ExecutionContext, "waitUntil">,
   ): void {
-    const { worker, rollout } = record;
+    const { version, reason } = decision;
+    const { worker, rollout } = split.record;
     if (rollout === undefined || (reason !== "key" && reason !== "random")) return;
     const watched = this.#of(worker, rollout.id);
     if (!watched.warm.has(version.version_id)) {

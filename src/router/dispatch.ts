@@ -1,32 +1,28 @@
 /** From a decision to a response. */
+import type { Context } from "hono";
 import { log } from "../lib/log.ts";
-import type { Meter } from "../metrics/meter.ts";
 import { decideFallback } from "./decide.ts";
-import type { VersionHandler, VersionSource } from "./ports.ts";
-import type { Decision, Split } from "./split.ts";
+import type { MeterPort, VersionHandler, VersionSource } from "./ports.ts";
+import type { Decision, Outcome, Split } from "./split.ts";
 
 /** Seconds after which a client may try again when no version can be loaded. */
 const RETRY_AFTER_SECONDS = "5";
 
-/** Where versions come from, and who counts what they answer. */
-interface Dispatch {
+/** Where versions come from, and who counts their answers. */
+export interface Dispatch {
   readonly source: VersionSource;
-  readonly meter?: Meter | undefined;
+  readonly meter?: MeterPort | undefined;
 }
 
-/** Serves the request with the version decided on, or with the other one where it cannot be loaded. */
+/** Serves the request with the version decided on, or with the other one where it cannot be loaded. Never rejects. */
 export function dispatch(
   to: Dispatch,
   split: Split,
   decision: Decision,
-  request: Request,
-  env: unknown,
-  ctx: ExecutionContext,
+  c: Context,
 ): Promise<Response> | Response {
   const handler = to.source.ready(decision.version.version_id);
-  return handler === undefined
-    ? loadAndRun(to, split, decision, request, env, ctx)
-    : run(handler, to.meter, split, decision, request, env, ctx);
+  return handler === undefined ? loadAndRun(to, split, decision, c) : run(handler, to.meter, decision, c);
 }
 
 /**
@@ -35,37 +31,34 @@ export function dispatch(
  */
 function run(
   handler: VersionHandler,
-  meter: Meter | undefined,
-  split: Split,
+  meter: MeterPort | undefined,
   decision: Decision,
-  request: Request,
-  env: unknown,
-  ctx: ExecutionContext,
+  c: Context,
 ): Promise<Response> | Response {
+  const ctx = c.executionCtx as ExecutionContext;
   const started = meter === undefined ? 0 : Date.now();
   const answered = (response: Response): Response => {
-    const outcome = response.status >= 500 ? "error" : "ok";
-    meter?.count(split.record.worker, decision, outcome, started, ctx);
+    meter?.count(decision, outcomeOf(response), started, ctx);
     return response;
   };
   const failed = (error: unknown): Response => {
-    meter?.count(split.record.worker, decision, "exception", started, ctx);
-    return exceptionOf(split, decision, error);
+    meter?.count(decision, "exception", started, ctx);
+    return exceptionOf(decision, error);
   };
   try {
-    const response = handler(request, env, ctx);
+    const response = handler(c.req.raw, c.env, ctx);
     return response instanceof Promise ? response.then(answered, failed) : answered(response);
   } catch (error) {
     return failed(error);
   }
 }
 
-function exceptionOf(split: Split, decision: Decision, error: unknown): Response {
-  log("error", "version-exception", {
-    worker: split.record.worker,
-    version: decision.version.version_id,
-    exception: String(error),
-  });
+function outcomeOf({ status }: Response): Outcome {
+  return status >= 500 ? "error" : "ok";
+}
+
+function exceptionOf({ worker, version }: Decision, error: unknown): Response {
+  log("error", "version-exception", { worker, version: version.version_id, exception: String(error) });
   return new Response("The Worker failed to answer this request.\n", { status: 500 });
 }
 
@@ -78,23 +71,21 @@ async function loadAndRun(
   { source, meter }: Dispatch,
   split: Split,
   decision: Decision,
-  request: Request,
-  env: unknown,
-  ctx: ExecutionContext,
+  c: Context,
 ): Promise<Response> {
-  const { worker } = split.record;
+  const { worker } = decision;
   const started = Date.now();
   for (let next: Decision | undefined = decision; next !== undefined; ) {
     const { version_id } = next.version;
     try {
       const handler = source.ready(version_id) ?? (await source.load(worker, version_id, isVisit(next)));
-      return await run(handler, meter, split, next, request, env, ctx);
+      return await run(handler, meter, next, c);
     } catch {
       // The source has logged why.
       next = next.reason === "fallback" ? undefined : decideFallback(split, next);
     }
   }
-  meter?.count(worker, decision, "error", started, ctx);
+  meter?.count(decision, "error", started, c.executionCtx as ExecutionContext);
   return new Response("The Worker is not available at the moment.\n", {
     status: 503,
     headers: { "Retry-After": RETRY_AFTER_SECONDS },

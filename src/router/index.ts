@@ -1,20 +1,19 @@
 /**
- * The path of a request: host → Worker → active deployment → override, key or random → version → source → response.
+ * The path of a request: host → Worker → active deployment → decision → version → source → response.
  * Everything a request needs was compiled before it came, unless it is the first one: nothing is awaited before the
  * version has the request, and the request is passed on as it came.
  */
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { LIMITS } from "../lib/limits.ts";
-import type { Meter } from "../metrics/meter.ts";
-import type { Observer } from "../rollout/observer.ts";
+import type { PreviewRecord } from "../versions/record.ts";
 import { Addresses } from "./addresses.ts";
-import { decideFor } from "./choose.ts";
-import { decorate, issue } from "./decorate.ts";
+import { decide, type Given } from "./decide.ts";
+import { decorate } from "./decorate.ts";
 import { dispatch } from "./dispatch.ts";
+import { givenBy } from "./given.ts";
 import { hostOf } from "./hosts.ts";
 import { OneRoute } from "./one-route.ts";
-import { pinOf } from "./pins.ts";
-import type { VersionSource } from "./ports.ts";
+import type { MeterPort, ObserverPort, VersionSource } from "./ports.ts";
 import { readAddress, readKey } from "./signals.ts";
 import { Snapshot } from "./snapshot.ts";
 import { type Decision, previewOf, type Split } from "./split.ts";
@@ -31,10 +30,10 @@ export interface RouterOptions {
   readonly addressHeader?: string;
   /** Age in ms at which a deployment is read again, behind a request. Default: `LIMITS.snapshot.snapshotRefreshMs`. */
   readonly refreshMs?: number;
-  /** Where what is seen of rollouts goes. Default: nowhere. */
-  readonly observer?: Observer;
-  /** Counts what requests come to. Default: nobody. */
-  readonly meter?: Meter;
+  /** Watches the requests of rollouts. Default: nobody. */
+  readonly observer?: ObserverPort;
+  /** Counts requests. Default: nobody. */
+  readonly meter?: MeterPort;
   /** Whether that namespace has routes, custom domains and previews as well. Default: no. */
   readonly hasAddresses?: boolean;
 }
@@ -42,9 +41,12 @@ export interface RouterOptions {
 interface Router extends RouterOptions {
   readonly snapshot: Snapshot;
   readonly addresses: Addresses | undefined;
+  readonly given: Given;
   /** Decisions for single versions, by their ids: each is counted as one. */
   readonly previews: Map<string, Decision>;
 }
+
+type Answer = Promise<Response> | Response;
 
 /** A Hono app that serves every path of every host. `options` is called once per isolate, with the first request. */
 export function createRouter<Env extends object>(options: (env: Env) => RouterOptions) {
@@ -54,19 +56,16 @@ export function createRouter<Env extends object>(options: (env: Env) => RouterOp
   const app = new Hono<{ Bindings: Env }>({ router: new OneRoute(), getPath: () => "/" });
   app.all("*", (c) => {
     router ??= open(options(c.env));
-    const request = c.req.raw;
-    const ctx = c.executionCtx as ExecutionContext;
-    const host = hostOf(request.url);
-    const split = router.snapshot.get(host, ctx) ?? routed(router, host, request, ctx);
-    return split === undefined
-      ? serveFirst(router, host, request, c.env, ctx)
-      : serve(router, split, host, request, c.env, ctx);
+    const host = hostOf(c.req.raw.url);
+    const split = router.snapshot.get(host, c.executionCtx) ?? routed(router, host, c);
+    return split === undefined ? serveFirst(router, host, c) : serve(router, split, host, c);
   });
   return app;
 }
 
 function open(options: RouterOptions): Router {
-  const { deployments, refreshMs = LIMITS.snapshot.snapshotRefreshMs, hasAddresses = false } = options;
+  const { deployments, addressHeader = "", hasAddresses = false } = options;
+  const { refreshMs = LIMITS.snapshot.snapshotRefreshMs } = options;
   const snapshot: Snapshot = new Snapshot(
     deployments,
     refreshMs,
@@ -76,105 +75,83 @@ function open(options: RouterOptions): Router {
   const addresses = hasAddresses
     ? new Addresses(deployments, refreshMs, () => snapshot.forgetHosts())
     : undefined;
-  return { ...options, snapshot, addresses, previews: new Map() };
+  return { ...options, snapshot, addresses, given: givenBy(addressHeader, true), previews: new Map() };
 }
 
-/** The split of a host whose paths lead to several Workers. */
-function routed(
-  { addresses, snapshot }: Router,
-  host: string,
-  request: Request,
-  ctx: ExecutionContext,
-): Split | undefined {
-  const worker = addresses?.workerAt(host, request.url);
-  return worker === undefined ? undefined : snapshot.of(worker, ctx);
+/** The split of a host whose paths belong to several Workers. */
+function routed({ addresses, snapshot }: Router, host: string, c: Context): Split | undefined {
+  const worker = addresses?.workerAt(host, c.req.raw.url);
+  return worker === undefined ? undefined : snapshot.of(worker, c.executionCtx);
 }
 
-function serve(
-  router: Router,
-  split: Split,
-  host: string,
-  request: Request,
-  env: unknown,
-  ctx: ExecutionContext,
-): Promise<Response> | Response {
-  // What is switched off is the Worker's own host, not those that lead to it by a route.
+function serve(router: Router, split: Split, host: string, c: Context): Answer {
+  const request = c.req.raw;
+  // The setting switches off the Worker's own host, not the hosts that a route gives it.
   if (!split.record.enabled && router.addresses?.workerAt(host, request.url) === undefined)
     return notFound(host);
-  if (split.decorates) return serveDecorated(router, split, request, env, ctx);
-  const decision =
-    pinOf(split, request.url, Date.now) ?? decideFor(split, request, router.addressHeader ?? "");
-  return dispatch(router, split, decision, request, env, ctx);
-}
-
-async function serveDecorated(
-  router: Router,
-  split: Split,
-  request: Request,
-  env: unknown,
-  ctx: ExecutionContext,
-): Promise<Response> {
-  const { addressHeader = "", observer } = router;
-  const pin = pinOf(split, request.url, Date.now);
-  const issued = pin === undefined ? issue(split, request, addressHeader) : undefined;
-  const decision = pin ?? issued?.decision ?? decideFor(split, request, addressHeader);
+  const decision = decide(split, request, router.given);
+  if (!split.decorates) return dispatch(router, split, decision, c);
   const started = Date.now();
-  const response = await dispatch(router, split, decision, request, env, ctx);
-  if (split.record.rollout !== undefined) {
-    const { headers } = request;
-    const key = issued?.identity ?? readKey(headers, split.affinity, addressHeader);
-    const address = readAddress(headers, addressHeader);
-    observer?.observe(split, decision, key, address, response.status, Date.now() - started, ctx);
-  }
-  return decorate(response, split, decision, issued?.cookie);
+  const finish = (response: Response): Response => {
+    if (split.record.rollout !== undefined) observe(router, { split, decision, started, response }, c);
+    return decorate(split, request, decision, response);
+  };
+  const response = dispatch(router, split, decision, c);
+  return response instanceof Promise ? response.then(finish) : finish(response);
 }
 
-async function serveFirst(
-  router: Router,
-  host: string,
-  request: Request,
-  env: unknown,
-  ctx: ExecutionContext,
-): Promise<Response> {
+interface Served {
+  readonly split: Split;
+  readonly decision: Decision;
+  /** In ms since the epoch. */
+  readonly started: number;
+  readonly response: Response;
+}
+
+function observe({ observer, given }: Router, served: Served, c: Context): void {
+  const { split, decision, started, response } = served;
+  const { headers } = c.req.raw;
+  const key = decision.identity ?? readKey(headers, split.affinity, given.addressHeader);
+  const address = readAddress(headers, given.addressHeader);
+  const ms = Date.now() - started;
+  observer?.observe({ split, decision, key, address, status: response.status, ms }, c.executionCtx);
+}
+
+/** For a host that this isolate has not served yet, or not for a while. */
+async function serveFirst(router: Router, host: string, c: Context): Promise<Response> {
   const { addresses, snapshot } = router;
   const isKnown = (await addresses?.refresh()) !== false;
   const { epoch } = snapshot;
   const name = router.workerOf(host.toLowerCase());
-  // Whose name the host is can be served without the routes; nobody else can be told apart from nobody.
+  // A Worker's own host can be served without the routes. Any other host may be a route's.
   if (name === undefined && !isKnown) return unavailable("The routes");
-  const routedTo = addresses?.workerAt(host, request.url);
+  const routedTo = addresses?.workerAt(host, c.req.raw.url);
   const worker = routedTo ?? name;
   if (worker === undefined) return notFound(host);
   const isWhole = isKnown && (addresses?.isWholeHost(host) ?? true);
   const found = await snapshot.load(worker, isWhole ? host : undefined, epoch);
   if (found === "absent") {
-    return servePreview(router, routedTo === undefined ? name : undefined, host, request, env, ctx);
+    const label = routedTo === undefined ? name : undefined;
+    return label === undefined ? notFound(host) : servePreview(router, label, host, c);
   }
   if (found === "unavailable") return unavailable("The active deployment");
-  return serve(router, found, host, request, env, ctx);
+  return serve(router, found, host, c);
 }
 
 /** @param label that is no Worker's name, but may be a version's hostname */
-async function servePreview(
-  router: Router,
-  label: string | undefined,
-  host: string,
-  request: Request,
-  env: unknown,
-  ctx: ExecutionContext,
-): Promise<Response> {
+async function servePreview(router: Router, label: string, host: string, c: Context): Promise<Response> {
   const { addresses, snapshot } = router;
-  const preview = label === undefined ? undefined : await addresses?.preview(label);
+  const preview = await addresses?.preview(label);
   const split = preview && (await snapshot.load(preview.worker));
   if (preview === undefined || typeof split !== "object" || !split.record.previews) return notFound(host);
-  return dispatch(router, split, previewDecision(router.previews, preview.version_id), request, env, ctx);
+  return dispatch(router, split, previewDecision(router.previews, preview), c);
 }
 
-function previewDecision(known: Map<string, Decision>, version_id: string): Decision {
+function previewDecision(known: Map<string, Decision>, { worker, version_id }: PreviewRecord): Decision {
   const found = known.get(version_id);
   if (found !== undefined) return found;
   if (known.size >= LIMITS.snapshot.maxPreviewed) known.clear();
-  const decision = previewOf(version_id);
+  const decision = previewOf(worker, version_id);
   known.set(version_id, decision);
   return decision;
 }

@@ -1,3 +1,6 @@
+/** What the router needs from outside: versions to run, and somebody to tell what happened. src/index.ts hands them in. */
+import type { Decision, Outcome, Split } from "./split.ts";
+
 /** Where versions run. The router asks for a handler and passes the request on unchanged. */
 export interface VersionSource {
   /** The handler of a version that is ready, without I/O; undefined where it must be loaded first. */
@@ -27,4 +30,35 @@ export class VersionUnavailable extends Error {
     super(`version ${version} cannot be loaded: ${why}`);
     this.version = version;
   }
+}
+
+/** Counts requests. */
+export interface MeterPort {
+  /** Called when the answer of a version begins. @param started when it got the request, in ms since the epoch */
+  count(
+    decision: Decision,
+    outcome: Outcome,
+    started: number,
+    ctx: Pick<ExecutionContext, "waitUntil">,
+  ): void;
+  /** Notes that the deployment of a Worker cannot be read. */
+  noteStale(worker: string): void;
+}
+
+/** What a rollout learns from one request. */
+export interface Seen {
+  readonly split: Split;
+  readonly decision: Decision;
+  /** The request key; undefined where the request has none, and chance decided. */
+  readonly key: string | undefined;
+  /** The client's address, where a trusted header carries it. */
+  readonly address: string | undefined;
+  readonly status: number;
+  /** Time until the answer began. */
+  readonly ms: number;
+}
+
+/** Watches the requests of Workers that have a rollout under way. */
+export interface ObserverPort {
+  observe(seen: Seen, ctx: Pick<ExecutionContext, "waitUntil">): void;
 }

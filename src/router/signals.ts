@@ -3,17 +3,23 @@
  * request.
  */
 import { parse } from "hono/utils/cookie";
-import { parseDictionary } from "structured-headers";
+import { parseDictionary, serializeDictionary } from "structured-headers";
 import type { Affinity, AffinitySource } from "../versions/types.ts";
 
-const OVERRIDES_HEADER = "cloudflare-workers-version-overrides";
-const KEY_HEADER = "cloudflare-workers-version-key";
+/** The part of a request that decides its version. */
+export interface RequestData {
+  readonly url: string;
+  readonly headers: Pick<Headers, "get">;
+}
+
+export const OVERRIDES_HEADER = "cloudflare-workers-version-overrides";
+export const KEY_HEADER = "cloudflare-workers-version-key";
 
 /**
  * The version id that the overrides header names for this Worker. The header is an RFC 9651 dictionary whose values
  * must be strings, `worker="version-id"`; a header that does not parse, or another type of value, counts as absent.
  */
-export function readOverride(headers: Headers, worker: string): string | undefined {
+export function readOverride(headers: Pick<Headers, "get">, worker: string): string | undefined {
   const header = headers.get(OVERRIDES_HEADER);
   if (header === null) return undefined;
   try {
@@ -31,7 +37,7 @@ export function readOverride(headers: Headers, worker: string): string | undefin
  * @param addressHeader header that the platform or the operator's own proxy sets, never the client; empty for none
  */
 export function readKey(
-  headers: Headers,
+  headers: Pick<Headers, "get">,
   affinity: Affinity | undefined,
   addressHeader: string,
 ): string | undefined {
@@ -45,7 +51,11 @@ export function readKey(
   return undefined;
 }
 
-function readSource(headers: Headers, source: AffinitySource, addressHeader: string): string | undefined {
+function readSource(
+  headers: Pick<Headers, "get">,
+  source: AffinitySource,
+  addressHeader: string,
+): string | undefined {
   switch (source.type) {
     case "header":
       return headers.get(source.name) || undefined;
@@ -59,6 +69,19 @@ function readSource(headers: Headers, source: AffinitySource, addressHeader: str
 }
 
 /** The client's address; undefined where no trusted header carries it. */
-export function readAddress(headers: Headers, addressHeader: string): string | undefined {
+export function readAddress(headers: Pick<Headers, "get">, addressHeader: string): string | undefined {
   return addressHeader === "" ? undefined : headers.get(addressHeader) || undefined;
+}
+
+/** A request that carries these signals and nothing else. @param override version id */
+export function requestWith(
+  worker: string,
+  { key, override }: { key?: string; override?: string },
+): RequestData {
+  const overrides = override === undefined ? null : serializeDictionary({ [worker]: override });
+  const values = new Map([
+    [KEY_HEADER, key ?? null],
+    [OVERRIDES_HEADER, overrides],
+  ]);
+  return { url: "", headers: { get: (name) => values.get(name) ?? null } };
 }

@@ -19,10 +19,11 @@ export type Reason = "override" | "key" | "random" | "single" | "fallback" | "pi
 
 /** A version and why it was chosen. Compiled ahead for every combination, so that deciding allocates nothing. */
 export interface Decision {
+  readonly worker: string;
   readonly version: Share;
   readonly reason: Reason;
-  /** The meter's: what it has counted and not sent. */
-  tally: Tally | undefined;
+  /** The key that decided, where the client is about to get it as a cookie. */
+  readonly identity: string | undefined;
 }
 
 /** The decisions that can fall on one version. */
@@ -62,8 +63,8 @@ export interface Split {
 /** Compiles a record that `parseDeploymentRecord` or the registry has checked. */
 export function compileSplit(record: DeploymentRecord): Split {
   const newestFirst = [...record.versions].sort((x, y) => y.number - x.number);
-  const candidate = compileArm(newestFirst[0] as Share);
-  const stable = newestFirst[1] === undefined ? undefined : compileArm(newestFirst[1]);
+  const candidate = compileArm(record.worker, newestFirst[0] as Share);
+  const stable = newestFirst[1] === undefined ? undefined : compileArm(record.worker, newestFirst[1]);
   // A sum of 99.999 is accepted: what is missing must not go to a version that was given nothing.
   const threshold =
     stable === undefined || stable.version.percentage === 0
@@ -74,7 +75,8 @@ export function compileSplit(record: DeploymentRecord): Split {
   const { affinity, retained } = record;
   const issued = affinity?.find((source) => source.type === "issued_cookie");
   const decorates = issued !== undefined || record.expose_version === true || record.rollout !== undefined;
-  const pins = retained === undefined ? undefined : new Map(retained.map(compilePin));
+  const pins =
+    retained === undefined ? undefined : new Map(retained.map((each) => compilePin(record.worker, each)));
   return Object.freeze({
     record,
     candidate,
@@ -89,18 +91,18 @@ export function compileSplit(record: DeploymentRecord): Split {
   });
 }
 
-function compilePin({ version_id, number, until }: Retained) {
+function compilePin(worker: string, { version_id, number, until }: Retained) {
   const version: Share = { version_id, number, percentage: 0 };
-  return [version_id, { decision: newDecision(version, "pin"), until }] as const;
+  return [version_id, { decision: newDecision(worker, version, "pin"), until }] as const;
 }
 
 /** The decision for a version that is asked for by its own hostname. */
-export function previewOf(version_id: string): Decision {
-  return newDecision({ version_id, number: 0, percentage: 0 }, "preview");
+export function previewOf(worker: string, version_id: string): Decision {
+  return newDecision(worker, { version_id, number: 0, percentage: 0 }, "preview");
 }
 
-function newDecision(version: Share, reason: Reason): Decision {
-  return { version, reason, tally: undefined };
+function newDecision(worker: string, version: Share, reason: Reason): Decision {
+  return Object.freeze({ worker, version, reason, identity: undefined });
 }
 
 /** Upper bound (exclusive) of a share of 0 to 100 percent in the hash space. */
@@ -118,8 +120,8 @@ export function armOfKey(split: Split, key: string): Arm {
   return armAt(split, hashKey(split.seed, key));
 }
 
-function compileArm(version: Share): Arm {
-  const decision = (reason: Reason) => newDecision(version, reason);
+function compileArm(worker: string, version: Share): Arm {
+  const decision = (reason: Reason) => newDecision(worker, version, reason);
   return Object.freeze({
     version,
     override: decision("override"),
@@ -130,12 +132,5 @@ function compileArm(version: Share): Arm {
   });
 }
 
-/** What a router has counted of one decision and not sent. */
-export interface Tally {
-  ok: number;
-  error: number;
-  exception: number;
-  /** Sum of the times, in ms. */
-  ms: number;
-  buckets: number[];
-}
+/** What became of a request: `error` is an answer of 500 or above, `exception` no answer at all. */
+export type Outcome = "ok" | "error" | "exception";

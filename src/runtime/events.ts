@@ -1,6 +1,6 @@
 /** Events that come without a request, and so without headers: which version gets one, and how it gets there. */
 import type { Env } from "../lib/env.ts";
-import { decide, decideFallback } from "../router/decide.ts";
+import { decideByKey, decideFallback } from "../router/decide.ts";
 import { VersionUnavailable } from "../router/ports.ts";
 import type { Decision } from "../router/split.ts";
 import { deploymentsOf, isolateSource } from "./process.ts";
@@ -20,7 +20,7 @@ export async function eventTarget(env: Env, worker: string, key: string): Promis
   if (split === undefined) throw new Error(`the Worker "${worker}" is not deployed`);
   const source = isolateSource(env);
   let why: unknown;
-  for (let next: Decision | undefined = decide(split, undefined, key, Math.random); next !== undefined; ) {
+  for (let next: Decision | undefined = decideByKey(split, key); next !== undefined; ) {
     const { version_id } = next.version;
     try {
       if (source.worker(version_id) === undefined) await source.load(worker, version_id);

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { decorate, issue, VERSION_HEADER } from "../../src/router/decorate.ts";
-import { pinOf } from "../../src/router/pins.ts";
+import { decide, pinOf } from "../../src/router/decide.ts";
+import { decorate, VERSION_HEADER } from "../../src/router/decorate.ts";
+import { givenBy } from "../../src/router/given.ts";
 import { readKey } from "../../src/router/signals.ts";
-import { compileSplit } from "../../src/router/split.ts";
+import { compileSplit, type Split } from "../../src/router/split.ts";
 import type { DeploymentRecord } from "../../src/versions/record.ts";
 import type { Affinity } from "../../src/versions/types.ts";
 
@@ -52,6 +53,12 @@ describe("the key of a request", () => {
   });
 });
 
+/** The cookie that a client gets with its response. */
+function issuedTo(split: Split, asked: Request): string | undefined {
+  const response = decorate(split, asked, decide(split, asked, givenBy("", true)), new Response("x"));
+  return response.headers.get("Set-Cookie") ?? undefined;
+}
+
 describe("an issued cookie", () => {
   const split = compileSplit(
     record({
@@ -64,19 +71,20 @@ describe("an issued cookie", () => {
 
   test("gives the second request of a client the version of its first", () => {
     for (let i = 0; i < 200; i++) {
-      const issued = issue(split, request(), "");
-      const cookie = /^id=([^;]+)/.exec(issued?.cookie ?? "")?.[1] ?? "";
-      expect(cookie).not.toBe("");
+      const first = decide(split, request(), givenBy("", true));
+      expect(first.reason).toBe("key");
+      const decorated = decorate(split, request(), first, new Response("x"));
+      const cookie = /^id=([^;]+)/.exec(decorated.headers.get("Set-Cookie") ?? "")?.[1] ?? "";
+      expect(cookie).toBe(first.identity);
       const again = request({ Cookie: `id=${cookie}` });
-      expect(issue(split, again, "")).toBeUndefined();
-      const key = readKey(again.headers, split.affinity, "") ?? "";
-      expect(key).toBe(cookie);
+      expect(issuedTo(split, again)).toBeUndefined();
+      expect(readKey(again.headers, split.affinity, "")).toBe(cookie);
+      expect(decide(split, again, givenBy("", true)).version).toBe(first.version);
     }
   });
 
   test("names nobody's version, is out of reach for scripts, and is secure where the client came that way", () => {
-    const cookie = (headers: Record<string, string>, url?: string) =>
-      issue(split, request(headers, url), "")?.cookie;
+    const cookie = (headers: Record<string, string>, url?: string) => issuedTo(split, request(headers, url));
     expect(cookie({})).toMatch(/^id=[0-9a-f-]{36}; Max-Age=60; Path=\/; HttpOnly; SameSite=Lax$/);
     expect(cookie({ "X-Forwarded-Proto": "https" })).toContain("; Secure");
     expect(cookie({}, "https://shop.example.com/")).toContain("; Secure");
@@ -86,17 +94,17 @@ describe("an issued cookie", () => {
   test("with a name that demands it is secure, and breaks no request", () => {
     for (const name of ["__Host-id", "__Secure-id"]) {
       const named = compileSplit(record({ affinity: [{ type: "issued_cookie", name, max_age: 60 }] }));
-      expect(issue(named, request(), "")?.cookie).toMatch(/; Secure/);
+      expect(issuedTo(named, request())).toMatch(/; Secure/);
     }
   });
 
   test("is not set for who has a key, asks for a version, or where one version serves everybody", () => {
-    expect(issue(split, request({ "X-User": "anna" }), "")).toBeUndefined();
+    expect(issuedTo(split, request({ "X-User": "anna" }))).toBeUndefined();
     const override = { "Cloudflare-Workers-Version-Overrides": `shop="${STABLE}"` };
-    expect(issue(split, request(override), "")).toBeUndefined();
+    expect(issuedTo(split, request(override))).toBeUndefined();
     const { affinity } = split;
     const single = { affinity, versions: [{ version_id: STABLE, number: 1, percentage: 100 }] };
-    expect(issue(compileSplit(record(single as Partial<DeploymentRecord>)), request(), "")).toBeUndefined();
+    expect(issuedTo(compileSplit(record(single as Partial<DeploymentRecord>)), request())).toBeUndefined();
   });
 
   test("comes beside those that the version sets itself", () => {
@@ -104,15 +112,24 @@ describe("an issued cookie", () => {
       ["Set-Cookie", "a=1"],
       ["Set-Cookie", "b=2"],
     ]);
-    const decorated = decorate(
-      new Response("x", { status: 201, headers }),
-      split,
-      split.candidate.key,
-      "id=3",
-    );
+    const decision = { ...split.candidate.key, identity: "3" };
+    const decorated = decorate(split, request(), decision, new Response("x", { status: 201, headers }));
     expect(decorated.status).toBe(201);
-    expect(decorated.headers.getSetCookie()).toEqual(["a=1", "b=2", "id=3"]);
+    const ours = "id=3; Max-Age=60; Path=/; HttpOnly; SameSite=Lax";
+    expect(decorated.headers.getSetCookie()).toEqual(["a=1", "b=2", ours]);
     expect(decorated.headers.has(VERSION_HEADER)).toBe(false);
+  });
+});
+
+describe("a call through a service binding", () => {
+  test("is never pinned and never given an identity, since it has no page and no cookies", () => {
+    const retained = [{ version_id: OLD, number: 0, set: "s", until: null }];
+    const affinity = [{ type: "issued_cookie", name: "id", max_age: 60 }] as const;
+    const split = compileSplit(record({ affinity, retained }));
+    const asked = request({}, `http://shop.localhost/?dpl=${OLD}`);
+    expect(decide(split, asked, givenBy("", true)).reason).toBe("pin");
+    const decision = decide(split, asked, givenBy("", false));
+    expect([decision.reason, decision.identity]).toEqual(["random", undefined]);
   });
 });
 
@@ -120,7 +137,7 @@ describe("a response that says its version", () => {
   test("names it and the reason, and takes what the version says of it itself off", () => {
     const split = compileSplit(record({ expose_version: true }));
     const response = new Response("x", { headers: { [VERSION_HEADER]: "mine" } });
-    const header = decorate(response, split, split.candidate.random, undefined).headers.get(VERSION_HEADER);
+    const header = decorate(split, request(), split.candidate.random, response).headers.get(VERSION_HEADER);
     expect(header).toBe(`${CANDIDATE};reason=random`);
   });
 });

@@ -1,9 +1,13 @@
+import type { Context } from "hono";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { decide } from "../../src/router/decide.ts";
 import { dispatch } from "../../src/router/dispatch.ts";
+import { givenBy } from "../../src/router/given.ts";
 import { moduleSource, type VersionModule } from "../../src/router/modules.ts";
+import { requestWith } from "../../src/router/signals.ts";
 import { compileSplit } from "../../src/router/split.ts";
 
+const GIVEN = givenBy("", true);
 const CANDIDATE = "candidate";
 const STABLE = "stable";
 
@@ -32,10 +36,10 @@ async function send(modules: Record<string, VersionModule>, version: string, can
       { version_id: CANDIDATE, number: 2, percentage: candidateShare },
     ],
   });
-  const decision = decide(split, version, undefined, () => 0);
+  const decision = decide(split, requestWith("w", { override: version }), GIVEN);
   const request = new Request("http://w.localhost/", { method: "POST", body: "the body" });
-  const ctx = {} as ExecutionContext;
-  return dispatch({ source: moduleSource(modules) }, split, decision, request, {}, ctx);
+  const c = { req: { raw: request }, env: {}, executionCtx: {} } as unknown as Context;
+  return dispatch({ source: moduleSource(modules) }, split, decision, c);
 }
 
 beforeEach(() => {

@@ -76,7 +76,7 @@ test("whatever gets lost on the way, and whoever asks in between, each request c
         if (fate !== "lost") receiver.add(batch);
         if (fate !== "arrives") throw new Error(fate);
       });
-      const decisions = [previewOf("v0"), previewOf("v1")];
+      const decisions = [previewOf("w", "v0"), previewOf("w", "v1")];
       const expected: Record<string, number> = {};
       for (const step of all) {
         if (step.type === "wait") {
@@ -84,7 +84,7 @@ test("whatever gets lost on the way, and whoever asks in between, each request c
         } else if (step.type === "flush") {
           pending.push(meter.flush());
         } else {
-          meter.count("w", decisions[step.version] as Decision, step.outcome, Date.now(), ctx);
+          meter.count(decisions[step.version] as Decision, step.outcome, Date.now(), ctx);
           const what = `v${step.version} ${step.outcome}`;
           expected[what] = (expected[what] ?? 0) + 1;
         }
@@ -108,11 +108,11 @@ test("a batch goes out again as it was, number and rows, and never two different
     seen.set(seq, text);
     if (attempts.length <= 2) throw new Error("nobody there");
   });
-  const decision = previewOf("v1");
+  const decision = previewOf("w", "v1");
   const ctx = { waitUntil: () => {} };
-  meter.count("w", decision, "ok", Date.now(), ctx);
+  meter.count(decision, "ok", Date.now(), ctx);
   await meter.flush();
-  meter.count("w", decision, "exception", Date.now(), ctx);
+  meter.count(decision, "exception", Date.now(), ctx);
   await meter.flush();
   await meter.flush();
   expect(attempts).toEqual([1, 1, 1, 2]);

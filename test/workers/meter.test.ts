@@ -32,11 +32,11 @@ afterEach(() => {
 });
 
 test("requests of one decision are one row, with their outcomes and times", async () => {
-  const decision = previewOf("v1");
-  meter.count("w", decision, "ok", Date.now() - 0, ctx);
-  meter.count("w", decision, "error", Date.now() - 7, ctx);
-  meter.count("w", decision, "exception", Date.now() - 99_999, ctx);
-  meter.count("w", previewOf("v2"), "ok", Date.now() - 1, ctx);
+  const decision = previewOf("w", "v1");
+  meter.count(decision, "ok", Date.now() - 0, ctx);
+  meter.count(decision, "error", Date.now() - 7, ctx);
+  meter.count(decision, "exception", Date.now() - 99_999, ctx);
+  meter.count(previewOf("w", "v2"), "ok", Date.now() - 1, ctx);
   await second();
   expect(sent).toHaveLength(1);
   expect(sent[0]?.rows).toMatchObject([
@@ -49,11 +49,11 @@ test("requests of one decision are one row, with their outcomes and times", asyn
 });
 
 test("what could not be sent is sent again under the same number, and what came meanwhile under the next", async () => {
-  const decision = previewOf("v1");
+  const decision = previewOf("w", "v1");
   fails = 2;
-  meter.count("w", decision, "ok", Date.now() - 1, ctx);
+  meter.count(decision, "ok", Date.now() - 1, ctx);
   await second();
-  meter.count("w", decision, "ok", Date.now() - 1, ctx);
+  meter.count(decision, "ok", Date.now() - 1, ctx);
   await second();
   await second();
   await second();
@@ -63,11 +63,11 @@ test("what could not be sent is sent again under the same number, and what came 
 });
 
 test("one request carries for all, and not for ever: while nothing can be sent a later one takes over", async () => {
-  const decision = previewOf("v1");
+  const decision = previewOf("w", "v1");
   fails = 9;
   for (let i = 0; i < 10; i++) {
-    meter.count("w", decision, "ok", Date.now() - 1, ctx);
-    meter.count("w", decision, "ok", Date.now() - 1, ctx);
+    meter.count(decision, "ok", Date.now() - 1, ctx);
+    meter.count(decision, "ok", Date.now() - 1, ctx);
     await second();
   }
   expect(couriers.length).toBeGreaterThan(1);
@@ -79,7 +79,7 @@ test("one request carries for all, and not for ever: while nothing can be sent a
 });
 
 test("whoever asks gets everything at once, and nothing of it comes again", async () => {
-  meter.count("w", previewOf("v1"), "ok", Date.now() - 1, ctx);
+  meter.count(previewOf("w", "v1"), "ok", Date.now() - 1, ctx);
   await flushCounts();
   expect(total()).toBe(1);
   await second();
@@ -94,9 +94,9 @@ test("two who ask at once both wait until everything that was counted before has
     await new Promise<void>((go) => waiting.push(go));
     arrived.add(seq);
   });
-  slow.count("w", previewOf("v1"), "ok", Date.now(), ctx);
+  slow.count(previewOf("w", "v1"), "ok", Date.now(), ctx);
   const first = slow.flush();
-  slow.count("w", previewOf("v2"), "ok", Date.now(), ctx);
+  slow.count(previewOf("w", "v2"), "ok", Date.now(), ctx);
   let seen: number[] = [];
   const second = slow.flush().then(() => {
     seen = [...arrived].sort();
@@ -112,9 +112,9 @@ test("two who ask at once both wait until everything that was counted before has
 test("a Worker whose deployment cannot be read is named with the next counts, once", async () => {
   meter.noteStale("w");
   meter.noteStale("w");
-  meter.count("w", previewOf("v1"), "ok", Date.now() - 1, ctx);
+  meter.count(previewOf("w", "v1"), "ok", Date.now() - 1, ctx);
   await second();
-  meter.count("w", previewOf("v1"), "ok", Date.now() - 1, ctx);
+  meter.count(previewOf("w", "v1"), "ok", Date.now() - 1, ctx);
   await second();
   expect(sent.map(({ stale }) => stale)).toEqual([["w"], []]);
 });

@@ -9,7 +9,7 @@ import type { Env } from "../../lib/env.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { log } from "../../lib/log.ts";
 import { type Rpc, stubOf } from "../../lib/rpc.ts";
-import { decide } from "../../router/decide.ts";
+import { decideByKey } from "../../router/decide.ts";
 import type { Split } from "../../router/split.ts";
 import { forwarding } from "../../runtime/forward.ts";
 import type { IsolateSource } from "../../runtime/isolates.ts";
@@ -114,7 +114,7 @@ export class ObjectHost extends DurableObject<Env> {
   }
 
   #versionIn(split: Split): string {
-    return decide(split, undefined, this.#address.hex, Math.random).version.version_id;
+    return decideByKey(split, this.#address.hex).version.version_id;
   }
 
   #facet(split: Split, worker: WorkerStub): Facet {

@@ -1,7 +1,8 @@
 /** `service`: another Worker of this Sluice, through its own split. */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../../lib/env.ts";
-import { decideFor } from "../../router/choose.ts";
+import { decide, type Given } from "../../router/decide.ts";
+import { givenBy } from "../../router/given.ts";
 import type { Split } from "../../router/split.ts";
 import { forwarding } from "../../runtime/forward.ts";
 import { deploymentsOf, isolateSource } from "../../runtime/process.ts";
@@ -19,6 +20,9 @@ interface Props {
 const WITHOUT_HEADERS = new Request("http://service/");
 
 type Callee = Fetcher & Record<string, (...args: unknown[]) => unknown>;
+
+/** The same for all calls of a process. */
+let given: Given | undefined;
 
 export class ServiceBinding extends WorkerEntrypoint<Env, Props> {
   constructor(ctx: ExecutionContext<Props>, env: Env) {
@@ -68,7 +72,8 @@ export class ServiceBinding extends WorkerEntrypoint<Env, Props> {
   }
 
   #versionFor(split: Split, request: Request): string {
-    return decideFor(split, request, this.env.SLUICE_ADDRESS_HEADER).version.version_id;
+    given ??= givenBy(this.env.SLUICE_ADDRESS_HEADER, false);
+    return decide(split, request, given).version.version_id;
   }
 
   #callee(version: string): Callee | undefined {

@@ -2,7 +2,9 @@
 
 import type { RecordDeployment } from "../../registry/types.ts";
 import { decide } from "../../router/decide.ts";
+import { givenBy } from "../../router/given.ts";
 import { hashKey } from "../../router/hash.ts";
+import { requestWith } from "../../router/signals.ts";
 import { compileSplit } from "../../router/split.ts";
 import { cutMessage } from "../body.ts";
 import {
@@ -78,7 +80,8 @@ export async function explain(c: ControlContext): Promise<Response> {
     });
   }
   const split = compileSplit(record);
-  const { version, reason } = decide(split, override, key, Math.random);
+  const signals = { ...(key === undefined ? {} : { key }), ...(override === undefined ? {} : { override }) };
+  const { version, reason } = decide(split, requestWith(record.worker, signals), givenBy("", false));
   return success({
     worker: record.worker,
     deployment_id: record.deployment_id,
