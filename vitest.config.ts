@@ -13,8 +13,8 @@ const SPLIT = [
   "bindings/objects",
   "bindings/service",
   "bindings/limits",
-  "router",
-  "assets",
+  "router/*",
+  "assets/*",
   "affinity",
 ];
 
