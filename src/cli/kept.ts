@@ -1,5 +1,6 @@
 /** Keeps what was made of files until one of them changes, so that a start need not bundle again. */
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
@@ -19,7 +20,7 @@ export interface Made<T> {
  */
 export async function keep<T>(file: string, root: string, make: () => Promise<Made<T>>): Promise<T> {
   const kept = await read<T>(file);
-  if (kept !== undefined && (await isCurrent(kept, root))) return kept.value;
+  if (kept !== undefined && isCurrent(kept, root)) return kept.value;
   const made = await make();
   await write(file, JSON.stringify(made));
   return made.value;
@@ -29,12 +30,12 @@ export function digest(content: Uint8Array): string {
   return createHash("sha256").update(content).digest("base64url");
 }
 
-async function isCurrent({ inputs }: Made<unknown>, root: string): Promise<boolean> {
+/** One file after the other: hundreds of reads at once take five times as long as that. */
+function isCurrent({ inputs }: Made<unknown>, root: string): boolean {
   try {
-    const same = Object.entries(inputs).map(
-      async ([path, digested]) => digest(await readFile(join(root, path))) === digested,
+    return Object.entries(inputs).every(
+      ([path, digested]) => digest(readFileSync(join(root, path))) === digested,
     );
-    return (await Promise.all(same)).every(Boolean);
   } catch {
     // A file is gone, or this is no cache of ours.
     return false;
