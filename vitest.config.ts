@@ -1,8 +1,18 @@
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 // Hundreds of commands are started: compiled once, wrangler takes half of the time.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/node");
+
+/** Folders of tests without a server: one for each folder of src/ whose parts are tested by themselves. */
+const UNIT = [
+  ...["account", "assets", "bindings", "cli", "control", "dashboard", "events", "lib", "metrics"],
+  ...["registry", "rollout", "router", "runtime", "versions", "workers"],
+];
+
+/** Tests that take minutes of computing: large populations and many simulated hours. */
+const STATISTICS = "test/**/*.statistics.test.ts";
 
 /** The tests that say what a Worker does. Those of what becomes of versions make their own splits. */
 const SPLIT = [
@@ -13,20 +23,65 @@ const SPLIT = [
   "bindings/objects",
   "bindings/service",
   "bindings/limits",
-  "router",
-  "assets",
+  "router/*",
+  "assets/*",
   "affinity",
 ];
+
+/** The longest files, longest first: each starts before all shorter ones, so that none is left over at the end. */
+const LONGEST: readonly string[] = [
+  "conformance/bindings.test.ts",
+  "system/fleet/changes.test.ts",
+  "system/crash.test.ts",
+  "conformance/triggers.test.ts",
+  "system/crons.test.ts",
+  "conformance/templates.test.ts",
+  "system/bindings/state.test.ts",
+  "conformance/secrets.test.ts",
+  "conformance/tail.test.ts",
+  "system/metrics.test.ts",
+  "conformance/refusals.test.ts",
+  "conformance/rollback.test.ts",
+  "conformance/deploy.test.ts",
+  "conformance/versions.test.ts",
+  "system/assets-ramp.test.ts",
+  "browser/dashboard/rollouts.test.ts",
+  "conformance/split.test.ts",
+  "system/rollouts.test.ts",
+  "rollout/gate.statistics.test.ts",
+];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const found = LONGEST.indexOf(relative(join(import.meta.dirname, "test"), moduleId));
+      return found === -1 ? LONGEST.length : found;
+    };
+    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
+  }
+}
 
 export default defineConfig({
   test: {
     // Each project says what it needs; all of them run with `npm test`.
     projects: [
-      // Decisions without I/O: fast, so they come first.
+      // Decisions without I/O: seconds in all (`npm run test:unit`).
       {
         test: {
           name: "unit",
-          include: ["test/{cli,dashboard,metrics,rollout,router,versions,workers}/**/*.test.ts"],
+          include: UNIT.map((folder) => `test/${folder}/**/*.test.ts`),
+          exclude: [STATISTICS],
+          // They leave nothing behind; a process for each file would take longer than what it runs.
+          isolate: false,
+          // They take milliseconds; beside the servers of other tests on two cores, some take seconds.
+          testTimeout: 30_000,
+        },
+      },
+      {
+        test: {
+          name: "statistics",
+          include: [STATISTICS],
+          testTimeout: 120_000,
         },
       },
       // The whole program, started as `sluice serve` on free ports with a data folder of its own.
@@ -67,6 +122,7 @@ export default defineConfig({
         },
       },
     ],
+    sequence: { sequencer: LongestFirst },
     // A server and its clients per worker. On two cores a third one uses the time that the others wait.
     maxWorkers: 3,
   },

@@ -2,9 +2,9 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
-import { basename, join } from "node:path";
-import type { BuildOptions } from "esbuild";
-import { keep, type Made } from "./kept.ts";
+import { basename, join, relative } from "node:path";
+import type { BuildOptions, Plugin } from "esbuild";
+import { digest, keep, type Made } from "./kept.ts";
 import { PACKAGE_ROOT } from "./package.ts";
 
 export interface Bundle {
@@ -23,7 +23,7 @@ export async function loadBundle(entry: WorkerEntry): Promise<Bundle> {
   return existsSync(source) ? bundleWorker(source, entry) : readBuild(join(PACKAGE_ROOT, "dist", entry));
 }
 
-/** Bundled code, and the WebAssembly files that it imports by their names. */
+/** Bundled code, and the WebAssembly files that it imports by their names. Paths start from the package's root. */
 interface Code {
   readonly text: string;
   readonly wasm: readonly (readonly [name: string, file: string])[];
@@ -32,14 +32,15 @@ interface Code {
 /** @param name under which it is kept for the next start */
 export async function bundleWorker(entryPoint: string, name: string): Promise<Bundle> {
   const file = join(PACKAGE_ROOT, "node_modules/.cache/sluice", `${name}.json`);
-  const { text, wasm } = await keep(file, () => makeWorker(entryPoint));
-  const extra = wasm.map(async ([path, from]) => wasmModule(path, await readFile(from)));
+  const { text, wasm } = await keep(file, PACKAGE_ROOT, () => makeWorker(entryPoint));
+  const extra = wasm.map(async ([path, from]) => wasmModule(path, await readFile(join(PACKAGE_ROOT, from))));
   return toBundle(text, await Promise.all(extra));
 }
 
 async function makeWorker(entryPoint: string): Promise<Made<Code>> {
   const wasm = new Map<string, string>();
-  const inputs: string[] = [];
+  // Digested before they are used: a change while this bundles must not pass for what was bundled.
+  const inputs = await digestAll(HOW);
   const bundled = await bundle({
     entryPoints: [entryPoint],
     format: "esm",
@@ -55,7 +56,7 @@ async function makeWorker(entryPoint: string): Promise<Made<Code>> {
           onResolve({ filter: /^#/ }, ({ path }) => ({ path, namespace: "texts" }));
           onLoad({ filter: /.*/, namespace: "texts" }, async ({ path }) => {
             const text = await TEXTS[path as keyof typeof TEXTS]();
-            inputs.push(...text.inputs);
+            Object.assign(inputs, text.inputs);
             return { contents: text.value, loader: "text" };
           });
         },
@@ -65,7 +66,7 @@ async function makeWorker(entryPoint: string): Promise<Made<Code>> {
         setup({ onResolve }) {
           onResolve({ filter: /\.wasm$/ }, ({ path, resolveDir }) => {
             const name = basename(path);
-            wasm.set(name, join(resolveDir, path));
+            wasm.set(name, relative(PACKAGE_ROOT, join(resolveDir, path)));
             return { path: `./${name}`, external: true };
           });
         },
@@ -74,29 +75,44 @@ async function makeWorker(entryPoint: string): Promise<Made<Code>> {
   });
   return {
     value: { text: bundled.value, wasm: [...wasm] },
-    inputs: [...inputs, ...bundled.inputs, ...HOW.map((file) => join(PACKAGE_ROOT, file))],
+    inputs: { ...inputs, ...bundled.inputs },
   };
 }
 
 /** What decides how files are bundled, and by which release of the bundler. */
 const HOW = ["src/cli/bundle.ts", "tsconfig.json", "tsconfig.base.json", "package-lock.json"];
 
-/** One file out of several, with the paths of all that went into it. */
+async function digestAll(files: readonly string[]): Promise<Record<string, string>> {
+  const each = files.map(async (file) => [file, digest(await readFile(join(PACKAGE_ROOT, file)))]);
+  return Object.fromEntries(await Promise.all(each));
+}
+
+/** One file out of several, with all that went into it. */
 async function bundle(options: BuildOptions): Promise<Made<string>> {
   const { build } = await import("esbuild");
-  const { outputFiles, metafile } = await build({
+  const inputs: Record<string, string> = {};
+  const { outputFiles } = await build({
     bundle: true,
     logLevel: "silent",
     ...options,
+    plugins: [...(options.plugins ?? []), digested(inputs)],
     absWorkingDir: PACKAGE_ROOT,
-    metafile: true,
     write: false,
   });
+  return { value: outputFiles[0]?.text ?? "", inputs };
+}
+
+/** Reads each file for esbuild, and notes the digest of the very bytes that are bundled. */
+function digested(inputs: Record<string, string>): Plugin {
   return {
-    value: outputFiles[0]?.text ?? "",
-    inputs: Object.keys(metafile.inputs)
-      .filter((path) => !path.startsWith("texts:"))
-      .map((path) => join(PACKAGE_ROOT, path)),
+    name: "digested",
+    setup({ onLoad }) {
+      onLoad({ filter: /.*/, namespace: "file" }, async ({ path }) => {
+        const contents = await readFile(path);
+        inputs[relative(PACKAGE_ROOT, path)] = digest(contents);
+        return { contents, loader: "default" };
+      });
+    },
   };
 }
 

@@ -1,45 +1,48 @@
-/** What was made of files is kept until one of them changes: a start need not bundle what the one before did. */
-import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+/** Keeps what was made of files until one of them changes, so that a start need not bundle again. */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 
-/** Something made of files, by their paths. Must be JSON. */
+/** Something made of files. Must be JSON. */
 export interface Made<T> {
   readonly value: T;
-  readonly inputs: readonly string[];
+  /** Digest of what was read of each file, by its path below the root. */
+  readonly inputs: Readonly<Record<string, string>>;
 }
 
-interface Kept<T> {
-  readonly value: T;
-  /** Paths with time of the last change in ms, and size in bytes. */
-  readonly inputs: readonly (readonly [path: string, changed: number, size: number])[];
-}
-
-/** @param file where it is kept; where that cannot be written it is made each time */
-export async function keep<T>(file: string, make: () => Promise<Made<T>>): Promise<T> {
+/**
+ * Compares contents below `root`, not times: a copied checkout has the copy's times or the original's, and neither
+ * says whether a file is the one that was bundled.
+ *
+ * @param file where it is kept; where that cannot be written it is made each time
+ * @param root folder that the inputs' paths start from
+ */
+export async function keep<T>(file: string, root: string, make: () => Promise<Made<T>>): Promise<T> {
   const kept = await read<T>(file);
-  if (kept !== undefined && (await isCurrent(kept))) return kept.value;
-  const { value, inputs } = await make();
-  const stored: Kept<T> = { value, inputs: await Promise.all(inputs.map(look)) };
-  await write(file, JSON.stringify(stored));
-  return value;
+  if (kept !== undefined && isCurrent(kept, root)) return kept.value;
+  const made = await make();
+  await write(file, JSON.stringify(made));
+  return made.value;
 }
 
-async function look(path: string): Promise<readonly [string, number, number]> {
-  const { mtimeMs, size } = await stat(path);
-  return [path, mtimeMs, size];
+export function digest(content: Uint8Array): string {
+  return createHash("sha256").update(content).digest("base64url");
 }
 
-async function isCurrent({ inputs }: Kept<unknown>): Promise<boolean> {
+/** One file after the other: hundreds of reads at once take five times as long as that. */
+function isCurrent({ inputs }: Made<unknown>, root: string): boolean {
   try {
-    const now = await Promise.all(inputs.map(([path]) => look(path)));
-    return JSON.stringify(now) === JSON.stringify(inputs);
+    return Object.entries(inputs).every(
+      ([path, digested]) => digest(readFileSync(join(root, path))) === digested,
+    );
   } catch {
-    // One of them is gone.
+    // A file is gone, or this is no cache of ours.
     return false;
   }
 }
 
-async function read<T>(file: string): Promise<Kept<T> | undefined> {
+async function read<T>(file: string): Promise<Made<T> | undefined> {
   try {
     return JSON.parse(await readFile(file, "utf8"));
   } catch {

@@ -1,9 +1,9 @@
-/** What was bundled is used again, and never when it is not what the files would give now. */
-import { mkdtemp, readFile, rm, utimes, writeFile } from "node:fs/promises";
+/** What was bundled is used again, and never when the files of this checkout would give something else now. */
+import { cp, mkdtemp, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, expect, onTestFinished, test } from "vitest";
-import { keep } from "../../src/cli/kept.ts";
+import { digest, keep } from "../../src/cli/kept.ts";
 
 let folder: string;
 let made: number;
@@ -15,14 +15,15 @@ beforeEach(async () => {
   await writeFile(input(), "one");
 });
 
-const input = () => join(folder, "input");
-const get = (file = join(folder, "cache/kept.json")) =>
-  keep(file, async () => {
+const input = (root = folder) => join(root, "input");
+const get = (file = join(folder, "cache/kept.json"), root = folder) =>
+  keep(file, root, async () => {
     made++;
-    return { value: await readFile(input(), "utf8"), inputs: [input()] };
+    const content = await readFile(input(root));
+    return { value: content.toString(), inputs: { input: digest(content) } };
   });
 
-test("it is made once, and again when a file has changed, in length or only in time", async () => {
+test("it is made once, and again when a file has changed, in length or only in content", async () => {
   expect([await get(), await get(), made]).toEqual(["one", "one", 1]);
   await writeFile(input(), "three");
   expect([await get(), made]).toEqual(["three", 2]);
@@ -31,10 +32,45 @@ test("it is made once, and again when a file has changed, in length or only in t
   expect([await get(), await get(), made]).toEqual(["seven", "seven", 3]);
 });
 
-test("what is kept but damaged is made again", async () => {
+test("it is made again when a file has changed and its time has not", async () => {
+  const time = new Date(2026, 0);
+  await utimes(input(), time, time);
   await get();
-  await writeFile(join(folder, "cache/kept.json"), '{"value": "ha');
-  expect([await get(), made]).toEqual(["one", 2]);
+  await writeFile(input(), "two");
+  await utimes(input(), time, time);
+  expect([await get(), made]).toEqual(["two", 2]);
+});
+
+test("a change while it is made is not missed", async () => {
+  const file = join(folder, "cache/kept.json");
+  await keep(file, folder, async () => {
+    const content = await readFile(input());
+    await writeFile(input(), "two");
+    return { value: content.toString(), inputs: { input: digest(content) } };
+  });
+  expect([await get(), made]).toEqual(["two", 1]);
+});
+
+test("a copied folder uses what was kept for the same files, and not once a file of the copy differs", async () => {
+  await get();
+  const copy = await mkdtemp(join(tmpdir(), "sluice-kept-"));
+  onTestFinished(() => rm(copy, { recursive: true, force: true }));
+  await cp(folder, copy, { recursive: true, preserveTimestamps: true });
+  const getCopy = () => get(join(copy, "cache/kept.json"), copy);
+  // What happens to the original is nothing to the copy.
+  await writeFile(input(), "own");
+  expect([await getCopy(), made]).toEqual(["one", 1]);
+  await rm(input());
+  await writeFile(input(copy), "two");
+  expect([await getCopy(), await getCopy(), made]).toEqual(["two", "two", 2]);
+});
+
+test("what is kept but damaged, or in an older form, is made again", async () => {
+  for (const [times, damaged] of ['{"value": "ha', '{"value":"ha","inputs":[["input",1,3]]}'].entries()) {
+    await get();
+    await writeFile(join(folder, "cache/kept.json"), damaged);
+    expect([await get(), made]).toEqual(["one", times + 2]);
+  }
 });
 
 test("where nothing can be kept it is made each time", async () => {

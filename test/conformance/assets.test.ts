@@ -1,5 +1,6 @@
 /** Static assets, as wrangler uploads them. */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { createDeployment } from "../support/client.ts";
 import { disposeServer, type Server, startServer } from "../support/server.ts";
 import { send } from "../system/helpers.ts";
 import { fail, idAfter, succeed, useProject } from "./project.ts";
@@ -45,7 +46,7 @@ test("a folder goes up with the code, only what is new goes up with the next ver
   expect(output).toContain("+ /b.css");
   expect(output).toContain("Uploaded 1 of 1 asset");
   expect((await get("site", "/b.css")).body.toString()).toBe("code 200");
-  await succeed(project, "versions", "deploy", `${idAfter("Worker Version ID", output)}@100%`, "-y");
+  await createDeployment(server, "site", [[idAfter("Worker Version ID", output), 100]]);
   expect((await get("site", "/b.css")).body.toString()).toBe("b{}");
   expect(await succeed(project, "deploy")).toContain("No updated asset files to upload");
 });

@@ -62,11 +62,10 @@ describe("deploy", () => {
   });
 
   test("the second one adds a version and deploys it to everybody, and leaves the first version as it was", async () => {
-    const project = await useProject(server, "second", { code: answer("one") });
-    const first = idAfter("Current Version ID", await succeed(project, "deploy"));
+    const first = await deploy(server, "second", answering("one"));
     const [before] = await versionsOf(server, "second");
+    const project = await useProject(server, "second", { code: answer("two") });
 
-    await project.write("src/index.js", answer("two"));
     const output = await succeed(project, "deploy", "--message", "now two", "--tag", "v2");
 
     const second = idAfter("Current Version ID", output);
@@ -283,11 +282,11 @@ describe("what the code of a deployed version finds", () => {
 
 describe("workers_dev", () => {
   test("false stops serving at <worker>.localhost, and true brings the newest code back", async () => {
-    const project = await useProject(server, "switched", { code: answer("one") });
-    await succeed(project, "deploy");
-
-    await project.write("wrangler.json", configuration("switched", { workers_dev: false }));
-    await project.write("src/index.js", answer("two"));
+    await deploy(server, "switched", answering("one"));
+    const project = await useProject(server, "switched", {
+      code: answer("two"),
+      config: { workers_dev: false },
+    });
     const output = await succeed(project, "deploy");
     expect(output).toContain("No targets deployed for switched");
     await expectNotServed(server, "switched");

@@ -209,6 +209,11 @@ describe("in a terminal", () => {
 });
 
 describe("the split that requests see", () => {
+  /** What `versions deploy` does, without the seconds that the command takes. */
+  async function split(worker: string, ...shares: [string, number][]): Promise<void> {
+    expect((await createDeployment(server, worker, shares)).errors).toEqual([]);
+  }
+
   test("10% is 10% of the keys, the same ones each time, and raising it to 50% takes nobody away from b", async () => {
     const { project, a, b } = await seed("observed");
     await succeed(project, "versions", "deploy", `${a}@90`, `${b}@10`);
@@ -217,26 +222,26 @@ describe("the split that requests see", () => {
     expectShare(first, 0.1);
     expect(await answersByKey("observed", 1000)).toEqual(first);
 
-    await succeed(project, "versions", "deploy", `${a}@50`, `${b}@50`);
+    await split("observed", [a, 50], [b, 50]);
     const raised = await answersByKey("observed", 1000);
     expectShare(raised, 0.5);
     expect(raised.filter((text, i) => first[i] === "b" && text !== "b")).toEqual([]);
 
-    await succeed(project, "versions", "deploy", `${b}@10`, `${a}@90`);
+    await split("observed", [b, 10], [a, 90]);
     expect(await answersByKey("observed", 1000), "the order of the versions moves nobody").toEqual(first);
   });
 
   test("requests without a key are shared out too, each on its own", async () => {
-    const { project, a, b } = await seed("keyless");
-    await succeed(project, "versions", "deploy", `${a}@50`, `${b}@50`);
+    const { a, b } = await seed("keyless");
+    await split("keyless", [a, 50], [b, 50]);
     const answers: string[] = [];
     for (let i = 0; i < 500; i++) answers.push(await textOf(server, "keyless"));
     expectShare(answers, 0.5);
   });
 
   test("the overrides header reaches a version at 0%, and one outside of the deployment is not reached", async () => {
-    const { project, a, b, c } = await seed("overridden");
-    await succeed(project, "versions", "deploy", `${a}@100`, `${b}@0`);
+    const { a, b, c } = await seed("overridden");
+    await split("overridden", [a, 100], [b, 0]);
     const ask = (header: string) => textOf(server, "overridden", { [OVERRIDES]: header });
 
     expect(await ask(`overridden="${b}"`)).toBe("b");
@@ -245,7 +250,7 @@ describe("the split that requests see", () => {
     expect(await ask(`other="${b}"`)).toBe("a");
     expect(await ask("not a dictionary;;")).toBe("a");
 
-    await succeed(project, "versions", "deploy", `${a}@100`);
+    await split("overridden", [a, 100]);
     expect(await ask(`overridden="${b}"`)).toBe("a");
   });
 });

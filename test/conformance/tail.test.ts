@@ -5,8 +5,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { answering, call, createDeployment, deploy, uploadVersion } from "../support/client.ts";
-import { disposeServer, ROOT, type Server, startServer, useServer, waitUntil } from "../support/server.ts";
-import type { Project } from "../support/wrangler.ts";
+import { disposeServer, type Server, startServer, useServer, waitUntil } from "../support/server.ts";
+import { type Project, WRANGLER } from "../support/wrangler.ts";
 import { fail, useProject } from "./project.ts";
 
 let server: Server;
@@ -21,8 +21,7 @@ class Tail {
   output = "";
 
   constructor(project: Project, args: readonly string[]) {
-    const wrangler = join(ROOT, "node_modules/wrangler/bin/wrangler.js");
-    this.process = spawn(process.execPath, [wrangler, "tail", ...args], {
+    this.process = spawn(process.execPath, [...WRANGLER, "tail", ...args], {
       cwd: project.folder,
       env: { ...project.env, CI: "true" },
       stdio: ["ignore", "pipe", "pipe"],

@@ -6,6 +6,7 @@
 import { cp, readFile, rename, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { call, createDeployment } from "../support/client.ts";
 import { disposeServer, ROOT, type Server, startServer, waitUntil } from "../support/server.ts";
 import { Project } from "../support/wrangler.ts";
 import { COMPATIBILITY_DATE, idAfter, succeed } from "./project.ts";
@@ -101,7 +102,8 @@ async function expectWorks(project: Project, worker: string, check: () => Promis
   const first = idAfter("Current Version ID", await succeed(project, "deploy"));
   await check();
   const second = idAfter("Worker Version ID", await succeed(project, "versions", "upload"));
-  await succeed(project, "versions", "deploy", `${first}@50%`, `${second}@50%`, "-y", "--name", worker);
+  const shares = [[first, 50] as const, [second, 50] as const];
+  expect((await createDeployment(server, worker, shares)).errors).toEqual([]);
   for (let i = 0; i < 4; i++) await check();
 }
 
@@ -149,16 +151,9 @@ test("chanfana's example for D1 keeps a user in its database, alone and as two v
       body: JSON.stringify(user),
     });
     expect([answer.status, JSON.parse(answer.body)]).toEqual([201, { success: true, result: user }]);
-    const asked = [
-      "d1",
-      "execute",
-      "my-database",
-      "--remote",
-      "--json",
-      "--command",
-      "SELECT username FROM users",
-    ];
-    const rows = JSON.parse(await succeed(project, ...asked))[0].results;
-    expect(rows).toHaveLength(users);
+    // The id that the example has in its configuration.
+    const path = "/d1/database/your-database-id/query";
+    const asked = await call(server, "POST", path, { sql: "SELECT username FROM users" });
+    expect(asked.result[0].results).toHaveLength(users);
   });
 });

@@ -1,6 +1,6 @@
 /** What leads to a Worker beside its own hostname: routes, custom domains, cron triggers, previews; and its deletion. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { answering, call, deploy, uploadVersion } from "../support/client.ts";
+import { answering, call, createDeployment, deploy, uploadVersion } from "../support/client.ts";
 import { disposeServer, type Server, startServer, useServer, waitUntil } from "../support/server.ts";
 import { send } from "../system/helpers.ts";
 import {
@@ -24,6 +24,12 @@ const ask = async (host: string, path = "/", at = server) => {
   const { status, body } = await send({ port: at.trafficPort, host, path });
   return status === 200 ? body.toString() : status;
 };
+
+/** Gives a Worker a custom domain. */
+async function useDomain(worker: string, hostname: string): Promise<void> {
+  const path = `/workers/scripts/${worker}/domains/records`;
+  expect((await call(server, "PUT", path, { origins: [{ hostname }] })).errors).toEqual([]);
+}
 
 describe("routes and custom domains", () => {
   test("are made by deploy, changed by triggers deploy, and lead nowhere when they are gone", async () => {
@@ -59,18 +65,17 @@ describe("routes and custom domains", () => {
       code: answer("one"),
     });
     const first = idAfter("Current Version ID", await succeed(project, "deploy"));
-    await project.write("src/index.js", answer("two"));
-    const second = idAfter("Worker Version ID", await succeed(project, "versions", "upload"));
+    const second = await uploadVersion(server, "split-route", answering("two"));
     expect(await ask("split.example.com")).toBe("one");
-    await succeed(project, "versions", "deploy", `${first}@0%`, `${second}@100%`, "-y");
+    const shares = [[first, 0] as const, [second, 100] as const];
+    expect((await createDeployment(server, "split-route", shares)).errors).toEqual([]);
     expect(await ask("split.example.com")).toBe("two");
   });
 
   test("of another Worker are refused: a route always, a domain unless it is taken over", async () => {
-    const owner = await useProject(server, "owner", {
-      config: { routes: ["mine.example.com/*", { pattern: "mine.example.org", custom_domain: true }] },
-    });
-    await succeed(owner, "deploy");
+    await deploy(server, "owner", answering("owner"));
+    await call(server, "PUT", "/workers/scripts/owner/routes", [{ pattern: "mine.example.com/*" }]);
+    await useDomain("owner", "mine.example.org");
     const thief = await useProject(server, "thief", { config: { routes: ["mine.example.com/*"] } });
     expect(await fail(thief, "deploy")).toContain(
       'The route "mine.example.com/*" belongs to the Worker "owner" already',
@@ -96,7 +101,8 @@ describe("routes and custom domains", () => {
 
   test("of a domain are asked about in a terminal before they move", async () => {
     const config = { routes: [{ pattern: "asked.example.org", custom_domain: true }] };
-    await succeed(await useProject(server, "asked-first", { config }), "deploy");
+    await deploy(server, "asked-first", answering("asked-first"));
+    await useDomain("asked-first", "asked.example.org");
     const second = await useProject(server, "asked-second", { config });
     const terminal = second.terminal(["deploy"]);
     await terminal.answer('asked.example.org (used as a domain for "asked-first")', "n");
@@ -170,9 +176,8 @@ describe("cron triggers", () => {
 
 describe("previews", () => {
   test("give each version and its alias a hostname, which versions upload prints", async () => {
-    const project = await useProject(server, "seen", { code: answer("live") });
-    await succeed(project, "deploy");
-    await project.write("src/index.js", answer("draft"));
+    await deploy(server, "seen", answering("live"));
+    const project = await useProject(server, "seen", { code: answer("draft") });
     const output = await succeed(project, "versions", "upload", "--preview-alias", "pr-7");
     const id = idAfter("Worker Version ID", output);
     expect(output).toContain(
@@ -221,14 +226,14 @@ describe("previews", () => {
 
   test("never take a hostname that is a Worker's or another one's version's", async () => {
     const mine = await useProject(server, "part", {});
-    await succeed(mine, "deploy");
-    await succeed(await useProject(server, "a-part", { code: answer("a whole Worker") }), "deploy");
+    await deploy(server, "part", answering("part"));
+    await deploy(server, "a-part", answering("a whole Worker"));
     expect(await fail(mine, "versions", "upload", "--preview-alias", "a")).toContain(
       'the hostname of the Worker "a-part"',
     );
     await succeed(mine, "versions", "upload", "--preview-alias", "b-c");
     const other = await useProject(server, "c-part", {});
-    await succeed(other, "deploy");
+    await deploy(server, "c-part", answering("c-part"));
     expect(await fail(other, "versions", "upload", "--preview-alias", "b")).toContain(
       'the hostname of a version of "part"',
     );
@@ -265,7 +270,7 @@ test("delete takes routes, domains, crons, previews and files with the Worker, a
       ({ hostname }: { hostname: string }) => hostname,
     ),
   ).not.toContain("doomed.example.org");
-  await succeed(await useProject(server, "doomed", { code: answer("reborn") }), "deploy");
+  await deploy(server, "doomed", answering("reborn"));
   expect(await ask("doomed.localhost")).toBe("reborn");
   expect(await ask("doomed.localhost", "/file.txt")).toBe("reborn");
   expect((await call(server, "GET", "/workers/scripts/doomed/schedules")).result.schedules).toEqual([]);

@@ -1,0 +1,162 @@
+import { once } from "node:events";
+import { stat } from "node:fs/promises";
+import { type ClientRequest, type IncomingMessage, request } from "node:http";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { deploy, readEnvelope, uploadForm } from "../../support/client.ts";
+import {
+  disposeServer,
+  type Server,
+  startServer,
+  TOKEN,
+  useServer,
+  waitUntil,
+} from "../../support/server.ts";
+import { beginPost, childrenOf, isAlive, NAMING_ITSELF, versionsOf } from "../helpers.ts";
+
+/** A request that is answered while it is still being sent. */
+async function openEcho(
+  server: Server,
+  worker: string,
+): Promise<{ outgoing: ClientRequest; response: IncomingMessage; received: () => string }> {
+  const { outgoing, response } = await beginPost(server, worker, "one ");
+  let text = "";
+  response.on("data", (chunk: Buffer) => {
+    text += chunk;
+  });
+  await waitUntil(() => text === "one ");
+  return { outgoing, response, received: () => text };
+}
+
+const ECHO = {
+  modules: {
+    "index.js": { content: "export default { fetch: (request) => new Response(request.body) };" },
+  },
+};
+
+async function refusesConnections(port: number): Promise<boolean> {
+  const socket = connect(port, "127.0.0.1");
+  try {
+    await once(socket, "connect");
+    return false;
+  } catch {
+    return true;
+  } finally {
+    socket.destroy();
+  }
+}
+
+describe("SIGTERM", () => {
+  test("lets a slow request finish whole, and ends with 0 and no process left", async () => {
+    const server = await useServer();
+    await deploy(server, "echo", ECHO);
+    const children = childrenOf(server);
+    expect(children.length).toBeGreaterThan(0);
+    const { outgoing, response, received } = await openEcho(server, "echo");
+
+    const exit = server.stop();
+    // The side that has nothing to finish closes at once.
+    await waitUntil(() => refusesConnections(server.controlPort));
+    expect(server.process.exitCode).toBeNull();
+    for (const word of ["two ", "three ", "four "]) {
+      const before = received();
+      outgoing.write(word);
+      await waitUntil(() => received() === before + word);
+    }
+    outgoing.end("five");
+    await once(response, "end");
+    expect(received()).toBe("one two three four five");
+    expect(await exit).toBe(0);
+    await waitUntil(() => !children.some(isAlive));
+    await expect(stat(join(server.dataDir, "server.json"))).rejects.toThrow("ENOENT");
+  });
+
+  test("lets a slow request finish, and gives a connection that comes meanwhile nothing or an end, never half an answer", async () => {
+    const server = await useServer();
+    await deploy(server, "echo", ECHO);
+    const { outgoing, response } = await openEcho(server, "echo");
+    const exit = server.stop();
+    await waitUntil(() => refusesConnections(server.controlPort));
+
+    // The runtime keeps the socket of the side that drains open without accepting: who comes now is refused, or waits
+    // and is cut off when the last request is done.
+    const late = connect(server.trafficPort, "127.0.0.1");
+    let received = "";
+    late.on("data", (chunk) => {
+      received += chunk;
+    });
+    const ended = new Promise((resolve) => late.once("close", resolve).once("error", resolve));
+    late.write("GET / HTTP/1.1\r\nHost: echo.localhost\r\n\r\n");
+
+    outgoing.end("the rest");
+    let text = "";
+    for await (const chunk of response) text += chunk;
+    expect(text.endsWith("the rest")).toBe(true);
+    expect(await exit).toBe(0);
+    await ended;
+    expect(received).toBe("");
+  });
+
+  test("lets an upload that is under way finish, and the version is there after the next start", async () => {
+    let server = await useServer();
+    await deploy(server, "slow", NAMING_ITSELF);
+    const whole = new Response(uploadForm(NAMING_ITSELF));
+    const type = whole.headers.get("Content-Type") ?? "";
+    const bytes = Buffer.from(await whole.arrayBuffer());
+    const outgoing = request({
+      host: "127.0.0.1",
+      port: server.controlPort,
+      method: "POST",
+      path: "/client/v4/accounts/sluice/workers/scripts/slow/versions",
+      headers: { Authorization: `Bearer ${TOKEN}`, "Content-Type": type, "Content-Length": bytes.length },
+      agent: false,
+    });
+    outgoing.write(bytes.subarray(0, 100));
+    // Its connection has been accepted by the time that a later one has been answered.
+    await versionsOf(server, "slow");
+
+    const exit = server.stop();
+    // The side that has nothing to finish closes at once.
+    await waitUntil(() => refusesConnections(server.trafficPort));
+    outgoing.end(bytes.subarray(100));
+    const [response] = (await once(outgoing, "response")) as [IncomingMessage];
+    let text = "";
+    for await (const chunk of response) text += chunk;
+    const uploaded = await readEnvelope(new Response(text, { status: response.statusCode ?? 0 }));
+    expect(uploaded.errors).toEqual([]);
+    expect(await exit).toBe(0);
+
+    server = await startServer({ like: server });
+    onTestFinished(() => disposeServer(server));
+    expect((await versionsOf(server, "slow"))[0].id).toBe(uploaded.result.id);
+  });
+
+  test("does not wait for clients that are connected and silent", async () => {
+    const server = await useServer();
+    await deploy(server, "echo", ECHO);
+    const sockets = [server.trafficPort, server.controlPort].map((port) => connect(port, "127.0.0.1"));
+    onTestFinished(() => {
+      for (const socket of sockets) socket.destroy();
+    });
+    await Promise.all(sockets.map((socket) => once(socket, "connect")));
+    // Connected, answered, and kept open.
+    const [used] = sockets as [(typeof sockets)[0]];
+    used.write("GET / HTTP/1.1\r\nHost: nobody.localhost\r\n\r\n");
+    await once(used, "data");
+    expect(await server.stop()).toBe(0);
+  });
+
+  test("SIGINT does the same", async () => {
+    const server = await useServer();
+    await deploy(server, "echo", ECHO);
+    const { outgoing, response, received } = await openEcho(server, "echo");
+    const exit = once(server.process, "exit");
+    server.process.kill("SIGINT");
+    await waitUntil(() => refusesConnections(server.controlPort));
+    outgoing.end("two");
+    await once(response, "end");
+    expect(received()).toBe("one two");
+    expect(await exit).toEqual([0, null]);
+  });
+});
