@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { answering, call, createDeployment, deploy, uploadVersion } from "../../support/client.ts";
 import {
+  cleanEnv,
   disposeServer,
   freePort,
   ROOT,
@@ -16,7 +17,6 @@ import {
   TOKEN,
   useServer,
   waitUntil,
-  cleanEnv,
 } from "../../support/server.ts";
 import {
   answersFor,

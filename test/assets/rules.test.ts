@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parseHeaders, parseRedirects } from "../../../src/assets/rules.ts";
+import { parseHeaders, parseRedirects } from "../../src/assets/rules.ts";
 
 const lines = (...all: string[]) => all.join("\n");
 

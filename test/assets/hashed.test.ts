@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { isHashed } from "../../../src/assets/hashed.ts";
+import { isHashed } from "../../src/assets/hashed.ts";
 
 describe("a file that is called by its content", () => {
   test("is known by the names that build tools give", () => {
