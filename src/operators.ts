@@ -1,10 +1,11 @@
 /** What operators reach: the API, and the dashboard, which calls the API in this process. */
 import { WorkerEntrypoint } from "cloudflare:workers";
-import { api, noRoute } from "./control/index.ts";
+import { createApi, noRoute } from "./control/index.ts";
 import { createDashboard } from "./dashboard/index.tsx";
 import type { Env } from "./lib/env.ts";
 import { LIMITS } from "./lib/limits.ts";
 
+const api = createApi();
 // Any path that the API does not claim is a page.
 api.route(
   "/",

@@ -1,17 +1,22 @@
 /**
- * What each refusal looks like on the wire: HTTP status, code, and sentences that say what is wrong and what to do.
- * Codes are Cloudflare's where wrangler or other clients know one (https://developers.cloudflare.com/api, and
- * wrangler's own handling of 10007, 10021, 10027, 10057, 10215); 7003 covers what this API does not have.
+ * How each refusal is answered: HTTP status, code, and sentences that say what is wrong and what to do. Codes are
+ * Cloudflare's where wrangler or other clients know one (https://developers.cloudflare.com/api, and wrangler's own
+ * handling of 10007, 10021, 10027, 10057, 10215, 10220). 7003 stands for what this API does not have.
  */
 import { MIB } from "../lib/bytes.ts";
 import type { ResourceKind, SluiceError } from "../lib/errors.ts";
 
+type Status = 400 | 401 | 403 | 404 | 409 | 413 | 500 | 503;
+type Reason = SluiceError["reason"];
+type Because<R extends Reason> = Extract<SluiceError, { readonly reason: R }>;
+type Answer = readonly [status: Status, code: number, message: string];
+
 interface WireError {
-  readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 500 | 503;
+  readonly status: Status;
   readonly errors: readonly { readonly code: number; readonly message: string }[];
 }
 
-/** How each kind of resource is called, the codes of its absence and of a name that is taken, and what lists it. */
+/** What each kind of resource is called, the codes of its absence and of a taken name, and the command that lists it. */
 const RESOURCES: Readonly<
   Record<ResourceKind, { what: string; code: number; taken: number; command: string }>
 > = {
@@ -21,216 +26,211 @@ const RESOURCES: Readonly<
   queue: { what: "queue", code: 11000, taken: 11009, command: "`wrangler queues list`" },
 };
 
+/** One row per reason: a reason without a row does not compile. */
+const ANSWERS: { readonly [R in Reason]: (error: Because<R>) => Answer } = {
+  // Who asks.
+  unauthorized: ({ detail }) => [401, 10000, `Authentication error: ${detail}`],
+  forbidden: ({ role }) => [403, 9109, `A token with the role "${role}" may not do this.`],
+  "token-exists": ({ name }) => [
+    409,
+    1001,
+    `There is a token named "${name}". Revoke it first, or choose another name.`,
+  ],
+  "token-not-found": ({ id }) => [
+    404,
+    1003,
+    `There is no token ${id}. \`sluice token list\` shows all tokens.`,
+  ],
+
+  // What the request names, and what it carries.
+  "no-route": ({ method, path }) => [404, 7003, `Sluice's API has no ${method} ${path}.`],
+  "worker-name-invalid": ({ worker }) => [
+    400,
+    10016,
+    `"${worker}" cannot be the name of a Worker: use 1 to 63 lower-case letters, digits, - and _, not starting with -.`,
+  ],
+  "worker-not-found": ({ worker }) => [
+    404,
+    10007,
+    `There is no Worker named "${worker}". Create it with \`wrangler deploy\`; the first upload must be a deploy.`,
+  ],
+  "body-invalid": ({ detail }) => [400, 9207, `The request body is not valid: ${detail}`],
+  "body-too-large": ({ limitBytes }) => [
+    413,
+    10027,
+    `The request body is larger than ${limitBytes / MIB} MiB.`,
+  ],
+  "storage-refused": ({ detail }) => [400, 10147, detail],
+  unsupported: ({ feature, advice }) => [400, 10021, `Sluice does not support ${feature}: ${advice}.`],
+  "changed-meanwhile": ({ worker }) => [
+    409,
+    10021,
+    `Somebody else changed "${worker}" at the same moment. Nothing of this change was recorded; run it again.`,
+  ],
+
+  // Uploads.
+  "upload-invalid": ({ detail }) => [400, 10021, `The upload is not valid: ${detail}`],
+  "version-too-large": ({ detail }) => [413, 10027, detail],
+  "startup-failed": ({ message }) => [400, 10021, message],
+  // One error per name: `toWire` writes them.
+  "inherit-missing": ({ names }) => [400, 10057, names.join(", ")],
+  "service-not-found": ({ name, service }) => [
+    400,
+    10143,
+    `Could not resolve service binding '${name}'. Target script '${service}' not found: deploy it first.`,
+  ],
+  "class-not-found": ({ name, class_name, worker }) => [
+    400,
+    10061,
+    `Cannot create binding '${name}' for class '${class_name}' of "${worker}" because it is not currently configured to implement Durable Objects. Add a migration with it to \`new_sqlite_classes\`.`,
+  ],
+  "class-not-exported": ({ classes }) => [
+    400,
+    10064,
+    `The main module does not export ${classes.map((name) => `the class '${name}'`).join(", ")}, which Durable Objects depend on. Export it, or delete it with a \`deleted_classes\` migration.`,
+  ],
+  "migration-invalid": ({ detail }) => [400, 10079, `The migration cannot be applied: ${detail}.`],
+  "migration-in-version": () => [
+    400,
+    10211,
+    "Durable Object migrations cannot be part of a version that is only uploaded: apply them with `wrangler deploy`.",
+  ],
+  "script-in-version": () => [
+    400,
+    10021,
+    "Versions of a Worker in service-worker syntax cannot be uploaded without being deployed: run `wrangler deploy`, or export the handlers instead, `export default { fetch(request, env, ctx) { … } }`.",
+  ],
+  "assets-session-invalid": () => [
+    401,
+    10000,
+    "Authentication error: the token of this upload of assets is not valid here, or too old. Start the upload again.",
+  ],
+  "assets-invalid": ({ detail }) => [400, 10021, `The assets are not valid: ${detail}.`],
+  "validator-unavailable": ({ detail }) => [
+    503,
+    10013,
+    `The upload could not be validated: ${detail}. Nothing was stored; try again.`,
+  ],
+
+  // Versions and deployments.
+  "version-not-found": ({ worker, version }) => [
+    404,
+    100146,
+    `The Worker "${worker}" has no version ${version}. \`wrangler versions list\` shows its versions.`,
+  ],
+  "deployment-not-found": ({ worker, deployment }) => [
+    404,
+    10007,
+    `The Worker "${worker}" has no deployment ${deployment}.`,
+  ],
+  "no-deployment": ({ worker }) => [
+    404,
+    10007,
+    `The Worker "${worker}" has no deployment yet. Run \`wrangler deploy\`.`,
+  ],
+  "deployment-invalid": ({ detail }) => [400, 10021, `The deployment is not valid: ${detail}.`],
+  "before-migration": ({ worker, version }) => [
+    400,
+    10211,
+    `Version ${version} of "${worker}" is older than its last Durable Object migration, so it can no longer be deployed. Upload its code again.`,
+  ],
+  "split-protected": ({ worker, versions }) => [
+    409,
+    10021,
+    `"${worker}" has a protected split (${versions.map((share) => `${share.version_id} ${share.percentage}%`).join(", ")}), so a newer version cannot take all of its traffic. Finish the split first, with \`wrangler versions deploy <version>@100%\` for one of its two versions or \`wrangler rollback\`; or lift the protection with \`sluice protect ${worker} off\`. Traffic has not changed.`,
+  ],
+  "code-unavailable": ({ version }) => [
+    503,
+    10013,
+    `The code of version ${version} cannot be read at the moment. Try again.`,
+  ],
+  "version-unloadable": ({ worker, why }) => [
+    503,
+    10013,
+    `Nothing was changed, because a version that would serve "${worker}" cannot be loaded: ${why}. Try again, or deploy another version.`,
+  ],
+
+  // Secrets.
+  "secret-not-found": ({ worker, name }) => [
+    404,
+    10056,
+    `The Worker "${worker}" has no secret named "${name}".`,
+  ],
+  "latest-not-deployed": ({ worker }) => [
+    400,
+    10215,
+    `The latest version of "${worker}" does not serve all traffic, so a secret cannot be changed in place. Use \`wrangler versions secret\` and deploy the new version, or deploy the latest version first.`,
+  ],
+  // wrangler reads the names after the colon, asks, and sends the request again with ?force=true.
+  "secrets-changed": ({ names }) => [
+    400,
+    10220,
+    `The version was made before secrets changed, and would bring back their old values; \`wrangler rollback\` asks before it goes on, and ?force=true does without asking. The following secrets have changed: ${names.join(", ")}`,
+  ],
+
+  // Rollouts.
+  "rollout-active": ({ worker, id }) => [
+    409,
+    10021,
+    `"${worker}" has a rollout already (${id}). Wait until it ends, or end it with \`sluice rollout abort ${worker}\`.`,
+  ],
+  "rollout-not-found": ({ worker, id }) => [404, 10007, `The Worker "${worker}" has no rollout ${id}.`],
+  "rollout-invalid": ({ detail }) => [400, 10021, `The rollout cannot be started: ${detail}.`],
+  "rollout-state": ({ id, detail }) => [409, 10021, `This cannot be done: the rollout ${id} ${detail}.`],
+
+  // Routes, domains, cron triggers, tails.
+  "route-taken": ({ pattern, worker }) => [
+    409,
+    10020,
+    `The route "${pattern}" belongs to the Worker "${worker}" already. Remove it there first, or choose another pattern.`,
+  ],
+  "route-not-found": ({ id }) => [404, 10007, `There is no route ${id}.`],
+  "domain-taken": ({ hostname, worker }) => [
+    409,
+    10021,
+    `The domain "${hostname}" belongs to the Worker "${worker}" already. Remove it there first, or choose another domain.`,
+  ],
+  "domain-not-found": ({ id }) => [404, 10007, `There is no custom domain ${id}.`],
+  "cron-invalid": ({ detail }) => [400, 10100, `Invalid cron expression: ${detail}.`],
+  "tail-not-found": ({ id }) => [404, 10007, `There is no tail ${id}.`],
+
+  // What Workers are bound to.
+  "resource-not-found": ({ kind, id }) => {
+    const { what, code, command } = RESOURCES[kind];
+    return [404, code, `There is no ${what} ${id}. ${command} shows what there is.`];
+  },
+  "resource-exists": ({ kind, name }) => {
+    const { what, taken } = RESOURCES[kind];
+    return [400, taken, `There is a ${what} named "${name}" already; choose another name.`];
+  },
+  "key-not-found": ({ key }) => [404, 10009, `get: 'key not found': there is no key "${key}".`],
+  "bucket-not-empty": ({ bucket }) => [
+    409,
+    10008,
+    `The bucket "${bucket}" is not empty: delete its objects first.`,
+  ],
+  "object-not-found": ({ key }) => [404, 10007, `The specified key does not exist: "${key}".`],
+  "consumer-exists": ({ queue, worker }) => [
+    400,
+    11004,
+    `The queue "${queue}" has the consumer "${worker}" already; remove it with \`wrangler queues consumer remove ${queue} ${worker}\` first.`,
+  ],
+  "consumer-not-found": ({ queue, consumer }) => [
+    404,
+    11003,
+    `The queue "${queue}" has no consumer ${consumer}.`,
+  ],
+  "query-failed": ({ detail }) => [400, 7500, detail],
+};
+
+/** The answer to a refusal. */
 export function toWire(error: SluiceError): WireError {
-  switch (error.reason) {
-    case "unauthorized":
-      return one(401, 10000, `Authentication error: ${error.detail}`);
-    case "forbidden":
-      return one(403, 9109, `A token with the role "${error.role}" may not do this.`);
-    case "token-exists":
-      return one(
-        409,
-        1001,
-        `There is a token named "${error.name}". Revoke it first, or choose another name.`,
-      );
-    case "token-not-found":
-      return one(404, 1003, `There is no token ${error.id}. \`sluice token list\` shows those there are.`);
-    case "no-route":
-      return one(404, 7003, `Sluice's API has no ${error.method} ${error.path}.`);
-    case "worker-name-invalid":
-      return one(
-        400,
-        10016,
-        `"${error.worker}" cannot be the name of a Worker: use 1 to 63 lower-case letters, digits, - and _, not starting with -.`,
-      );
-    case "worker-not-found":
-      return one(
-        404,
-        10007,
-        `There is no Worker named "${error.worker}". Create it with \`wrangler deploy\`; the first upload must be a deploy.`,
-      );
-    case "version-not-found":
-      return one(
-        404,
-        100146,
-        `The Worker "${error.worker}" has no version ${error.version}. \`wrangler versions list\` shows those it has.`,
-      );
-    case "deployment-not-found":
-      return one(404, 10007, `The Worker "${error.worker}" has no deployment ${error.deployment}.`);
-    case "no-deployment":
-      return one(404, 10007, `The Worker "${error.worker}" has no deployment yet. Run \`wrangler deploy\`.`);
-    case "secret-not-found":
-      return one(404, 10056, `The Worker "${error.worker}" has no secret named "${error.name}".`);
-    case "body-invalid":
-      return one(400, 9207, `The request body is not valid: ${error.detail}`);
-    case "body-too-large":
-      return one(413, 10027, `The request body is larger than ${error.limitBytes / MIB} MiB.`);
-    case "upload-invalid":
-      return one(400, 10021, `The upload is not valid: ${error.detail}`);
-    case "version-too-large":
-      return one(413, 10027, error.detail);
-    case "startup-failed":
-      return one(400, 10021, error.message);
-    case "inherit-missing":
-      return {
-        status: 400,
-        errors: error.names.map((name) => ({
-          code: 10057,
-          message: `inherit binding '${name}' is invalid: the previous version has no binding of that name. Set it first, for a secret with \`wrangler secret put ${name}\`.`,
-        })),
-      };
-    case "deployment-invalid":
-      return one(400, 10021, `The deployment is not valid: ${error.detail}.`);
-    case "unsupported":
-      return one(400, 10021, `Sluice does not support ${error.feature}: ${error.advice}.`);
-    case "resource-not-found": {
-      const { what, code, command } = RESOURCES[error.kind];
-      return one(404, code, `There is no ${what} ${error.id}. ${command} shows those there are.`);
-    }
-    case "resource-exists": {
-      const { what, taken } = RESOURCES[error.kind];
-      return one(400, taken, `There is a ${what} named "${error.name}" already; choose another name.`);
-    }
-    case "key-not-found":
-      return one(404, 10009, `get: 'key not found': there is no key "${error.key}".`);
-    case "storage-refused":
-      return one(400, 10147, error.detail);
-    case "bucket-not-empty":
-      return one(409, 10008, `The bucket "${error.bucket}" is not empty: delete its objects first.`);
-    case "object-not-found":
-      return one(404, 10007, `The specified key does not exist: "${error.key}".`);
-    case "consumer-exists":
-      return one(
-        400,
-        11004,
-        `The queue "${error.queue}" has the consumer "${error.worker}" already; remove it with \`wrangler queues consumer remove ${error.queue} ${error.worker}\` first.`,
-      );
-    case "consumer-not-found":
-      return one(404, 11003, `The queue "${error.queue}" has no consumer ${error.consumer}.`);
-    case "query-failed":
-      return one(400, 7500, error.detail);
-    case "service-not-found":
-      return one(
-        400,
-        10143,
-        `Could not resolve service binding '${error.name}'. Target script '${error.service}' not found: deploy it first.`,
-      );
-    case "class-not-found":
-      return one(
-        400,
-        10061,
-        `Cannot create binding '${error.name}' for class '${error.class_name}' of "${error.worker}" because it is not currently configured to implement Durable Objects. Add a migration with it to \`new_sqlite_classes\`.`,
-      );
-    case "class-not-exported":
-      return one(
-        400,
-        10064,
-        `The main module does not export ${error.classes.map((name) => `the class '${name}'`).join(", ")}, which Durable Objects depend on. Export it, or delete it with a \`deleted_classes\` migration.`,
-      );
-    case "migration-invalid":
-      return one(400, 10079, `The migration cannot be applied: ${error.detail}.`);
-    case "migration-in-version":
-      return one(
-        400,
-        10211,
-        "Durable Object migrations cannot be part of a version that is only uploaded: apply them with `wrangler deploy`.",
-      );
-    case "script-in-version":
-      return one(
-        400,
-        10021,
-        "Versions of a Worker in service-worker syntax cannot be uploaded without being deployed: run `wrangler deploy`, or export the handlers instead, `export default { fetch(request, env, ctx) { … } }`.",
-      );
-    case "before-migration":
-      return one(
-        400,
-        10211,
-        `Version ${error.version} of "${error.worker}" is older than its last Durable Object migration, so it cannot be deployed any more. Upload its code again.`,
-      );
-    case "latest-not-deployed":
-      return one(
-        400,
-        10215,
-        `The latest version of "${error.worker}" is not the one that serves alone, so a secret cannot be changed in place. Use \`wrangler versions secret\` and deploy the new version, or deploy the latest version first.`,
-      );
-    case "split-protected": {
-      const split = error.versions.map(({ version_id, percentage }) => `${version_id} ${percentage}%`);
-      return one(
-        409,
-        10021,
-        `"${error.worker}" is being rolled out (${split.join(", ")}) and protected, so a newer version cannot take all of its traffic. Finish the split first, with \`wrangler versions deploy <version>@100%\` for one of its two or \`wrangler rollback\`; or lift the protection with \`sluice protect ${error.worker} off\`. Traffic is as it was.`,
-      );
-    }
-    case "rollout-active":
-      return one(
-        409,
-        10021,
-        `"${error.worker}" is being rolled out already (${error.id}). Wait for its end, or end it with \`sluice rollout abort ${error.worker}\`.`,
-      );
-    case "rollout-not-found":
-      return one(404, 10007, `The Worker "${error.worker}" has no rollout ${error.id}.`);
-    case "rollout-invalid":
-      return one(400, 10021, `The rollout cannot be started: ${error.detail}.`);
-    case "rollout-state":
-      return one(409, 10021, `That cannot be done: the rollout ${error.id} ${error.detail}.`);
-    case "secrets-changed":
-      // wrangler reads the names after the colon, asks, and sends it again with ?force=true.
-      return one(
-        400,
-        10220,
-        `The version was made before secrets changed, and would bring back what they were; \`wrangler rollback\` asks and goes on, as does ?force=true. The following secrets have changed: ${error.names.join(", ")}`,
-      );
-    case "assets-session-invalid":
-      return one(
-        401,
-        10000,
-        "Authentication error: the token of this upload of assets is not valid here, or too old. Begin the upload again.",
-      );
-    case "assets-invalid":
-      return one(400, 10021, `The assets are not valid: ${error.detail}.`);
-    case "route-taken":
-      return one(
-        409,
-        10020,
-        `The route "${error.pattern}" belongs to the Worker "${error.worker}" already. Remove it there first, or choose another pattern.`,
-      );
-    case "domain-taken":
-      return one(
-        409,
-        10021,
-        `The domain "${error.hostname}" belongs to the Worker "${error.worker}" already. Remove it there first, or choose another one.`,
-      );
-    case "domain-not-found":
-      return one(404, 10007, `There is no custom domain ${error.id}.`);
-    case "route-not-found":
-      return one(404, 10007, `There is no route ${error.id}.`);
-    case "cron-invalid":
-      return one(400, 10100, `Invalid cron expression: ${error.detail}.`);
-    case "tail-not-found":
-      return one(404, 10007, `There is no tail ${error.id}.`);
-    case "changed-meanwhile":
-      return one(
-        409,
-        10021,
-        `Somebody else changed "${error.worker}" at the same moment. Nothing of this change was recorded; run it again.`,
-      );
-    case "code-unavailable":
-      return one(503, 10013, `The code of version ${error.version} cannot be read at the moment. Try again.`);
-    case "version-unloadable":
-      return one(
-        503,
-        10013,
-        `Nothing was changed, since what would serve "${error.worker}" cannot be loaded: ${error.why}. Try again, or deploy another version.`,
-      );
-    case "validator-unavailable":
-      return one(
-        503,
-        10013,
-        `The upload could not be validated: ${error.detail}. Nothing was stored; try again.`,
-      );
-  }
+  const answer = ANSWERS[error.reason] as (error: SluiceError) => Answer;
+  const [status, code, message] = answer(error);
+  if (error.reason !== "inherit-missing") return { status, errors: [{ code, message }] };
+  return { status, errors: error.names.map((name) => ({ code, message: inheritMissing(name) })) };
 }
 
-function one(status: WireError["status"], code: number, message: string): WireError {
-  return { status, errors: [{ code, message }] };
+function inheritMissing(name: string): string {
+  return `inherit binding '${name}' is invalid: the previous version has no binding of that name. Set it first, for a secret with \`wrangler secret put ${name}\`.`;
 }

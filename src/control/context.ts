@@ -1,6 +1,5 @@
 /** What every resource gets: the request, who sends it, and the record of the Worker that it names. */
 import type { Context } from "hono";
-import type * as z from "zod";
 import type { Role } from "../account/access.ts";
 import type { Identity } from "../account/identity.ts";
 import { accountOf } from "../account/registry.ts";
@@ -15,9 +14,6 @@ import type { Actor, Page, Paged, WorkerOverview } from "../registry/types.ts";
 import type { WorkerSummary } from "../versions/record.ts";
 import { listWorkers } from "../versions/replica.ts";
 import type { Author } from "../versions/types.ts";
-import { readCapped } from "./body.ts";
-import { failure } from "./envelope.ts";
-import { parseJson } from "./schemas.ts";
 
 /** The bindings as the API has them. */
 interface ApiEnv extends Env {
@@ -31,7 +27,8 @@ export interface ControlEnv {
   Variables: { author: Author; role: Role };
 }
 
-export type ControlContext = Context<ControlEnv>;
+/** A request as handlers see it: what guards have set can be read, and nothing set. */
+export type ControlContext = Pick<Context<ControlEnv>, "env" | "executionCtx" | "req" | "var">;
 
 /** The Worker named in the path; `/:worker` has been checked by then. */
 export function workerName(c: ControlContext): string {
@@ -51,16 +48,6 @@ export async function findResource(
 ): Promise<Result<Resource, SluiceError>> {
   const found = (await accountOf(c.env).get(kind, id)) as Resource | undefined;
   return found === undefined ? err({ reason: "resource-not-found", kind, id }) : ok(found);
-}
-
-/** Refuses what is below a resource that is not there. @param parameter of the path, with the resource's id */
-export function requireResource(kind: ResourceKind, parameter: string) {
-  return async (c: ControlContext, next: () => Promise<void>): Promise<Response | undefined> => {
-    const found = await findResource(c, kind, c.req.param(parameter) ?? "");
-    if (!found.ok) return failure(found.error);
-    await next();
-    return undefined;
-  };
 }
 
 /** Everything of the Worker as of one moment, or that there is none. */
@@ -104,13 +91,6 @@ export function actorOf(c: ControlContext): Actor {
   const userAgent = c.req.header("User-Agent") ?? "";
   const source = userAgent.startsWith("wrangler/") ? "wrangler" : "api";
   return { author: c.var.author, source: c.env.SLUICE_IDENTITY === undefined ? source : "dash" };
-}
-
-/** The JSON body, whatever its content type says: wrangler sends some as text/plain. */
-export async function readBody<T>(c: ControlContext, schema: z.ZodType<T>): Promise<Result<T, SluiceError>> {
-  const body = await readCapped(c.req.raw, LIMITS.uploads.maxUploadBytes);
-  if (body === undefined) return err({ reason: "body-too-large", limitBytes: LIMITS.uploads.maxUploadBytes });
-  return parseJson(new TextDecoder().decode(body), schema);
 }
 
 /** What the storage refuses, as an answer to the client. */

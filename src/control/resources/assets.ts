@@ -1,5 +1,6 @@
 /** Uploads of assets: `…/scripts/{worker}/assets-upload-session` and `…/workers/assets/upload`. */
 
+import type * as z from "zod";
 import { bucketsOf } from "../../assets/manifest.ts";
 import type { AssetMetadata } from "../../assets/types.ts";
 import type { SluiceError } from "../../lib/errors.ts";
@@ -8,20 +9,21 @@ import { err, ok, type Result } from "../../lib/result.ts";
 import type { AnnouncedFiles, Session } from "../../registry/asset-sessions.ts";
 import { registryOf } from "../../registry/index.ts";
 import { readCapped, readForm } from "../body.ts";
-import { type ControlContext, readBody, registryFor, workerName } from "../context.ts";
+import { type ControlContext, registryFor, workerName } from "../context.ts";
 import { failure, success } from "../envelope.ts";
-import { assetsManifest } from "../schemas.ts";
+import type { assetsManifest } from "../schemas.ts";
 import { type Claims, signToken, verifyToken } from "../tokens.ts";
 
 /** wrangler's way to say that a file has no type. */
 const NO_TYPE = "application/null";
 
 /** POST …/assets-upload-session: which of the files are still to be sent, and with what token. */
-export async function openSession(c: ControlContext): Promise<Response> {
-  const body = await readBody(c, assetsManifest);
-  if (!body.ok) return failure(body.error);
+export async function openSession(
+  c: ControlContext,
+  body: z.output<typeof assetsManifest>,
+): Promise<Response> {
   const manifest = Object.fromEntries(
-    Object.entries(body.value.manifest).map(([path, { hash, size }]) => [path, [hash, size] as const]),
+    Object.entries(body.manifest).map(([path, { hash, size }]) => [path, [hash, size] as const]),
   );
   const session = await registryFor(c).openAssets(manifest);
   const jwt = await tokenOf(c, workerName(c), session);

@@ -4,17 +4,18 @@
  */
 
 import * as z from "zod";
+import type { Resource } from "../../account/types.ts";
 import { statementsOf } from "../../bindings/d1/statements.ts";
 import type { D1Meta, D1Outcome } from "../../bindings/d1/types.ts";
 import { toHex, utf8 } from "../../lib/bytes.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { equalInConstantTime, sha256Hex } from "../../lib/secrets.ts";
 import { readCapped } from "../body.ts";
-import { type ControlContext, readBody } from "../context.ts";
+import type { ControlContext } from "../context.ts";
 import { failure, success } from "../envelope.ts";
-import { findDatabase, runQueries } from "./d1.ts";
+import { runQueries } from "./d1.ts";
 
-const importBody = z.discriminatedUnion("action", [
+export const importBody = z.discriminatedUnion("action", [
   z.looseObject({
     action: z.literal("init"),
     etag: z.string().regex(/^[0-9a-f]{32}$/, { error: "must be an MD5 in hex" }),
@@ -22,18 +23,18 @@ const importBody = z.discriminatedUnion("action", [
   z.looseObject({ action: z.literal("ingest"), filename: z.uuid() }),
 ]);
 
-export async function importFile(c: ControlContext): Promise<Response> {
-  const database = await findDatabase(c);
-  if (!database.ok) return failure(database.error);
-  const body = await readBody(c, importBody);
-  if (!body.ok) return failure(body.error);
-  if (body.value.action === "ingest") return ingest(c, database.value.id, body.value.filename);
+export async function importFile(
+  c: ControlContext,
+  database: Resource,
+  body: z.output<typeof importBody>,
+): Promise<Response> {
+  if (body.action === "ingest") return ingest(c, database.id, body.filename);
   const filename = crypto.randomUUID();
   const upload_url = new URL(c.req.url);
   upload_url.pathname += `/${filename}`;
   upload_url.search = new URLSearchParams({
-    md5: body.value.etag,
-    signature: await sign(c, database.value.id, filename, body.value.etag),
+    md5: body.etag,
+    signature: await sign(c, database.id, filename, body.etag),
   }).toString();
   return success({ success: true, type: "import", filename, upload_url, messages: [] });
 }

@@ -6,11 +6,11 @@ import { databaseOf } from "../../bindings/d1/channel.ts";
 import { statementsOf } from "../../bindings/d1/statements.ts";
 import type { D1Outcome, D1Query, D1Value } from "../../bindings/d1/types.ts";
 import type { SluiceError } from "../../lib/errors.ts";
-import { err, ok, type Result } from "../../lib/result.ts";
-import { attempt, type ControlContext, readBody } from "../context.ts";
-import { failure, respond, success, successOfPage } from "../envelope.ts";
+import { err, type Result } from "../../lib/result.ts";
+import { attempt, type ControlContext } from "../context.ts";
+import { respond, success, successOfPage } from "../envelope.ts";
 
-const nameBody = z.looseObject({
+export const nameBody = z.looseObject({
   name: z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/i, {
     error: "must be 1 to 64 letters, digits, - and _, beginning with a letter or digit",
   }),
@@ -20,18 +20,12 @@ const query = z.looseObject({
   params: z.array(z.union([z.string(), z.number(), z.null()])).default([]),
 });
 type Query = z.infer<typeof query>;
-const queryBody = z.union([query, z.looseObject({ batch: z.array(query).min(1) })]);
+export const queryBody = z.union([query, z.looseObject({ batch: z.array(query).min(1) })]);
+
+type QueryBody = z.output<typeof queryBody>;
 
 function show({ id, name, created_on }: Resource): Record<string, unknown> {
   return { uuid: id, name, created_at: created_on, version: "production" };
-}
-
-/** The database whose id, or else whose name, the path has; or that there is none. */
-export async function findDatabase(c: ControlContext): Promise<Result<Resource, SluiceError>> {
-  const id = c.req.param("database") ?? "";
-  const account = accountOf(c.env);
-  const found = ((await account.get("d1", id)) ?? (await account.named("d1", id))) as Resource | undefined;
-  return found === undefined ? err({ reason: "resource-not-found", kind: "d1", id }) : ok(found);
 }
 
 export async function listDatabases(c: ControlContext): Promise<Response> {
@@ -41,32 +35,26 @@ export async function listDatabases(c: ControlContext): Promise<Response> {
   return successOfPage(found.map(show), c.req.query("page"), c.req.query("per_page"));
 }
 
-export async function createDatabase(c: ControlContext): Promise<Response> {
-  const body = await readBody(c, nameBody);
-  if (!body.ok) return failure(body.error);
-  const created = await accountOf(c.env).create("d1", body.value.name, crypto.randomUUID());
+export async function createDatabase(c: ControlContext, body: z.output<typeof nameBody>): Promise<Response> {
+  const created = await accountOf(c.env).create("d1", body.name, crypto.randomUUID());
   return respond(created, show);
 }
 
-export async function getDatabase(c: ControlContext): Promise<Response> {
-  const found = await findDatabase(c);
-  if (!found.ok) return failure(found.error);
-  const { size, tables } = await databaseOf(c.env, found.value.id).describe();
-  return success({ ...show(found.value), file_size: size, num_tables: tables });
+export async function getDatabase(c: ControlContext, found: Resource): Promise<Response> {
+  const { size, tables } = await databaseOf(c.env, found.id).describe();
+  return success({ ...show(found), file_size: size, num_tables: tables });
 }
 
 /** With everything in it. */
-export async function deleteDatabase(c: ControlContext): Promise<Response> {
-  const found = await findDatabase(c);
-  if (!found.ok) return failure(found.error);
-  await accountOf(c.env).remove("d1", found.value.id);
-  await databaseOf(c.env, found.value.id).clear();
+export async function deleteDatabase(c: ControlContext, { id }: Resource): Promise<Response> {
+  await accountOf(c.env).remove("d1", id);
+  await databaseOf(c.env, id).clear();
   return success(null);
 }
 
 /** Rows as objects; a text of several statements gives a result for each. */
-export async function queryDatabase(c: ControlContext): Promise<Response> {
-  return respond(await run(c), (outcomes) =>
+export async function queryDatabase(c: ControlContext, { id }: Resource, body: QueryBody): Promise<Response> {
+  return respond(await run(c, id, body), (outcomes) =>
     outcomes.map(({ columns, rows, meta }) => ({
       success: true,
       meta,
@@ -76,8 +64,8 @@ export async function queryDatabase(c: ControlContext): Promise<Response> {
 }
 
 /** Rows as arrays, with the names of the columns. */
-export async function rawDatabase(c: ControlContext): Promise<Response> {
-  return respond(await run(c), (outcomes) =>
+export async function rawDatabase(c: ControlContext, { id }: Resource, body: QueryBody): Promise<Response> {
+  return respond(await run(c, id, body), (outcomes) =>
     outcomes.map(({ columns, rows, meta }) => ({
       success: true,
       meta,
@@ -86,13 +74,13 @@ export async function rawDatabase(c: ControlContext): Promise<Response> {
   );
 }
 
-async function run(c: ControlContext): Promise<Result<D1Outcome[], SluiceError>> {
-  const found = await findDatabase(c);
-  if (!found.ok) return found;
-  const body = await readBody(c, queryBody);
-  if (!body.ok) return body;
-  const given = "batch" in body.value ? (body.value.batch as Query[]) : [body.value as Query];
-  return runQueries(c, found.value.id, given.flatMap(toQueries));
+function run(
+  c: ControlContext,
+  database: string,
+  body: QueryBody,
+): Promise<Result<D1Outcome[], SluiceError>> {
+  const given = "batch" in body ? (body.batch as Query[]) : [body as Query];
+  return runQueries(c, database, given.flatMap(toQueries));
 }
 
 /** Parameters belong to one statement. */

@@ -1,5 +1,6 @@
 /** `…/scripts/{worker}/deployments` and `…/explain`. */
 
+import type * as z from "zod";
 import type { RecordDeployment } from "../../registry/types.ts";
 import { decide } from "../../router/decide.ts";
 import { givenBy } from "../../router/given.ts";
@@ -7,25 +8,17 @@ import { hashKey } from "../../router/hash.ts";
 import { requestWith } from "../../router/signals.ts";
 import { compileSplit } from "../../router/split.ts";
 import { cutMessage } from "../body.ts";
-import {
-  actorOf,
-  type ControlContext,
-  overviewOf,
-  pageInfo,
-  pageOf,
-  readBody,
-  registryFor,
-  workerName,
-} from "../context.ts";
+import { actorOf, type ControlContext, pageInfo, pageOf, registryFor, workerName } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
-import { deploymentBody } from "../schemas.ts";
+import type { deploymentBody } from "../schemas.ts";
 import { showDeployment } from "../view.ts";
 
 /** POST …/deployments; with `?dry_run=true` it is checked, and nothing changes; with `?replaces=` a deployment's id, only if that is active. */
-export async function createDeployment(c: ControlContext): Promise<Response> {
-  const body = await readBody(c, deploymentBody);
-  if (!body.ok) return failure(body.error);
-  const { versions, annotations } = body.value;
+export async function createDeployment(
+  c: ControlContext,
+  body: z.output<typeof deploymentBody>,
+): Promise<Response> {
+  const { versions, annotations } = body;
   const input: RecordDeployment = {
     actor: actorOf(c),
     shares: versions.map(({ version_id, percentage }) => ({ version_id, percentage })),
@@ -43,8 +36,6 @@ export async function createDeployment(c: ControlContext): Promise<Response> {
 
 /** GET …/deployments, newest first: the first one is active. `?page=` and `?per_page=` give all of them. */
 export async function listDeployments(c: ControlContext): Promise<Response> {
-  const overview = await overviewOf(c);
-  if (!overview.ok) return failure(overview.error);
   const page = pageOf(c);
   if (page !== undefined) {
     const found = await registryFor(c).deploymentPage(page);
@@ -56,8 +47,6 @@ export async function listDeployments(c: ControlContext): Promise<Response> {
 }
 
 export async function getDeployment(c: ControlContext): Promise<Response> {
-  const overview = await overviewOf(c);
-  if (!overview.ok) return failure(overview.error);
   const id = c.req.param("deployment") ?? "";
   const deployment = await registryFor(c).deployment(id);
   return deployment === undefined
@@ -67,8 +56,6 @@ export async function getDeployment(c: ControlContext): Promise<Response> {
 
 /** GET …/explain?key=K[&override=V]: what the router decides for such a request, by the router's own code. */
 export async function explain(c: ControlContext): Promise<Response> {
-  const overview = await overviewOf(c);
-  if (!overview.ok) return failure(overview.error);
   const record = await registryFor(c).record();
   if (record === undefined) return failure({ reason: "no-deployment", worker: workerName(c) });
   const key = c.req.query("key") || undefined;

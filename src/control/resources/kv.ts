@@ -7,11 +7,11 @@ import { type Namespace, namespaceOf } from "../../bindings/kv/channel.ts";
 import { newId } from "../../lib/ids.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { readCapped } from "../body.ts";
-import { attempt, type ControlContext, findResource, readBody } from "../context.ts";
+import { attempt, type ControlContext } from "../context.ts";
 import { failure, respond, success, successOfPage } from "../envelope.ts";
 
-const titleBody = z.looseObject({ title: z.string().min(1).max(512) });
-const bulkPut = z
+export const titleBody = z.looseObject({ title: z.string().min(1).max(512) });
+export const bulkPut = z
   .array(
     z.looseObject({
       key: z.string(),
@@ -23,8 +23,8 @@ const bulkPut = z
     }),
   )
   .max(10_000, { error: "at most 10,000 pairs can be written at once" });
-const keyList = z.array(z.string()).max(10_000, { error: "at most 10,000 keys at once" });
-const bulkGet = z.looseObject({
+export const keyList = z.array(z.string()).max(10_000, { error: "at most 10,000 keys at once" });
+export const bulkGet = z.looseObject({
   keys: z.array(z.string()).max(100, { error: "at most 100 keys can be read at once" }),
   type: z.enum(["text", "json"]).default("text"),
   withMetadata: z.boolean().default(false),
@@ -39,22 +39,24 @@ export async function listNamespaces(c: ControlContext): Promise<Response> {
   return successOfPage(all.map(show), c.req.query("page"), c.req.query("per_page"));
 }
 
-export async function createNamespace(c: ControlContext): Promise<Response> {
-  const body = await readBody(c, titleBody);
-  if (!body.ok) return failure(body.error);
+export async function createNamespace(
+  c: ControlContext,
+  body: z.output<typeof titleBody>,
+): Promise<Response> {
   const id = newId();
-  const created = await accountOf(c.env).create("kv", body.value.title, id);
+  const created = await accountOf(c.env).create("kv", body.title, id);
   return respond(created, show);
 }
 
-export async function getNamespace(c: ControlContext): Promise<Response> {
-  return respond(await findResource(c, "kv", idOf(c)), show);
+export function getNamespace(found: Resource): Response {
+  return success(show(found));
 }
 
-export async function renameNamespace(c: ControlContext): Promise<Response> {
-  const body = await readBody(c, titleBody);
-  if (!body.ok) return failure(body.error);
-  const renamed = await accountOf(c.env).rename("kv", idOf(c), body.value.title);
+export async function renameNamespace(
+  c: ControlContext,
+  body: z.output<typeof titleBody>,
+): Promise<Response> {
+  const renamed = await accountOf(c.env).rename("kv", idOf(c), body.title);
   return respond(renamed, show);
 }
 
@@ -139,12 +141,10 @@ export async function deleteValue(c: ControlContext): Promise<Response> {
 }
 
 /** Stops at the first pair that is refused; what came before it is written, and said to be. */
-export async function putBulk(c: ControlContext): Promise<Response> {
-  const body = await readBody(c, bulkPut);
-  if (!body.ok) return failure(body.error);
+export async function putBulk(c: ControlContext, body: z.output<typeof bulkPut>): Promise<Response> {
   const namespace = contentsOf(c);
   let written = 0;
-  for (const { key, value, base64, expiration, expiration_ttl, metadata } of body.value) {
+  for (const { key, value, base64, expiration, expiration_ttl, metadata } of body) {
     const put = await attempt(() =>
       namespace.put(key, base64 ? Uint8Array.from(atob(value), (char) => char.charCodeAt(0)) : value, {
         ...expiryOf(expiration, expiration_ttl),
@@ -163,17 +163,13 @@ export async function putBulk(c: ControlContext): Promise<Response> {
   return success({ successful_key_count: written, unsuccessful_keys: [] });
 }
 
-export async function deleteBulk(c: ControlContext): Promise<Response> {
-  const body = await readBody(c, keyList);
-  if (!body.ok) return failure(body.error);
-  const deleted = await attempt(() => contentsOf(c).delete(body.value));
-  return respond(deleted, () => ({ successful_key_count: body.value.length, unsuccessful_keys: [] }));
+export async function deleteBulk(c: ControlContext, body: z.output<typeof keyList>): Promise<Response> {
+  const deleted = await attempt(() => contentsOf(c).delete(body));
+  return respond(deleted, () => ({ successful_key_count: body.length, unsuccessful_keys: [] }));
 }
 
-export async function getBulk(c: ControlContext): Promise<Response> {
-  const body = await readBody(c, bulkGet);
-  if (!body.ok) return failure(body.error);
-  const { keys, type, withMetadata } = body.value;
+export async function getBulk(c: ControlContext, body: z.output<typeof bulkGet>): Promise<Response> {
+  const { keys, type, withMetadata } = body;
   const namespace = contentsOf(c);
   const found = await attempt(
     () =>

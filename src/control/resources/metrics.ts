@@ -1,21 +1,21 @@
 /** What was counted: `…/scripts/{worker}/metrics`, and `/metrics` for Prometheus. */
+
 import type { Env } from "../../lib/env.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { CONTENT_TYPES, formatOf, renderMetrics } from "../../metrics/openmetrics.ts";
 import { reportOf, type WorkerReport } from "../../metrics/report.ts";
 import { metricsOf } from "../../metrics/store.ts";
 import type { SeriesPoint, WorkerCounts } from "../../metrics/types.ts";
+import type { WorkerOverview } from "../../registry/types.ts";
 import { fleetOf } from "../../runtime/fleet.ts";
 import type { Deployment } from "../../versions/types.ts";
-import { allWorkers, type ControlContext, overviewOf, workerName } from "../context.ts";
-import { failure, success } from "../envelope.ts";
+import { allWorkers, type ControlContext, workerName } from "../context.ts";
+import { success } from "../envelope.ts";
 
 /** GET …/metrics, `?series=true` with the requests of the last half hour, in steps of five seconds. */
-export async function getMetrics(c: ControlContext): Promise<Response> {
-  const overview = await overviewOf(c);
-  if (!overview.ok) return failure(overview.error);
+export async function getMetrics(c: ControlContext, overview: WorkerOverview): Promise<Response> {
   await flush(c);
-  const report = await readReport(c.env, workerName(c), overview.value.active);
+  const report = await readReport(c.env, workerName(c), overview.active);
   if (c.req.query("series") !== "true") return success(report);
   const since = (Date.now() - LIMITS.metrics.seriesMs) / 1_000;
   const series = await metricsOf(c.env).series(workerName(c), since);

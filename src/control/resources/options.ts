@@ -1,9 +1,11 @@
 /** A Worker's settings that Cloudflare does not have: where requests carry their key, and how its deployments behave. */
+
 import * as z from "zod";
 import { LIMITS } from "../../lib/limits.ts";
+import type { WorkerOverview } from "../../registry/types.ts";
 import type { Affinity, Settings } from "../../versions/types.ts";
-import { actorOf, type ControlContext, overviewOf, readBody, registryFor, workerName } from "../context.ts";
-import { failure, respond } from "../envelope.ts";
+import { actorOf, type ControlContext, registryFor, workerName } from "../context.ts";
+import { respond, success } from "../envelope.ts";
 
 /** A year, as long as browsers keep a cookie at most (RFC 6265bis: 400 days). In seconds. */
 const DEFAULT_MAX_AGE = 365 * 86_400;
@@ -25,7 +27,7 @@ const affinitySource = z.discriminatedUnion("type", [
   z.object({ type: z.literal("address") }),
 ]);
 
-const affinityBody = z.looseObject({
+export const affinityBody = z.looseObject({
   sources: z
     .array(affinitySource)
     .max(LIMITS.dashboard.maxAffinitySources)
@@ -36,7 +38,7 @@ const affinityBody = z.looseObject({
     .nullable(),
 });
 
-const optionsBody = z.looseObject({
+export const optionsBody = z.looseObject({
   expose_version: z.boolean().optional(),
   protect: z.boolean().optional(),
   webhooks: z
@@ -76,27 +78,25 @@ const showOptions = ({ expose_version, protect, retention, webhooks }: Settings)
 });
 
 /** GET …/scripts/{worker}/affinity. */
-export async function getAffinity(c: ControlContext): Promise<Response> {
-  return respond(await overviewOf(c), ({ worker }) => showAffinity(worker.settings));
+export function getAffinity(overview: WorkerOverview): Response {
+  const { worker } = overview;
+  return success(showAffinity(worker.settings));
 }
 
 /** PUT …/scripts/{worker}/affinity: `{"sources": […]}` in the order in which they are tried, null for the default. */
-export async function putAffinity(c: ControlContext): Promise<Response> {
-  const body = await readBody(c, affinityBody);
-  if (!body.ok) return failure(body.error);
-  return update(c, { affinity: body.value.sources }, showAffinity);
+export async function putAffinity(c: ControlContext, body: z.output<typeof affinityBody>): Promise<Response> {
+  return update(c, { affinity: body.sources }, showAffinity);
 }
 
 /** GET …/scripts/{worker}/options. */
-export async function getOptions(c: ControlContext): Promise<Response> {
-  return respond(await overviewOf(c), ({ worker }) => showOptions(worker.settings));
+export function getOptions(overview: WorkerOverview): Response {
+  const { worker } = overview;
+  return success(showOptions(worker.settings));
 }
 
 /** PATCH …/scripts/{worker}/options: those that are named. */
-export async function patchOptions(c: ControlContext): Promise<Response> {
-  const body = await readBody(c, optionsBody);
-  if (!body.ok) return failure(body.error);
-  const { expose_version, protect, retention, webhooks } = body.value;
+export async function patchOptions(c: ControlContext, body: z.output<typeof optionsBody>): Promise<Response> {
+  const { expose_version, protect, retention, webhooks } = body;
   const change: Partial<Settings> = {
     ...(expose_version === undefined ? {} : { expose_version }),
     ...(protect === undefined ? {} : { protect }),

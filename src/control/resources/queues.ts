@@ -8,12 +8,12 @@ import { CONSUMER_DEFAULTS, type Consumer } from "../../bindings/queue/delivery.
 import type { SluiceError } from "../../lib/errors.ts";
 import { newId } from "../../lib/ids.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
-import { type ControlContext, findResource, readBody } from "../context.ts";
-import { failure, respond, success, successOfPage } from "../envelope.ts";
+import type { ControlContext } from "../context.ts";
+import { failure, success, successOfPage } from "../envelope.ts";
 import { queueName } from "../schemas.ts";
 
-const queueBody = z.looseObject({ queue_name: queueName });
-const consumerBody = z.looseObject({
+export const queueBody = z.looseObject({ queue_name: queueName });
+export const consumerBody = z.looseObject({
   type: z.literal("worker", { error: "only consumers of type worker are supported" }),
   script_name: z.string().min(1),
   dead_letter_queue: z.string().nullish(),
@@ -26,12 +26,6 @@ const consumerBody = z.looseObject({
     })
     .nullish(),
 });
-
-const idOf = (c: ControlContext) => c.req.param("queue") ?? "";
-
-function find(c: ControlContext): Promise<Result<Resource, SluiceError>> {
-  return findResource(c, "queue", idOf(c));
-}
 
 function showConsumer(queue: string, consumer: Consumer): Record<string, unknown> {
   return {
@@ -73,90 +67,79 @@ export async function listQueues(c: ControlContext): Promise<Response> {
   return successOfPage(shown, c.req.query("page"), c.req.query("per_page"));
 }
 
-export async function createQueue(c: ControlContext): Promise<Response> {
-  const body = await readBody(c, queueBody);
-  if (!body.ok) return failure(body.error);
+export async function createQueue(c: ControlContext, body: z.output<typeof queueBody>): Promise<Response> {
   const id = newId();
-  const created = (await accountOf(c.env).create("queue", body.value.queue_name, id)) as Result<
-    Resource,
-    SluiceError
-  >;
+  const created = await accountOf(c.env).create("queue", body.queue_name, id);
   return created.ok ? success(await show(c, created.value)) : failure(created.error);
 }
 
-export async function getQueue(c: ControlContext): Promise<Response> {
-  const found = await find(c);
-  return found.ok ? success(await show(c, found.value)) : failure(found.error);
+export async function getQueue(c: ControlContext, queue: Resource): Promise<Response> {
+  return success(await show(c, queue));
 }
 
 /** With every message in it. */
-export async function deleteQueue(c: ControlContext): Promise<Response> {
-  const found = await find(c);
-  if (!found.ok) return failure(found.error);
-  await brokerOf(c.env, found.value.name).clear(true);
-  await accountOf(c.env).remove("queue", found.value.id);
+export async function deleteQueue(c: ControlContext, { id, name }: Resource): Promise<Response> {
+  await brokerOf(c.env, name).clear(true);
+  await accountOf(c.env).remove("queue", id);
   return success(null);
 }
 
-export async function purgeQueue(c: ControlContext): Promise<Response> {
-  const found = await find(c);
-  if (!found.ok) return failure(found.error);
-  await brokerOf(c.env, found.value.name).clear(false);
+export async function purgeQueue(c: ControlContext, { name }: Resource): Promise<Response> {
+  await brokerOf(c.env, name).clear(false);
   return success(null);
 }
 
-export async function listConsumers(c: ControlContext): Promise<Response> {
-  const found = await find(c);
-  if (!found.ok) return failure(found.error);
-  return success((await show(c, found.value)).consumers);
+export async function listConsumers(c: ControlContext, queue: Resource): Promise<Response> {
+  return success((await show(c, queue)).consumers);
 }
+
+type ConsumerBody = z.output<typeof consumerBody>;
 
 /** POST: a queue has one consumer at most. */
-export async function createConsumer(c: ControlContext): Promise<Response> {
-  const found = await find(c);
-  if (!found.ok) return failure(found.error);
-  const present = await brokerOf(c.env, found.value.name).consumer();
+export async function createConsumer(
+  c: ControlContext,
+  { name }: Resource,
+  body: ConsumerBody,
+): Promise<Response> {
+  const present = await brokerOf(c.env, name).consumer();
   if (present !== undefined) {
-    return failure({ reason: "consumer-exists", queue: found.value.name, worker: present.worker });
+    return failure({ reason: "consumer-exists", queue: name, worker: present.worker });
   }
-  return respond(await writeConsumer(c, found.value, newId()), (shown) => shown);
+  return success(await writeConsumer(c, name, newId(), body));
 }
 
-export async function updateConsumer(c: ControlContext): Promise<Response> {
-  const present = await findConsumer(c);
+export async function updateConsumer(
+  c: ControlContext,
+  queue: Resource,
+  body: ConsumerBody,
+): Promise<Response> {
+  const present = await findConsumer(c, queue);
   if (!present.ok) return failure(present.error);
-  const { queue, consumer } = present.value;
-  return respond(await writeConsumer(c, queue, consumer.id), (shown) => shown);
+  return success(await writeConsumer(c, queue.name, present.value.id, body));
 }
 
-export async function deleteConsumer(c: ControlContext): Promise<Response> {
-  const present = await findConsumer(c);
+export async function deleteConsumer(c: ControlContext, queue: Resource): Promise<Response> {
+  const present = await findConsumer(c, queue);
   if (!present.ok) return failure(present.error);
-  const { name } = present.value.queue;
-  await brokerOf(c.env, name).setConsumer(name, null);
+  await brokerOf(c.env, queue.name).setConsumer(queue.name, null);
   return success(null);
 }
 
-async function findConsumer(
-  c: ControlContext,
-): Promise<Result<{ readonly queue: Resource; readonly consumer: Consumer }, SluiceError>> {
-  const found = await find(c);
-  if (!found.ok) return found;
-  const consumer = await brokerOf(c.env, found.value.name).consumer();
+/** The consumer in the path. */
+async function findConsumer(c: ControlContext, { name }: Resource): Promise<Result<Consumer, SluiceError>> {
+  const consumer = await brokerOf(c.env, name).consumer();
   const id = c.req.param("consumer") ?? "";
-  if (consumer?.id !== id)
-    return err({ reason: "consumer-not-found", queue: found.value.name, consumer: id });
-  return ok({ queue: found.value, consumer });
+  return consumer?.id === id
+    ? ok(consumer)
+    : err({ reason: "consumer-not-found", queue: name, consumer: id });
 }
 
 async function writeConsumer(
   c: ControlContext,
-  queue: Resource,
+  queue: string,
   id: string,
-): Promise<Result<Record<string, unknown>, SluiceError>> {
-  const body = await readBody(c, consumerBody);
-  if (!body.ok) return body;
-  const { script_name, dead_letter_queue, settings } = body.value;
+  { script_name, dead_letter_queue, settings }: ConsumerBody,
+): Promise<Record<string, unknown>> {
   const consumer: Consumer = {
     id,
     worker: script_name,
@@ -166,6 +149,6 @@ async function writeConsumer(
     retry_delay: settings?.retry_delay ?? CONSUMER_DEFAULTS.retry_delay,
     dead_letter_queue: dead_letter_queue ?? CONSUMER_DEFAULTS.dead_letter_queue,
   };
-  await brokerOf(c.env, queue.name).setConsumer(queue.name, consumer);
-  return ok(showConsumer(queue.name, consumer));
+  await brokerOf(c.env, queue).setConsumer(queue, consumer);
+  return showConsumer(queue, consumer);
 }

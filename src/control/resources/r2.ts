@@ -3,11 +3,11 @@ import * as z from "zod";
 import { accountOf } from "../../account/registry.ts";
 import type { Resource } from "../../account/types.ts";
 import { type Bucket, bucketOf } from "../../bindings/r2/channel.ts";
-import { attempt, type ControlContext, findResource, readBody } from "../context.ts";
+import { attempt, type ControlContext } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
 import { bucketName } from "../schemas.ts";
 
-const bucketBody = z.looseObject({ name: bucketName });
+export const bucketBody = z.looseObject({ name: bucketName });
 
 const nameOf = (c: ControlContext) => c.req.param("bucket") ?? "";
 /** The rest of the path: keys have slashes. Throws where it is no text. */
@@ -39,21 +39,17 @@ export async function listBuckets(c: ControlContext): Promise<Response> {
   return success({ buckets: all.map(show) });
 }
 
-export async function createBucket(c: ControlContext): Promise<Response> {
-  const body = await readBody(c, bucketBody);
-  if (!body.ok) return failure(body.error);
-  const created = await accountOf(c.env).create("r2", body.value.name, body.value.name);
+export async function createBucket(c: ControlContext, body: z.output<typeof bucketBody>): Promise<Response> {
+  const created = await accountOf(c.env).create("r2", body.name, body.name);
   return respond(created, show);
 }
 
-export async function getBucket(c: ControlContext): Promise<Response> {
-  return respond(await findResource(c, "r2", nameOf(c)), show);
+export function getBucket(found: Resource): Response {
+  return success(show(found));
 }
 
 /** Refused while there is anything in it. */
 export async function deleteBucket(c: ControlContext): Promise<Response> {
-  const found = await findResource(c, "r2", nameOf(c));
-  if (!found.ok) return failure(found.error);
   const { objects } = await contentsOf(c).list({ limit: 1 });
   if (objects.length > 0) return failure({ reason: "bucket-not-empty", bucket: nameOf(c) });
   const removed = await accountOf(c.env).remove("r2", nameOf(c));

@@ -5,7 +5,7 @@ import { makePlan, TEMPLATES } from "../../rollout/plan.ts";
 import type { TrailEntry } from "../../rollout/records.ts";
 import { stageOf, thresholdOf } from "../../rollout/step.ts";
 import { METRICS, type Rollout, type RolloutCommand } from "../../rollout/types.ts";
-import { type ControlContext, overviewOf, readBody, registryFor, workerName } from "../context.ts";
+import { type ControlContext, registryFor, workerName } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
 
 const stage = z.looseObject({
@@ -19,7 +19,7 @@ const stage = z.looseObject({
   approval: z.enum(["auto", "manual"]).optional(),
 });
 
-const rolloutBody = z.looseObject({
+export const rolloutBody = z.looseObject({
   version_id: z.string().min(1),
   stages: z.array(stage).min(1).max(20).optional(),
   template: z.enum(Object.keys(TEMPLATES) as [keyof typeof TEMPLATES]).optional(),
@@ -34,10 +34,8 @@ const rolloutBody = z.looseObject({
 });
 
 /** POST …/rollouts: `version_id` is an id, a tag or `latest`; everything else has a default. */
-export async function startRollout(c: ControlContext): Promise<Response> {
-  const body = await readBody(c, rolloutBody);
-  if (!body.ok) return failure(body.error);
-  const { version_id, stages, template, gates, on_fail } = body.value;
+export async function startRollout(c: ControlContext, body: z.output<typeof rolloutBody>): Promise<Response> {
+  const { version_id, stages, template, gates, on_fail } = body;
   const plan = makePlan({ stages, template, gates, on_fail });
   if (!plan.ok) return failure({ reason: "rollout-invalid", detail: `the plan ${plan.error}` });
   const started = await registryFor(c).startRollout(workerName(c), {
@@ -50,16 +48,12 @@ export async function startRollout(c: ControlContext): Promise<Response> {
 
 /** GET …/rollouts, the newest first. */
 export async function listRollouts(c: ControlContext): Promise<Response> {
-  const overview = await overviewOf(c);
-  if (!overview.ok) return failure(overview.error);
   const rollouts = await registryFor(c).rollouts();
   return success(rollouts.map((rollout) => showRollout(workerName(c), rollout)));
 }
 
 /** GET …/rollouts/{rollout}, with everything that happened to it. */
 export async function getRollout(c: ControlContext): Promise<Response> {
-  const overview = await overviewOf(c);
-  if (!overview.ok) return failure(overview.error);
   const id = c.req.param("rollout") ?? "";
   const found = await registryFor(c).rollout(id);
   if (found === undefined) return failure({ reason: "rollout-not-found", worker: workerName(c), id });
@@ -68,14 +62,10 @@ export async function getRollout(c: ControlContext): Promise<Response> {
 }
 
 /** POST …/rollouts/{rollout}/{pause|resume|approve|promote|abort}. */
-export function commandRollout(command: RolloutCommand) {
-  return async (c: ControlContext): Promise<Response> => {
-    const overview = await overviewOf(c);
-    if (!overview.ok) return failure(overview.error);
-    const id = c.req.param("rollout") ?? "";
-    const changed = await registryFor(c).commandRollout(workerName(c), id, command, c.var.author);
-    return respond(changed, (rollout) => showRollout(workerName(c), rollout));
-  };
+export async function commandRollout(c: ControlContext, command: RolloutCommand): Promise<Response> {
+  const id = c.req.param("rollout") ?? "";
+  const changed = await registryFor(c).commandRollout(workerName(c), id, command, c.var.author);
+  return respond(changed, (rollout) => showRollout(workerName(c), rollout));
 }
 
 const date = (time: number | null) => (time === null ? null : new Date(time).toISOString());

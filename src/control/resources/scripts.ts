@@ -1,8 +1,10 @@
 /** What belongs to a Worker and not to a version: metadata, settings, the workers.dev switch, deletion. */
+import type * as z from "zod";
 import { accountOf } from "../../account/registry.ts";
 import { schedulerOf } from "../../events/scheduler.ts";
 import { hubOf } from "../../events/tail.ts";
 import { LIMITS } from "../../lib/limits.ts";
+import type { WorkerOverview } from "../../registry/types.ts";
 import { redact } from "../../versions/bindings.ts";
 import { previewsOf } from "../../versions/preview.ts";
 import type { Settings, WorkerState } from "../../versions/types.ts";
@@ -13,22 +15,19 @@ import {
   overviewOf,
   pageInfo,
   pageOf,
-  readBody,
   registryFor,
   workerName,
 } from "../context.ts";
 import { failure, respond, success, successOfPage } from "../envelope.ts";
-import { settingsBody, subdomainBody } from "../schemas.ts";
+import type { settingsBody, subdomainBody } from "../schemas.ts";
 import { showService, showSettings, workerUrl } from "../view.ts";
 
-export async function getService(c: ControlContext): Promise<Response> {
-  return respond(await overviewOf(c), showService);
+export function getService(overview: WorkerOverview): Response {
+  return success(showService(overview));
 }
 
 /** What leads to the Worker goes first: should this die in between, it is there to be deleted again. */
 export async function deleteService(c: ControlContext): Promise<Response> {
-  const overview = await overviewOf(c);
-  if (!overview.ok) return failure(overview.error);
   const worker = workerName(c);
   await Promise.all([
     accountOf(c.env).forgetWorker(worker),
@@ -73,8 +72,9 @@ export async function listAudit(c: ControlContext): Promise<Response> {
 }
 
 /** GET …/workers/workers/{worker}: where wrangler 4.164 reads the URL that it prints. */
-export async function getWorker(c: ControlContext): Promise<Response> {
-  return respond(await overviewOf(c), ({ worker }) => ({
+export function getWorker(c: ControlContext, overview: WorkerOverview): Response {
+  const { worker } = overview;
+  return success({
     id: worker.tag,
     name: worker.name,
     created_on: worker.created_on,
@@ -87,28 +87,31 @@ export async function getWorker(c: ControlContext): Promise<Response> {
       // wrangler puts a version's short id or an alias before it.
       preview_url_suffix: `-${new URL(workerUrl(worker.name, c.env)).host}`,
     },
-  }));
+  });
 }
 
 /** GET …/settings: of the latest version and the Worker together. */
-export async function getSettings(c: ControlContext): Promise<Response> {
-  return respond(await overviewOf(c), ({ worker, latest }) => ({
+export function getSettings(overview: WorkerOverview): Response {
+  const { worker, latest } = overview;
+  return success({
     ...showSettings(worker.settings),
     bindings: latest.bindings.map(redact),
     compatibility_date: latest.compatibility_date,
     compatibility_flags: latest.compatibility_flags,
     usage_model: "standard",
-  }));
+  });
 }
 
-export async function getScriptSettings(c: ControlContext): Promise<Response> {
-  return respond(await overviewOf(c), ({ worker }) => showSettings(worker.settings));
+export function getScriptSettings(overview: WorkerOverview): Response {
+  const { worker } = overview;
+  return success(showSettings(worker.settings));
 }
 
-export async function patchScriptSettings(c: ControlContext): Promise<Response> {
-  const body = await readBody(c, settingsBody);
-  if (!body.ok) return failure(body.error);
-  const { tags, logpush, observability, tail_consumers, streaming_tail_consumers } = body.value;
+export async function patchScriptSettings(
+  c: ControlContext,
+  body: z.output<typeof settingsBody>,
+): Promise<Response> {
+  const { tags, logpush, observability, tail_consumers, streaming_tail_consumers } = body;
   if (logpush === true) {
     return failure({
       reason: "unsupported",
@@ -133,24 +136,26 @@ const showSubdomain = (worker: WorkerState) => ({
   previews_enabled: previewsOf(worker),
 });
 
-export async function getSubdomain(c: ControlContext): Promise<Response> {
-  return respond(await overviewOf(c), ({ worker }) => showSubdomain(worker));
+export function getSubdomain(overview: WorkerOverview): Response {
+  const { worker } = overview;
+  return success(showSubdomain(worker));
 }
 
 /** POST …/subdomain: whether `<worker>.<domain>` serves, and hostnames of single versions; they follow it by default. */
-export async function setSubdomain(c: ControlContext): Promise<Response> {
-  const body = await readBody(c, subdomainBody);
-  if (!body.ok) return failure(body.error);
-  const { enabled, previews_enabled = null } = body.value;
+export async function setSubdomain(
+  c: ControlContext,
+  body: z.output<typeof subdomainBody>,
+): Promise<Response> {
+  const { enabled, previews_enabled = null } = body;
   const state = await registryFor(c).setSubdomain(actorOf(c), workerName(c), enabled, previews_enabled);
   return respond(state, showSubdomain);
 }
 
 /** What may depend on the Worker: nothing can, in this release. */
-export async function getReferences(c: ControlContext): Promise<Response> {
-  return respond(await overviewOf(c), () => ({}));
+export function getReferences(): Response {
+  return success({});
 }
 
-export async function getTailProducers(c: ControlContext): Promise<Response> {
-  return respond(await overviewOf(c), () => []);
+export function getTailProducers(): Response {
+  return success([]);
 }

@@ -3,7 +3,7 @@ import * as z from "zod";
 import { hubOf } from "../../events/tail.ts";
 import type { TailFilter } from "../../events/tail-filters.ts";
 import { LIMITS } from "../../lib/limits.ts";
-import { type ControlContext, overviewOf, readBody, workerName } from "../context.ts";
+import { type ControlContext, workerName } from "../context.ts";
 import { failure, success } from "../envelope.ts";
 import { signToken, verifyToken } from "../tokens.ts";
 
@@ -17,20 +17,18 @@ const filter = z.union([
   z.object({ query: z.string() }),
   z.object({ scriptVersion: z.string() }),
 ]);
-const tailBody = z.looseObject({ filters: z.array(filter).max(LIMITS.events.maxTailFilters).nullish() });
+export const tailBody = z.looseObject({
+  filters: z.array(filter).max(LIMITS.events.maxTailFilters).nullish(),
+});
 
 /** POST …/scripts/{worker}/tails: a session, and the address to connect to, which is the permission. */
-export async function createTail(c: ControlContext): Promise<Response> {
-  const overview = await overviewOf(c);
-  if (!overview.ok) return failure(overview.error);
+export async function createTail(c: ControlContext, body: z.output<typeof tailBody>): Promise<Response> {
   if (c.env.SLUICE_FOLLOWERS === undefined) {
     const advice = "run `wrangler tail` against Cloudflare, for the Worker that Sluice itself is there";
     return failure({ reason: "unsupported", feature: "wrangler tail on Cloudflare's network", advice });
   }
-  const body = await readBody(c, tailBody);
-  if (!body.ok) return failure(body.error);
   const filters: TailFilter[] = [];
-  for (const each of body.value.filters ?? []) {
+  for (const each of body.filters ?? []) {
     const resolved = "client_ip" in each ? withOwnAddress(c, each.client_ip) : each;
     if (resolved === undefined) {
       const header = c.env.SLUICE_ADDRESS_HEADER;

@@ -7,10 +7,10 @@ import type { TokenView } from "../../account/types.ts";
 import { utf8 } from "../../lib/bytes.ts";
 import { log } from "../../lib/log.ts";
 import { randomText, sha256Hex } from "../../lib/secrets.ts";
-import { type ControlContext, readBody } from "../context.ts";
+import type { ControlContext } from "../context.ts";
 import { failure, success } from "../envelope.ts";
 
-const tokenBody = z.looseObject({
+export const tokenBody = z.looseObject({
   name: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,49}$/, {
     error: "use 1 to 50 lower-case letters, digits, ., _ and -, beginning with a letter or digit",
   }),
@@ -29,10 +29,8 @@ export async function listTokens(c: ControlContext): Promise<Response> {
 }
 
 /** POST …/tokens: `{"name", "role"}`. Its `value` is shown this once. */
-export async function createToken(c: ControlContext): Promise<Response> {
-  const body = await readBody(c, tokenBody);
-  if (!body.ok) return failure(body.error);
-  const { name, role } = body.value;
+export async function createToken(c: ControlContext, body: z.output<typeof tokenBody>): Promise<Response> {
+  const { name, role } = body;
   const value = `sluice_${randomText()}`;
   const sha256 = await sha256Hex(utf8(value));
   const token = { name, role, created_by: c.var.author.email };

@@ -12,23 +12,23 @@ import { LIMITS } from "../../lib/limits.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import { registryOf } from "../../registry/index.ts";
 import { isHostname, parsePattern } from "../../router/routes.ts";
-import { actorOf, type ControlContext, overviewOf, readBody, workerName } from "../context.ts";
+import { actorOf, type ControlContext, workerName } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
 
 const routeBody = z.looseObject({ pattern: z.string().min(1) });
-const routesBody = z.array(routeBody).max(LIMITS.events.maxRoutes);
-const zoneRouteBody = z.looseObject({ pattern: z.string().min(1), script: z.string().min(1) });
+export const routesBody = z.array(routeBody).max(LIMITS.events.maxRoutes);
+export const zoneRouteBody = z.looseObject({ pattern: z.string().min(1), script: z.string().min(1) });
 const domainInput = z.looseObject({
   hostname: z.string().min(1),
   zone_id: z.string().nullish(),
   zone_name: z.string().nullish(),
 });
-const domainsBody = z.array(domainInput).max(LIMITS.events.maxRoutes);
-const domainRecordsBody = z.looseObject({
+export const domainsBody = z.array(domainInput).max(LIMITS.events.maxRoutes);
+export const domainRecordsBody = z.looseObject({
   override_existing_origin: z.boolean().nullish(),
   origins: domainsBody,
 });
-const schedulesBody = z.array(z.looseObject({ cron: z.string() })).max(LIMITS.events.maxCrons);
+export const schedulesBody = z.array(z.looseObject({ cron: z.string() })).max(LIMITS.events.maxCrons);
 
 /** Notes in the Worker's audit trail what its triggers were and are, where that differs: wrangler sends them with every deploy. */
 async function note(
@@ -65,19 +65,13 @@ const showRoute = ({ id, pattern, worker }: Route) => ({ id, pattern, script: wo
 
 /** GET …/scripts/{worker}/routes. */
 export async function listRoutes(c: ControlContext): Promise<Response> {
-  const overview = await overviewOf(c);
-  if (!overview.ok) return failure(overview.error);
   const routes = await accountOf(c.env).routes();
   return success(routes.filter(({ worker }) => worker === workerName(c)).map(showRoute));
 }
 
 /** PUT …/scripts/{worker}/routes: all of them. */
-export async function putRoutes(c: ControlContext): Promise<Response> {
-  const overview = await overviewOf(c);
-  if (!overview.ok) return failure(overview.error);
-  const body = await readBody(c, routesBody);
-  if (!body.ok) return failure(body.error);
-  const patterns = checkPatterns(body.value.map(({ pattern }) => pattern));
+export async function putRoutes(c: ControlContext, body: z.output<typeof routesBody>): Promise<Response> {
+  const patterns = checkPatterns(body.map(({ pattern }) => pattern));
   if (!patterns.ok) return failure(patterns.error);
   return respond(await setRoutes(c, workerName(c), patterns.value), (set) => set.map(showRoute));
 }
@@ -115,10 +109,11 @@ export async function listZoneRoutes(c: ControlContext): Promise<Response> {
 }
 
 /** POST /zones/{zone}/workers/routes: one more. */
-export async function createZoneRoute(c: ControlContext): Promise<Response> {
-  const body = await readBody(c, zoneRouteBody);
-  if (!body.ok) return failure(body.error);
-  const { pattern, script } = body.value;
+export async function createZoneRoute(
+  c: ControlContext,
+  body: z.output<typeof zoneRouteBody>,
+): Promise<Response> {
+  const { pattern, script } = body;
   const patterns = checkPatterns([pattern]);
   if (!patterns.ok) return failure(patterns.error);
   if ((await registryOf(c.env, script).overview()) === undefined) {
@@ -169,12 +164,11 @@ function readDomains(inputs: z.infer<typeof domainsBody>): Result<readonly Domai
 }
 
 /** POST …/scripts/{worker}/domains/changeset: what a PUT of the records would change. */
-export async function domainChangeset(c: ControlContext): Promise<Response> {
-  const overview = await overviewOf(c);
-  if (!overview.ok) return failure(overview.error);
-  const body = await readBody(c, domainsBody);
-  if (!body.ok) return failure(body.error);
-  const inputs = readDomains(body.value);
+export async function domainChangeset(
+  c: ControlContext,
+  body: z.output<typeof domainsBody>,
+): Promise<Response> {
+  const inputs = readDomains(body);
   if (!inputs.ok) return failure(inputs.error);
   const changes = await accountOf(c.env).domainChanges(workerName(c), inputs.value);
   return success({
@@ -187,14 +181,13 @@ export async function domainChangeset(c: ControlContext): Promise<Response> {
 }
 
 /** PUT …/scripts/{worker}/domains/records: all of them. */
-export async function putDomains(c: ControlContext): Promise<Response> {
-  const overview = await overviewOf(c);
-  if (!overview.ok) return failure(overview.error);
-  const body = await readBody(c, domainRecordsBody);
-  if (!body.ok) return failure(body.error);
-  const inputs = readDomains(body.value.origins);
+export async function putDomains(
+  c: ControlContext,
+  body: z.output<typeof domainRecordsBody>,
+): Promise<Response> {
+  const inputs = readDomains(body.origins);
   if (!inputs.ok) return failure(inputs.error);
-  const takeOver = body.value.override_existing_origin === true;
+  const takeOver = body.override_existing_origin === true;
   const account = accountOf(c.env);
   const before = ((await account.domains()) as Domain[]).filter(({ worker }) => worker === workerName(c));
   const set = await account.setDomains(workerName(c), inputs.value, takeOver);
@@ -220,22 +213,19 @@ export async function getDomain(c: ControlContext): Promise<Response> {
 
 /** GET …/scripts/{worker}/schedules. */
 export async function listSchedules(c: ControlContext): Promise<Response> {
-  const overview = await overviewOf(c);
-  if (!overview.ok) return failure(overview.error);
   return success({ schedules: (await schedulerOf(c.env, workerName(c)).triggers()) as CronTrigger[] });
 }
 
 /** PUT …/scripts/{worker}/schedules: all of them; none for an empty list. */
-export async function putSchedules(c: ControlContext): Promise<Response> {
-  const overview = await overviewOf(c);
-  if (!overview.ok) return failure(overview.error);
-  const body = await readBody(c, schedulesBody);
-  if (!body.ok) return failure(body.error);
-  for (const { cron } of body.value) {
+export async function putSchedules(
+  c: ControlContext,
+  body: z.output<typeof schedulesBody>,
+): Promise<Response> {
+  for (const { cron } of body) {
     const why = refuseCron(cron, nowOf(c.env));
     if (why !== undefined) return failure({ reason: "cron-invalid", detail: `"${cron}" ${why}` });
   }
-  const crons = body.value.map(({ cron }) => cron.trim());
+  const crons = body.map(({ cron }) => cron.trim());
   const scheduler = schedulerOf(c.env, workerName(c));
   const before = await scheduler.triggers();
   const schedules = await scheduler.setTriggers(workerName(c), crons);
@@ -251,8 +241,6 @@ export async function putSchedules(c: ControlContext): Promise<Response> {
 
 /** GET …/scripts/{worker}/schedules/runs: what ran, and as which version, newest first. */
 export async function listCronRuns(c: ControlContext): Promise<Response> {
-  const overview = await overviewOf(c);
-  if (!overview.ok) return failure(overview.error);
   const runs = await schedulerOf(c.env, workerName(c)).runs();
   const date = (time: number | null) => (time === null ? null : new Date(time).toISOString());
   return success(

@@ -1,20 +1,13 @@
 /** `…/scripts/{worker}/versions`, the script itself, and `…/workers/{worker}/versions/latest`. */
 
+import type * as z from "zod";
+import type { WorkerOverview } from "../../registry/types.ts";
 import { SERVICE_WORKER_MODULE } from "../../versions/names.ts";
 import { previewsOf } from "../../versions/preview.ts";
 import { cutMessage } from "../body.ts";
-import {
-  actorOf,
-  type ControlContext,
-  overviewOf,
-  pageInfo,
-  pageOf,
-  readBody,
-  registryFor,
-  workerName,
-} from "../context.ts";
+import { actorOf, type ControlContext, pageInfo, pageOf, registryFor, workerName } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
-import { versionPatch } from "../schemas.ts";
+import type { versionPatch } from "../schemas.ts";
 import { readUpload } from "../upload/index.ts";
 import { type Destination, readStored, storeDraft, storeWithSecrets } from "../upload/store.ts";
 import { showModule, showVersion } from "../view.ts";
@@ -24,19 +17,17 @@ export function destinationOf(c: ControlContext): Destination {
 }
 
 /** POST …/versions: a version, and no change of traffic. */
-export async function uploadVersion(c: ControlContext): Promise<Response> {
-  const overview = await overviewOf(c);
-  if (!overview.ok) return failure(overview.error);
+export async function uploadVersion(c: ControlContext, overview: WorkerOverview): Promise<Response> {
   const draft = await readUpload(c.req.raw);
   if (!draft.ok) return failure(draft.error);
   if (draft.value.migrations !== null) return failure({ reason: "migration-in-version" });
   if (draft.value.main_module === SERVICE_WORKER_MODULE) return failure({ reason: "script-in-version" });
-  const stored = await storeDraft(destinationOf(c), draft.value, overview.value, {
+  const stored = await storeDraft(destinationOf(c), draft.value, overview, {
     triggered_by: "version_upload",
     deploy: null,
     replaces: null,
   });
-  const hasPreview = previewsOf(overview.value.worker);
+  const hasPreview = previewsOf(overview.worker);
   return respond(stored, (version) => showVersion(version, hasPreview));
 }
 
@@ -61,10 +52,8 @@ export async function putScript(c: ControlContext): Promise<Response> {
 }
 
 /** GET …/versions, newest first; `?deployable=true` gives the same window, `?page=` and `?per_page=` all of them. */
-export async function listVersions(c: ControlContext): Promise<Response> {
-  const overview = await overviewOf(c);
-  if (!overview.ok) return failure(overview.error);
-  const hasPreview = previewsOf(overview.value.worker);
+export async function listVersions(c: ControlContext, overview: WorkerOverview): Promise<Response> {
+  const hasPreview = previewsOf(overview.worker);
   const page = pageOf(c);
   if (page !== undefined) {
     const found = await registryFor(c).versionPage(page);
@@ -76,15 +65,13 @@ export async function listVersions(c: ControlContext): Promise<Response> {
 }
 
 /** GET …/versions/{version}, `?include=modules` with its code. */
-export async function getVersion(c: ControlContext): Promise<Response> {
-  const overview = await overviewOf(c);
-  if (!overview.ok) return failure(overview.error);
+export async function getVersion(c: ControlContext, overview: WorkerOverview): Promise<Response> {
   const id = c.req.param("version") ?? "";
   const version = await registryFor(c).version(id);
   if (version === undefined) {
     return failure({ reason: "version-not-found", worker: workerName(c), version: id });
   }
-  const shown = showVersion(version, previewsOf(overview.value.worker));
+  const shown = showVersion(version, previewsOf(overview.worker));
   if (c.req.query("include") !== "modules") return success(shown);
   const stored = await readStored(c.env, workerName(c), id);
   if (!stored.ok) return failure(stored.error);
@@ -96,25 +83,25 @@ export async function getVersion(c: ControlContext): Promise<Response> {
 }
 
 /** PATCH …/workers/{worker}/versions/latest: a version with other secrets, and no change of traffic. */
-export async function patchLatestVersion(c: ControlContext): Promise<Response> {
-  const overview = await overviewOf(c);
-  if (!overview.ok) return failure(overview.error);
-  const patch = await readBody(c, versionPatch);
-  if (!patch.ok) return failure(patch.error);
-  const { env, annotations } = patch.value;
+export async function patchLatestVersion(
+  c: ControlContext,
+  overview: WorkerOverview,
+  body: z.output<typeof versionPatch>,
+): Promise<Response> {
+  const { env, annotations } = body;
   if (env === undefined) {
     return failure({ reason: "body-invalid", detail: "env is missing; it names the secrets to change" });
   }
   const changes = Object.fromEntries(
     Object.entries(env).map(([name, secret]) => [name, secret?.text ?? null]),
   );
-  const stored = await storeWithSecrets(destinationOf(c), overview.value.latest, changes, {
+  const stored = await storeWithSecrets(destinationOf(c), overview.latest, changes, {
     triggered_by: "secret",
     message: cutMessage(annotations?.["workers/message"]),
     tag: annotations?.["workers/tag"] || null,
     deploy: null,
     replaces: null,
   });
-  const hasPreview = previewsOf(overview.value.worker);
+  const hasPreview = previewsOf(overview.worker);
   return respond(stored, (version) => showVersion(version, hasPreview));
 }
