@@ -15,7 +15,7 @@ export interface Identity {
 /** Whose token has this SHA-256; undefined for nobody's. */
 export async function identify(env: Env, sha256: string): Promise<Identity | undefined> {
   if (equalInConstantTime(sha256, env.SLUICE_TOKEN_SHA256)) return adminOf(env);
-  const token = (await accountOf(env).useToken(sha256)) as ApiToken | undefined;
+  const token = await accountOf(env).useToken(sha256);
   return token && identityOf(env, token);
 }
 

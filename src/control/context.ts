@@ -46,13 +46,13 @@ export async function findResource(
   kind: ResourceKind,
   id: string,
 ): Promise<Result<Resource, SluiceError>> {
-  const found = (await accountOf(c.env).get(kind, id)) as Resource | undefined;
+  const found = await accountOf(c.env).get(kind, id);
   return found === undefined ? err({ reason: "resource-not-found", kind, id }) : ok(found);
 }
 
 /** Everything of the Worker as of one moment, or that there is none. */
 export async function overviewOf(c: ControlContext): Promise<Result<WorkerOverview, SluiceError>> {
-  const overview = (await registryFor(c).overview()) as WorkerOverview | undefined;
+  const overview = await registryFor(c).overview();
   return overview === undefined ? err({ reason: "worker-not-found", worker: workerName(c) }) : ok(overview);
 }
 
@@ -81,7 +81,7 @@ export async function allWorkers(env: Env): Promise<Map<string, WorkerSummary>> 
   const found = new Map<string, WorkerSummary>();
   for (const [worker, summary] of listed) {
     // Published by a Sluice that knew no summaries: its registry is asked.
-    const known = summary ?? ((await registryOf(env, worker).summary()) as WorkerSummary | undefined);
+    const known = summary ?? (await registryOf(env, worker).summary());
     if (known !== undefined) found.set(worker, known);
   }
   return found;

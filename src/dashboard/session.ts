@@ -5,7 +5,7 @@
  */
 
 import { getCookie, setCookie } from "hono/cookie";
-import { ADMIN_ID, type ApiToken, type Session } from "../account/access.ts";
+import { ADMIN_ID } from "../account/access.ts";
 import { adminOf, type Identity, identify, identityOf } from "../account/identity.ts";
 import { accountOf } from "../account/registry.ts";
 import { utf8 } from "../lib/bytes.ts";
@@ -34,9 +34,7 @@ export async function signIn(c: PageContext, token: string): Promise<Identity | 
 export async function readSession(c: PageContext): Promise<SignedIn | undefined> {
   const value = getCookie(c, COOKIE);
   if (value === undefined) return undefined;
-  const found = (await accountOf(c.env).session(await sha256(value))) as
-    | { session: Session; token: ApiToken | undefined }
-    | undefined;
+  const found = await accountOf(c.env).session(await sha256(value));
   if (found === undefined) return undefined;
   const { session, token } = found;
   if (session.token_id !== ADMIN_ID) return token && { ...identityOf(c.env, token), csrf: session.csrf };

@@ -5,7 +5,6 @@ import { LIMITS } from "../../lib/limits.ts";
 import { CONTENT_TYPES, formatOf, renderMetrics } from "../../metrics/openmetrics.ts";
 import { reportOf, type WorkerReport } from "../../metrics/report.ts";
 import { metricsOf } from "../../metrics/store.ts";
-import type { SeriesPoint, WorkerCounts } from "../../metrics/types.ts";
 import type { WorkerOverview } from "../../registry/types.ts";
 import { fleetOf } from "../../runtime/fleet.ts";
 import type { Deployment } from "../../versions/types.ts";
@@ -29,10 +28,7 @@ async function readReport(env: Env, worker: string, active: Deployment | undefin
   const interval = LIMITS.metrics.seriesIntervalMs;
   const since = Math.ceil(Math.max(now - LIMITS.metrics.recentMs, deployed) / interval) * interval;
   const metrics = metricsOf(env);
-  const [counts, series] = await Promise.all([
-    metrics.of(worker) as Promise<WorkerCounts>,
-    metrics.series(worker, since / 1_000) as Promise<SeriesPoint[]>,
-  ]);
+  const [counts, series] = await Promise.all([metrics.of(worker), metrics.series(worker, since / 1_000)]);
   const seconds = Math.max(Math.round((now - since) / 1_000), 0);
   return reportOf(counts, active?.versions ?? [], series, seconds);
 }

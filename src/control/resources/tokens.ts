@@ -25,7 +25,7 @@ const showToken = ({ used_on, ...token }: ApiToken): TokenView => ({
 
 /** GET …/tokens: never with their values, which nobody has kept. */
 export async function listTokens(c: ControlContext): Promise<Response> {
-  return success(((await accountOf(c.env).tokens()) as ApiToken[]).map(showToken));
+  return success((await accountOf(c.env).tokens()).map(showToken));
 }
 
 /** POST …/tokens: `{"name", "role"}`. Its `value` is shown this once. */

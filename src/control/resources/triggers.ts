@@ -30,13 +30,17 @@ export const domainRecordsBody = z.looseObject({
 });
 export const schedulesBody = z.array(z.looseObject({ cron: z.string() })).max(LIMITS.events.maxCrons);
 
+interface TriggerChange {
+  readonly what: "routes" | "domains" | "crons";
+  readonly before: readonly string[];
+  readonly after: readonly string[];
+}
+
 /** Notes in the Worker's audit trail what its triggers were and are, where that differs: wrangler sends them with every deploy. */
 async function note(
   c: ControlContext,
   worker: string,
-  what: "routes" | "domains" | "crons",
-  before: readonly string[],
-  after: readonly string[],
+  { what, before, after }: TriggerChange,
 ): Promise<void> {
   if (JSON.stringify([...before].sort()) === JSON.stringify([...after].sort())) return;
   await registryOf(c.env, worker).note(actorOf(c), "triggers", { [what]: after, before });
@@ -55,7 +59,7 @@ async function setRoutes(
 ): Promise<Result<readonly Route[], SluiceError>> {
   const before = await patternsOf(c, worker);
   const set = await accountOf(c.env).setRoutes(worker, patterns);
-  if (set.ok) await note(c, worker, "routes", before, patterns);
+  if (set.ok) await note(c, worker, { what: "routes", before, after: patterns });
   return set;
 }
 
@@ -189,11 +193,11 @@ export async function putDomains(
   if (!inputs.ok) return failure(inputs.error);
   const takeOver = body.override_existing_origin === true;
   const account = accountOf(c.env);
-  const before = ((await account.domains()) as Domain[]).filter(({ worker }) => worker === workerName(c));
-  const set = await account.setDomains(workerName(c), inputs.value, takeOver);
-  const domains = set;
+  const before = (await account.domains()).filter(({ worker }) => worker === workerName(c));
+  const domains = await account.setDomains(workerName(c), inputs.value, takeOver);
   const names = (list: readonly Domain[]) => list.map(({ hostname }) => hostname);
-  if (domains.ok) await note(c, workerName(c), "domains", names(before), names(domains.value));
+  if (domains.ok)
+    await note(c, workerName(c), { what: "domains", before: names(before), after: names(domains.value) });
   return respond(domains, (all) => all.map(showDomain));
 }
 
@@ -207,13 +211,13 @@ export async function listDomains(c: ControlContext): Promise<Response> {
 /** GET /workers/domains/records/{domain}. */
 export async function getDomain(c: ControlContext): Promise<Response> {
   const id = c.req.param("domain") ?? "";
-  const found = ((await accountOf(c.env).domains()) as Domain[]).find((domain) => domain.id === id);
+  const found = (await accountOf(c.env).domains()).find((domain) => domain.id === id);
   return found === undefined ? failure({ reason: "domain-not-found", id }) : success(showDomain(found));
 }
 
 /** GET …/scripts/{worker}/schedules. */
 export async function listSchedules(c: ControlContext): Promise<Response> {
-  return success({ schedules: (await schedulerOf(c.env, workerName(c)).triggers()) as CronTrigger[] });
+  return success({ schedules: await schedulerOf(c.env, workerName(c)).triggers() });
 }
 
 /** PUT …/scripts/{worker}/schedules: all of them; none for an empty list. */
@@ -229,13 +233,8 @@ export async function putSchedules(
   const scheduler = schedulerOf(c.env, workerName(c));
   const before = await scheduler.triggers();
   const schedules = await scheduler.setTriggers(workerName(c), crons);
-  await note(
-    c,
-    workerName(c),
-    "crons",
-    before.map(({ cron }) => cron),
-    schedules.map(({ cron }) => cron),
-  );
+  const names = (list: readonly CronTrigger[]) => list.map(({ cron }) => cron);
+  await note(c, workerName(c), { what: "crons", before: names(before), after: names(schedules) });
   return success({ schedules });
 }
 

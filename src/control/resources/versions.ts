@@ -8,8 +8,9 @@ import { cutMessage } from "../body.ts";
 import { actorOf, type ControlContext, pageInfo, pageOf, registryFor, workerName } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
 import type { versionPatch } from "../schemas.ts";
+import type { Destination } from "../upload/draft.ts";
 import { readUpload } from "../upload/index.ts";
-import { type Destination, readStored, storeDraft, storeWithSecrets } from "../upload/store.ts";
+import { readStored, storeDraft, storeWithSecrets } from "../upload/store.ts";
 import { showModule, showVersion } from "../view.ts";
 
 export function destinationOf(c: ControlContext): Destination {

@@ -8,13 +8,12 @@ import type { SluiceError } from "../../lib/errors.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import type { Rpc } from "../../lib/rpc.ts";
 import { sha256Hex } from "../../lib/secrets.ts";
-import type { ClaimedFiles } from "../../registry/asset-sessions.ts";
 import type { WorkerRegistry } from "../../registry/index.ts";
 import { ASSETS_ONLY_MODULE } from "../../versions/names.ts";
 import type { AssetsOfVersion, Version } from "../../versions/types.ts";
 import type { UploadMetadata } from "../schemas.ts";
 import { verifyToken } from "../tokens.ts";
-import type { AssetsDraft, Draft } from "./draft.ts";
+import type { AssetsDraft, Destination, Draft } from "./draft.ts";
 
 /** A set that is to be stored with its version; `json` is null for one that is there already. */
 export interface PreparedAssets {
@@ -62,9 +61,7 @@ export function readAssets({
 
 /** What the version will say of its assets; null where it has none. Stores nothing. */
 export async function prepareAssets(
-  env: Env,
-  registry: Registry,
-  worker: string,
+  { env, registry, worker }: Pick<Destination, "env" | "registry" | "worker">,
   draft: Draft,
   latest: Version | undefined,
 ): Promise<Result<PreparedAssets | null, SluiceError>> {
@@ -76,10 +73,8 @@ export async function prepareAssets(
     return ok(kept && { of: { set: kept.set, has_code }, json: null });
   }
   const claims = await verifyToken(env, "assets", assets.token);
-  const session =
-    claims?.worker === worker
-      ? ((await registry.claimAssets(claims.id)) as ClaimedFiles | undefined)
-      : undefined;
+  if (claims?.worker !== worker) return err({ reason: "assets-session-invalid" });
+  const session = await registry.claimAssets(claims.id);
   if (session === undefined) return err({ reason: "assets-session-invalid" });
   const { folder, manifest, missing } = session;
   if (missing.length > 0) {

@@ -1,6 +1,10 @@
 /** An upload that was read and checked, and is not recorded yet. */
 
 import type { AssetsConfig } from "../../assets/types.ts";
+import type { Env } from "../../lib/env.ts";
+import type { Rpc } from "../../lib/rpc.ts";
+import type { WorkerRegistry } from "../../registry/index.ts";
+import type { Actor } from "../../registry/types.ts";
 import type { UploadedBinding } from "../../versions/binding-types.ts";
 import type { Migrations } from "../../versions/classes.ts";
 import type { Module, Settings } from "../../versions/types.ts";
@@ -26,4 +30,12 @@ export interface Draft {
 export interface AssetsDraft {
   readonly token: string;
   readonly config: Omit<AssetsConfig, "compatibility_date" | "compatibility_flags">;
+}
+
+/** Where a version goes and who sends it. */
+export interface Destination {
+  readonly env: Env;
+  readonly registry: Rpc<WorkerRegistry>;
+  readonly worker: string;
+  readonly actor: Actor;
 }

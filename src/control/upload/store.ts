@@ -6,10 +6,9 @@ import { newId } from "../../lib/ids.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { log } from "../../lib/log.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
-import type { Rpc } from "../../lib/rpc.ts";
 import { sha256Hex } from "../../lib/secrets.ts";
-import { registryOf, type WorkerRegistry } from "../../registry/index.ts";
-import type { Actor, RecordVersion, WorkerOverview } from "../../registry/types.ts";
+import { registryOf } from "../../registry/index.ts";
+import type { RecordVersion, WorkerOverview } from "../../registry/types.ts";
 import { missingClasses } from "../../runtime/inspect.ts";
 import type { Binding } from "../../versions/binding-types.ts";
 import { changeSecrets, resolveBindings, type SecretChanges } from "../../versions/bindings.ts";
@@ -21,23 +20,20 @@ import type { PreviewRecord } from "../../versions/record.ts";
 import { readVersion, writeVersion } from "../../versions/replica.ts";
 import type { Version } from "../../versions/types.ts";
 import { type PreparedAssets, prepareAssets, storeAssets } from "./assets.ts";
-import type { Draft } from "./draft.ts";
+import type { Destination, Draft } from "./draft.ts";
 import { lookUp, provision } from "./provision.ts";
 import { validate } from "./validate.ts";
-
-/** Where a version goes and who sends it. */
-export interface Destination {
-  readonly env: Env;
-  readonly registry: Rpc<WorkerRegistry>;
-  readonly worker: string;
-  readonly actor: Actor;
-}
 
 type Recorded = Pick<RecordVersion, "deploy" | "replaces"> & {
   readonly triggered_by: Version["triggered_by"];
   readonly message: string | null;
   readonly tag: string | null;
 };
+
+/** A version that is about to be recorded: how it was made, and what changes with it. */
+type Made = Recorded &
+  Pick<Version, "alias"> &
+  Pick<RecordVersion, "settings" | "lifecycle"> & { readonly assets: PreparedAssets | null };
 
 /** Records an uploaded draft as the Worker's next version. */
 export async function storeDraft(
@@ -55,7 +51,7 @@ export async function storeDraft(
   if (!bindings.ok) return bindings;
   const free = await checkAlias(to, draft.alias);
   if (!free.ok) return free;
-  const assets = await prepareAssets(to.env, to.registry, to.worker, draft, latest);
+  const assets = await prepareAssets(to, draft, latest);
   if (!assets.ok) return assets;
   const classes = namespacesByClass(lifecycle.value);
   const blob: VersionBlob = {
@@ -73,10 +69,8 @@ export async function storeDraft(
   };
   const { message, tag, settings } = draft;
   const changed = draft.migrations === null ? null : lifecycle.value;
-  return record(to, blob, latest, { ...how, message, tag, alias: draft.alias }, assets.value, {
-    settings,
-    lifecycle: changed,
-  });
+  const made = { ...how, message, tag, alias: draft.alias, assets: assets.value };
+  return record(to, blob, latest, { ...made, settings, lifecycle: changed });
 }
 
 function applyMigrations(
@@ -104,7 +98,8 @@ export async function storeWithSecrets(
     modules,
   };
   const assets = latest.assets && { of: latest.assets, json: null };
-  return record(to, blob, latest, { ...how, alias: null }, assets, { settings: {}, lifecycle: null });
+  const made = { ...how, alias: null, assets, settings: {}, lifecycle: null };
+  return record(to, blob, latest, made);
 }
 
 /** The code of a version, with what it is bound to. */
@@ -159,9 +154,7 @@ async function record(
   { env, registry, worker, actor }: Destination,
   blob: VersionBlob,
   latest: Version | undefined,
-  how: Recorded & Pick<Version, "alias">,
-  assets: PreparedAssets | null,
-  ofWorker: Pick<RecordVersion, "settings" | "lifecycle">,
+  how: Made,
 ): Promise<Result<Version, SluiceError>> {
   const { header, modules } = blob;
   const sized = checkEnvSize(header.bindings);
@@ -175,7 +168,7 @@ async function record(
   const takes = { takes_batches: handlers.includes("queue"), takes_crons: handlers.includes("scheduled") };
   const encoded = encodeBlob({ header: { ...header, has_default, ...takes }, modules });
   await provision(env, worker, header.bindings);
-  if (assets !== null) await storeAssets(env, registry, assets);
+  if (how.assets !== null) await storeAssets(env, registry, how.assets);
   await registry.announce(header.version);
   await writeVersion(env.SLUICE_KV, header.version, encoded);
   const recorded = await registry.recordVersion(worker, {
@@ -193,15 +186,16 @@ async function record(
       inspection: inspection.value,
       etag: await etagOf(blob),
       size_bytes: encoded.byteLength,
-      assets: assets?.of ?? null,
+      assets: how.assets?.of ?? null,
       alias: how.alias,
     },
     basedOn: latest?.id ?? null,
     deploy: how.deploy,
     replaces: how.replaces,
-    ...ofWorker,
+    settings: how.settings,
+    lifecycle: how.lifecycle,
   });
-  return recorded as Result<Version, SluiceError>;
+  return recorded;
 }
 
 function newHeader(worker: string, tag: string | null) {
