@@ -6,7 +6,7 @@
 
 import type { Manifest } from "../assets/manifest.ts";
 import { LIMITS } from "../lib/limits.ts";
-import type { Statements } from "./sql/index.ts";
+import type { Database } from "./sql/index.ts";
 
 /** An upload of assets. */
 export interface Session {
@@ -33,55 +33,55 @@ export interface ClaimedFiles extends OpenSession {
 }
 
 export class AssetSessions {
-  readonly #db: Statements;
+  readonly #db: Database;
 
-  constructor(db: Statements) {
+  constructor(db: Database) {
     this.#db = db;
   }
 
   /** @param now in ms since the epoch */
   open(manifest: Manifest, now: number): OpenSession {
     const seconds = Math.floor(now / 1000);
-    this.#db.closeSessions(seconds);
+    this.#db.assets.closeSessions(seconds);
     const session = { id: crypto.randomUUID(), expires: seconds + LIMITS.assets.assetSessionSeconds };
-    this.#db.openSession(session.id, manifest, session.expires);
+    this.#db.assets.openSession(session.id, manifest, session.expires);
     const folder = this.#folder();
-    return { ...session, folder, missing: this.#db.missingFiles(session.id, folder) };
+    return { ...session, folder, missing: this.#db.assets.missingFiles(session.id, folder) };
   }
 
   /** Undefined where there is none. */
   announced(id: string, hashes: readonly string[]): AnnouncedFiles | undefined {
-    const expires = this.#db.sessionEnd(id);
+    const expires = this.#db.assets.sessionEnd(id);
     if (expires === undefined) return undefined;
-    return { id, expires, folder: this.#folder(), sizes: this.#db.announcedSizes(id, hashes) };
+    return { id, expires, folder: this.#folder(), sizes: this.#db.assets.announcedSizes(id, hashes) };
   }
 
   /** Notes that files are in KV. @returns how many are still to come */
   add(id: string, hashes: readonly string[]): number | undefined {
-    if (this.#db.sessionEnd(id) === undefined) return undefined;
+    if (this.#db.assets.sessionEnd(id) === undefined) return undefined;
     const folder = this.#folder();
-    for (const hash of hashes) this.#db.addAsset(folder + hash);
-    return this.#db.missingFiles(id, folder).length;
+    for (const hash of hashes) this.#db.assets.add(folder + hash);
+    return this.#db.assets.missingFiles(id, folder).length;
   }
 
   claim(id: string): ClaimedFiles | undefined {
-    const expires = this.#db.sessionEnd(id);
+    const expires = this.#db.assets.sessionEnd(id);
     if (expires === undefined) return undefined;
     const folder = this.#folder();
     return {
       id,
       expires,
       folder,
-      missing: this.#db.missingFiles(id, folder),
-      manifest: this.#db.manifestOf(id),
+      missing: this.#db.assets.missingFiles(id, folder),
+      manifest: this.#db.assets.manifestOf(id),
     };
   }
 
   #folder(): string {
-    const found = this.#db.assetFolder();
+    const found = this.#db.assets.folder();
     if (found !== undefined) return found;
     const folder = `asset/${crypto.randomUUID()}/`;
-    this.#db.setAssetFolder(folder);
+    this.#db.assets.setFolder(folder);
     return folder;
   }
 }

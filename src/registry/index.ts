@@ -37,7 +37,7 @@ import { deleteRecord, writeRecord } from "../versions/replica.ts";
 import { retain } from "../versions/retention.ts";
 import type { Author, Deployment, Settings, Share, Version, WorkerState } from "../versions/types.ts";
 import { type AnnouncedFiles, AssetSessions, type ClaimedFiles, type OpenSession } from "./asset-sessions.ts";
-import { type Statements, statements } from "./sql/index.ts";
+import { clearWorker, type Database, openDatabase } from "./sql/index.ts";
 import type {
   Actor,
   AuditAction,
@@ -55,7 +55,7 @@ import type {
 const IN_RECORD: readonly (keyof Settings)[] = ["previews", "affinity", "expose_version", "retention"];
 
 export class WorkerRegistry extends DurableObject<Env> {
-  readonly #db: Statements;
+  readonly #db: Database;
   readonly #fleet: Fleet;
   readonly #sessions: AssetSessions;
   readonly #rollouts: Rollouts;
@@ -66,7 +66,7 @@ export class WorkerRegistry extends DurableObject<Env> {
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    this.#db = statements(ctx.storage.sql);
+    this.#db = openDatabase(ctx.storage.sql);
     this.#fleet = fleetOf(env, ctx.exports.Follower);
     this.#sessions = new AssetSessions(this.#db);
     this.#rollouts = new Rollouts(ctx.storage.sql, () => nowOf(env));
@@ -76,49 +76,49 @@ export class WorkerRegistry extends DurableObject<Env> {
   /** The Worker, its latest version and its active deployment; undefined where there is no such Worker. */
   async overview(): Promise<WorkerOverview | undefined> {
     await this.#publish();
-    const worker = this.#db.worker();
-    const latest = this.#db.latestVersion();
+    const worker = this.#db.worker.state();
+    const latest = this.#db.versions.latest();
     if (worker === undefined || latest === undefined) return undefined;
-    return { worker, latest, active: this.#db.activeDeployment(), lifecycle: this.#db.lifecycle() };
+    return { worker, latest, active: this.#db.deployments.active(), lifecycle: this.#db.worker.lifecycle() };
   }
 
   /** Newest first. */
   versions(): Version[] {
-    return this.#db.versions(LIMITS.lists.listedVersions);
+    return this.#db.versions.list(LIMITS.lists.listedVersions);
   }
 
   /** Some of them, newest first, and how many there are. */
   versionPage({ limit, offset }: Page): Paged<Version> {
-    return { items: this.#db.versions(limit, offset), total: this.#db.versionCount() };
+    return { items: this.#db.versions.list(limit, offset), total: this.#db.versions.count() };
   }
 
   version(id: string): Version | undefined {
-    return this.#db.version(id);
+    return this.#db.versions.get(id);
   }
 
   /** Newest first; the first one is active. */
   async deployments(): Promise<readonly Deployment[]> {
     await this.#publish();
-    return listDeployments(this.#db.deployments(), LIMITS.lists.listedDeployments);
+    return listDeployments(this.#db.deployments.all(), LIMITS.lists.listedDeployments);
   }
 
   async deploymentPage({ limit, offset }: Page): Promise<Paged<Deployment>> {
     await this.#publish();
-    return { items: this.#db.deploymentPage(limit, offset), total: this.#db.deploymentCount() };
+    return { items: this.#db.deployments.page(limit, offset), total: this.#db.deployments.count() };
   }
 
   /** What was done, newest first. It outlives the Worker. */
   audit({ limit, offset }: Page): Paged<AuditEntry> {
-    return { items: this.#db.audit(limit, offset), total: this.#db.auditCount() };
+    return { items: this.#db.audit.page(limit, offset), total: this.#db.audit.count() };
   }
 
   /** Notes what was done to a Worker elsewhere than in this record. */
   note(actor: Actor, action: AuditAction, detail: Readonly<Record<string, unknown>>): void {
-    this.#db.addAudit(Date.now(), { ...actor, action, detail });
+    this.#db.audit.add(Date.now(), { ...actor, action, detail });
   }
 
   deployment(id: string): Deployment | undefined {
-    return this.#db.deployment(id);
+    return this.#db.deployments.get(id);
   }
 
   /** The record that the router follows; undefined while nothing is deployed. */
@@ -129,7 +129,7 @@ export class WorkerRegistry extends DurableObject<Env> {
 
   /** To be called before the code of a version is written to KV: should the upload die, the code is deleted. */
   async announce(versionId: string): Promise<void> {
-    this.#db.discard(versionKey(versionId), Date.now() + LIMITS.uploads.orphanAgeMs);
+    this.#db.outbox.discard(versionKey(versionId), Date.now() + LIMITS.uploads.orphanAgeMs);
     await this.#schedule();
   }
 
@@ -153,7 +153,7 @@ export class WorkerRegistry extends DurableObject<Env> {
 
   /** Notes a set of assets. @param key KV key */
   addAssetSet(key: string): void {
-    this.#db.addAsset(key);
+    this.#db.assets.add(key);
   }
 
   /** Begins a rollout: the first deployment of its plan, after the candidate has been loaded everywhere. */
@@ -227,7 +227,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     const considered = this.#rollouts.consider(rollout, event);
     if (considered.ok && (considered.value.deploy ?? 0) > 0) {
       const { candidate, stable } = rollout;
-      const worker = this.#db.name();
+      const worker = this.#db.worker.name();
       const why = await this.#fleet.prepare(worker, [candidate.version_id, stable.version_id]);
       if (why !== undefined) {
         log("error", "rollout-waits", { worker, rollout: rollout.id, why });
@@ -266,20 +266,20 @@ export class WorkerRegistry extends DurableObject<Env> {
     });
     if (!applied.ok) return applied;
     const { rollout: after, notice } = applied.value;
-    const webhooks = this.#db.worker()?.settings.webhooks ?? [];
-    if (notice !== null) this.#notices.add(webhooks, this.#db.name(), notice, after, Date.now());
+    const webhooks = this.#db.worker.state()?.settings.webhooks ?? [];
+    if (notice !== null) this.#notices.add(webhooks, this.#db.worker.name(), notice, after, Date.now());
     // Routers begin and end to watch with it.
     if (notice !== null || after.phase !== rollout.phase) {
-      this.#db.bumpRevision();
+      this.#db.worker.bumpRevision();
       const { id, phase, stage, reason } = after;
-      this.#db.addAudit(nowOf(this.env), {
+      this.#db.audit.add(nowOf(this.env), {
         author: who,
         source: "api",
         action: "rollout",
         detail: { rollout_id: id, event: event.type, phase, stage: stage + 1, reason },
       });
       log("info", "rollout", {
-        worker: this.#db.name(),
+        worker: this.#db.worker.name(),
         rollout: after.id,
         phase: after.phase,
         reason: after.reason,
@@ -290,12 +290,12 @@ export class WorkerRegistry extends DurableObject<Env> {
 
   #planRollout(worker: string, { version, plan, author }: StartRollout): Result<Rollout, SluiceError> {
     const invalid = (detail: string) => err({ reason: "rollout-invalid", detail } as const);
-    if (this.#db.worker() === undefined) return err({ reason: "worker-not-found", worker });
+    if (this.#db.worker.state() === undefined) return err({ reason: "worker-not-found", worker });
     const running = this.#rollouts.active();
     if (running !== undefined) return err({ reason: "rollout-active", worker, id: running.id });
     const candidate = this.#findVersion(version);
     if (candidate === undefined) return err({ reason: "version-not-found", worker, version });
-    const active = this.#db.activeDeployment();
+    const active = this.#db.deployments.active();
     const others = (active?.versions ?? []).filter(
       ({ version_id, percentage }) => version_id !== candidate.id && percentage > 0,
     );
@@ -322,9 +322,10 @@ export class WorkerRegistry extends DurableObject<Env> {
 
   /** @param name id, tag (of the newest version that has it) or `latest` */
   #findVersion(name: string): Version | undefined {
-    if (name === "latest") return this.#db.latestVersion();
+    if (name === "latest") return this.#db.versions.latest();
     return (
-      this.#db.version(name) ?? this.#db.versions(LIMITS.lists.listedVersions).find(({ tag }) => tag === name)
+      this.#db.versions.get(name) ??
+      this.#db.versions.list(LIMITS.lists.listedVersions).find(({ tag }) => tag === name)
     );
   }
 
@@ -339,27 +340,28 @@ export class WorkerRegistry extends DurableObject<Env> {
     return this.#commit((): Result<Version, SluiceError> => {
       const checked = this.#checkVersion(worker, input);
       if (!checked.ok) return checked;
-      if (this.#db.worker() === undefined) {
-        this.#db.createWorker(worker, newId(), new Date().toISOString());
+      if (this.#db.worker.state() === undefined) {
+        this.#db.worker.create(worker, newId(), new Date().toISOString());
       }
       const version: Version = {
         ...input.version,
-        number: this.#db.nextNumber(),
-        created_on: this.#db.nextTime(Date.parse(input.version.created_on)),
+        number: this.#db.versions.nextNumber(),
+        created_on: this.#db.worker.nextTime(Date.parse(input.version.created_on)),
         ...input.actor,
       };
-      this.#db.insertVersion(version);
+      this.#db.versions.insert(version);
       const { id: version_id, number, triggered_by, message } = version;
       this.note(input.actor, "version", { version_id, number, triggered_by, message });
-      this.#db.keep(versionKey(version.id));
+      this.#db.outbox.keep(versionKey(version.id));
       const preview: PreviewRecord = { worker, version_id: version.id };
       for (const key of previewLabels(worker, version).map(previewKey)) {
-        this.#db.keep(key);
-        this.#db.writeLater(key, JSON.stringify(preview));
+        this.#db.outbox.keep(key);
+        this.#db.outbox.writeLater(key, JSON.stringify(preview));
       }
-      if (input.lifecycle !== null) this.#db.setLifecycle({ ...input.lifecycle, since: version.number });
-      const settings = this.#db.worker()?.settings;
-      if (settings !== undefined) this.#db.setSettings({ ...settings, ...input.settings });
+      if (input.lifecycle !== null)
+        this.#db.worker.setLifecycle({ ...input.lifecycle, since: version.number });
+      const settings = this.#db.worker.state()?.settings;
+      if (settings !== undefined) this.#db.worker.setSettings({ ...settings, ...input.settings });
       if (input.deploy !== null) {
         this.#deployFromOutside({
           ...input.deploy,
@@ -372,13 +374,13 @@ export class WorkerRegistry extends DurableObject<Env> {
   }
 
   #checkVersion(worker: string, input: RecordVersion): Result<null, SluiceError> {
-    const latest = this.#db.latestVersion();
+    const latest = this.#db.versions.latest();
     if ((latest?.id ?? null) !== input.basedOn) return err({ reason: "changed-meanwhile", worker });
-    if (input.replaces !== null && this.#db.activeDeployment()?.id !== input.replaces) {
+    if (input.replaces !== null && this.#db.deployments.active()?.id !== input.replaces) {
       return err({ reason: "changed-meanwhile", worker });
     }
     if (latest === undefined && input.deploy === null) return err({ reason: "worker-not-found", worker });
-    const active = this.#db.activeDeployment();
+    const active = this.#db.deployments.active();
     if (input.deploy !== null && active?.versions.length === 2 && this.#isProtected()) {
       return err({ reason: "split-protected", worker, versions: active.versions });
     }
@@ -422,7 +424,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     { force, replaces }: RecordDeployment,
   ): Result<Share[], SluiceError> {
     const found = this.#findShares(worker, shares);
-    const active = this.#db.activeDeployment();
+    const active = this.#db.deployments.active();
     if (found.ok && replaces !== null && active?.id !== replaces) {
       return err({ reason: "changed-meanwhile", worker });
     }
@@ -436,7 +438,7 @@ export class WorkerRegistry extends DurableObject<Env> {
 
   /** Whether `wrangler deploy` may not replace a split. */
   #isProtected(): boolean {
-    return this.#rollouts.active() !== undefined || this.#db.worker()?.settings.protect === true;
+    return this.#rollouts.active() !== undefined || this.#db.worker.state()?.settings.protect === true;
   }
 
   /** Secrets whose present values all traffic would lose to the older ones of a version. */
@@ -446,17 +448,17 @@ export class WorkerRegistry extends DurableObject<Env> {
     if (shares.length !== 1 || target === undefined || target.number >= newest) return [];
     const inUse = active?.versions.find(({ number }) => number === newest);
     if (active?.versions.some(({ version_id }) => version_id === target.version_id)) return [];
-    const [before, now] = [target.version_id, inUse?.version_id ?? ""].map((id) => this.#db.version(id));
+    const [before, now] = [target.version_id, inUse?.version_id ?? ""].map((id) => this.#db.versions.get(id));
     return changedSecrets(before?.bindings ?? [], now?.bindings ?? []);
   }
 
   #findShares(worker: string, shares: readonly ShareInput[]): Result<Share[], SluiceError> {
-    if (this.#db.worker() === undefined) return err({ reason: "worker-not-found", worker });
+    if (this.#db.worker.state() === undefined) return err({ reason: "worker-not-found", worker });
     const found: Share[] = [];
     for (const { version_id, percentage } of shares) {
-      const version = this.#db.version(version_id);
+      const version = this.#db.versions.get(version_id);
       if (version === undefined) return err({ reason: "version-not-found", worker, version: version_id });
-      if (version.number < this.#db.lifecycle().since) {
+      if (version.number < this.#db.worker.lifecycle().since) {
         return err({ reason: "before-migration", worker, version: version_id });
       }
       found.push({ version_id, number: version.number, percentage });
@@ -478,14 +480,14 @@ export class WorkerRegistry extends DurableObject<Env> {
     previews: boolean | null,
   ): Promise<Result<WorkerState, SluiceError>> {
     return this.#commit((): Result<WorkerState, SluiceError> => {
-      const state = this.#db.worker();
+      const state = this.#db.worker.state();
       if (state === undefined) return err({ reason: "worker-not-found", worker });
       if (state.enabled === enabled && state.settings.previews === previews) return ok(state);
       const settings = { ...state.settings, previews };
-      this.#db.setEnabled(enabled);
-      this.#db.setSettings(settings);
+      this.#db.worker.setEnabled(enabled);
+      this.#db.worker.setSettings(settings);
       this.note(actor, "settings", { enabled, previews });
-      this.#db.bumpRevision();
+      this.#db.worker.bumpRevision();
       return ok({ ...state, enabled, settings });
     });
   }
@@ -496,12 +498,12 @@ export class WorkerRegistry extends DurableObject<Env> {
     change: Partial<Settings>,
   ): Promise<Result<Settings, SluiceError>> {
     return this.#commit((): Result<Settings, SluiceError> => {
-      const state = this.#db.worker();
+      const state = this.#db.worker.state();
       if (state === undefined) return err({ reason: "worker-not-found", worker });
       const settings = { ...state.settings, ...change };
-      this.#db.setSettings(settings);
+      this.#db.worker.setSettings(settings);
       this.note(actor, "settings", withoutSecrets(change));
-      if (IN_RECORD.some((name) => name in change)) this.#db.bumpRevision();
+      if (IN_RECORD.some((name) => name in change)) this.#db.worker.bumpRevision();
       return ok(settings);
     });
   }
@@ -510,18 +512,18 @@ export class WorkerRegistry extends DurableObject<Env> {
   async remove(actor: Actor, worker: string): Promise<Result<null, SluiceError>> {
     let versions: readonly string[] = [];
     const removed = await this.#commit((): Result<null, SluiceError> => {
-      if (this.#db.worker() === undefined) return err({ reason: "worker-not-found", worker });
-      versions = this.#db.versionIds();
+      if (this.#db.worker.state() === undefined) return err({ reason: "worker-not-found", worker });
+      versions = this.#db.versions.ids();
       const labels = [
         ...versions.flatMap((id) => previewLabels(worker, { id, alias: null })),
-        ...this.#db.aliases().flatMap((alias) => previewLabels(worker, { id: "", alias })),
+        ...this.#db.versions.aliases().flatMap((alias) => previewLabels(worker, { id: "", alias })),
       ];
-      const keys = [...versions.map(versionKey), ...labels.map(previewKey), ...this.#db.assetKeys()];
-      for (const key of keys) this.#db.discard(key, Date.now());
-      this.#db.deleteWorker();
+      const keys = [...versions.map(versionKey), ...labels.map(previewKey), ...this.#db.assets.keys()];
+      for (const key of keys) this.#db.outbox.discard(key, Date.now());
+      clearWorker(this.#db);
       this.#rollouts.clear();
       this.#notices.clear();
-      this.#db.bumpRevision();
+      this.#db.worker.bumpRevision();
       this.note(actor, "delete", {});
       return ok(null);
     });
@@ -551,13 +553,13 @@ export class WorkerRegistry extends DurableObject<Env> {
   }
 
   async #collect(): Promise<void> {
-    for (const key of this.#db.garbage(Date.now())) {
+    for (const key of this.#db.outbox.garbage(Date.now())) {
       try {
         await this.env.SLUICE_KV.delete(key);
-        this.#db.keep(key);
+        this.#db.outbox.keep(key);
       } catch (error) {
         log("error", "delete-failed", { key, why: String(error) });
-        this.#db.discard(key, Date.now() + LIMITS.uploads.orphanAgeMs);
+        this.#db.outbox.discard(key, Date.now() + LIMITS.uploads.orphanAgeMs);
       }
     }
   }
@@ -576,33 +578,37 @@ export class WorkerRegistry extends DurableObject<Env> {
     const deployment: Deployment = {
       ...input,
       id: crypto.randomUUID(),
-      created_on: this.#db.nextTime(Date.now()),
+      created_on: this.#db.worker.nextTime(Date.now()),
     };
     const { id: deployment_id, author, source, triggered_by, message, versions } = deployment;
-    const before = this.#db.activeDeployment()?.versions ?? [];
-    this.#db.insertDeployment(deployment);
+    const before = this.#db.deployments.active()?.versions ?? [];
+    this.#db.deployments.insert(deployment);
     const detail = { deployment_id, triggered_by, message, before, versions };
     this.note({ author, source }, "deployment", detail);
-    this.#db.setDeployed(
+    this.#db.deployments.setDeployed(
       deployment.versions.map(({ version_id }) => version_id),
       Date.parse(deployment.created_on),
     );
-    this.#db.bumpRevision();
+    this.#db.worker.bumpRevision();
     return deployment;
   }
 
   #record(): DeploymentRecord | undefined {
-    const worker = this.#db.worker();
-    const active = this.#db.activeDeployment();
+    const worker = this.#db.worker.state();
+    const active = this.#db.deployments.active();
     if (worker === undefined || active === undefined) return undefined;
-    const classes = classesByNamespace(this.#db.lifecycle());
+    const classes = classesByNamespace(this.#db.worker.lifecycle());
     const { affinity, expose_version, retention } = worker.settings;
     const rollout = this.#rollouts.active();
-    const retained = retain(this.#db.deployedWithAssets(LIMITS.assets.maxRetained), retention, Date.now());
+    const retained = retain(
+      this.#db.deployments.withAssets(LIMITS.assets.maxRetained),
+      retention,
+      Date.now(),
+    );
     return {
       schema: 1,
       worker: worker.name,
-      revision: this.#db.revision().current,
+      revision: this.#db.worker.revision().current,
       deployment_id: active.id,
       enabled: worker.enabled,
       versions: active.versions,
@@ -629,8 +635,8 @@ export class WorkerRegistry extends DurableObject<Env> {
   }
 
   get #unpublished(): boolean {
-    const { current, published } = this.#db.revision();
-    return published < current || this.#db.writesLeft().length > 0;
+    const { current, published } = this.#db.worker.revision();
+    return published < current || this.#db.outbox.writesLeft().length > 0;
   }
 
   /** Brings KV to the current revision, one write at a time, so that an older record never lands on a newer one. */
@@ -642,15 +648,15 @@ export class WorkerRegistry extends DurableObject<Env> {
   /** Where KV refuses or a process does not hear, the alarm tries again; nothing is undone. Never rejects. */
   async #publishNow(): Promise<void> {
     if (!this.#unpublished) return;
-    const { current, published } = this.#db.revision();
-    const worker = this.#db.name();
+    const { current, published } = this.#db.worker.revision();
+    const worker = this.#db.worker.name();
     const record = this.#record();
     try {
       // Nothing is published before it is on disk: a commit that fails must not reach the router.
       await this.ctx.storage.sync();
-      for (const { key, value } of this.#db.writesLeft()) {
+      for (const { key, value } of this.#db.outbox.writesLeft()) {
         await this.env.SLUICE_KV.put(key, value);
-        this.#db.written(key, value);
+        this.#db.outbox.written(key, value);
       }
       if (published >= current) return;
       let heard = false;
@@ -660,7 +666,7 @@ export class WorkerRegistry extends DurableObject<Env> {
       } finally {
         heard = await this.#fleet.publish(worker, record ?? null);
       }
-      if (heard) this.#db.setPublished(current);
+      if (heard) this.#db.worker.setPublished(current);
     } catch (error) {
       log("error", "publish-failed", { worker, revision: current, why: String(error) });
     }
@@ -680,7 +686,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     try {
       await tell(metricsOf(this.env));
     } catch (error) {
-      log("error", "metrics-unreachable", { worker: this.#db.name(), why: String(error) });
+      log("error", "metrics-unreachable", { worker: this.#db.worker.name(), why: String(error) });
     }
   }
 
@@ -695,8 +701,8 @@ export class WorkerRegistry extends DurableObject<Env> {
     return {
       revision,
       enabled,
-      created_on: this.#db.worker()?.created_on ?? "",
-      deployed_on: this.#db.activeDeployment()?.created_on ?? "",
+      created_on: this.#db.worker.state()?.created_on ?? "",
+      deployed_on: this.#db.deployments.active()?.created_on ?? "",
       deployment_id,
       versions,
       rollout: newest === undefined ? null : { id: newest.id, phase: newest.phase },
@@ -709,7 +715,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     const times = [
       this.#unpublished ? Date.now() + LIMITS.publishing.publishRetryMs : undefined,
       look === undefined ? undefined : alarmTime(this.env, look),
-      this.#db.nextGarbageTime(),
+      this.#db.outbox.nextGarbageTime(),
       this.#notices.next(),
     ].filter((time) => time !== undefined);
     if (times.length > 0) await this.ctx.storage.setAlarm(Math.max(Math.min(...times), Date.now()));
