@@ -1,7 +1,7 @@
 /**
- * The account's Durable Object: API tokens, what Workers can be bound to and what is not part of any of them (it says what there is;
- * the contents are where the bindings keep them), and the routes and custom domains of all of them, which it publishes
- * as a Worker's record publishes its deployment: the commit first, then KV and every process, again until they have it.
+ * The account's Durable Object: API tokens, the resources that Workers are bound to, and the routes and custom domains of all
+ * Workers. It lists the resources; the bindings keep their contents. It publishes routes and domains as a Worker's
+ * registry publishes its deployment: it commits first, then tells KV and every process, and repeats until all have it.
  */
 
 import { DurableObject } from "cloudflare:workers";
@@ -106,7 +106,7 @@ export class AccountRegistry extends DurableObject<Env> {
     return this.#commit(() => this.#routing.setDomains(worker, inputs, takeOver));
   }
 
-  /** Takes routes and domains from a Worker that was deleted. */
+  /** Deletes the routes and domains of a Worker that was deleted. */
   forgetWorker(worker: string): Promise<void> {
     return this.#commit(() => this.#routing.forget(worker));
   }
@@ -127,7 +127,7 @@ export class AccountRegistry extends DurableObject<Env> {
     return this.#publishing;
   }
 
-  /** Never rejects: what could not be told is told again by the alarm. */
+  /** Never rejects: where KV or a process did not get the record, the alarm publishes it again. */
   async #publishNow(): Promise<void> {
     if (this.#routing.isPublished) return;
     const record = this.#routing.record();
@@ -147,7 +147,7 @@ export class AccountRegistry extends DurableObject<Env> {
     else await this.ctx.storage.setAlarm(Date.now() + LIMITS.publishing.publishRetryMs);
   }
 
-  /** By name. */
+  /** All resources of a kind, by name. */
   list(kind: ResourceKind): Resource[] {
     return this.#rows("SELECT * FROM resource WHERE kind = ? ORDER BY name", kind);
   }
@@ -160,7 +160,7 @@ export class AccountRegistry extends DurableObject<Env> {
     return this.#rows("SELECT * FROM resource WHERE kind = ? AND name = ?", kind, name)[0];
   }
 
-  /** Refuses a name that is taken. */
+  /** Refused where the name is taken. */
   create(kind: ResourceKind, name: string, id: string): Result<Resource, SluiceError> {
     if (this.named(kind, name) !== undefined) return err({ reason: "resource-exists", kind, name });
     const created_on = new Date().toISOString();
@@ -168,7 +168,7 @@ export class AccountRegistry extends DurableObject<Env> {
     return ok({ kind, id, name, created_on });
   }
 
-  /** The resource of this id, made where there is none: a Worker from elsewhere brings the ids that it had there. */
+  /** The resource with this id, created if needed: a configuration from another account brings its own ids. */
   ensure(kind: ResourceKind, id: string, name: string): Resource {
     const found = this.get(kind, id);
     if (found !== undefined) return found;
@@ -177,7 +177,7 @@ export class AccountRegistry extends DurableObject<Env> {
     return created.ok ? created.value : (this.get(kind, id) as Resource);
   }
 
-  /** The resource of this name, made where there is none. */
+  /** The resource with this name, created if needed. */
   ensureNamed(kind: ResourceKind, name: string): Resource {
     const found = this.named(kind, name);
     return found ?? this.ensure(kind, newId(), name);
