@@ -1,32 +1,35 @@
-/** Tokens that Sluice gives out itself, for one purpose and one Worker: nothing has to be looked up to tell a forged one. */
+/**
+ * Tickets: signed strings that Sluice hands out for one purpose and one Worker, to clients that come without an API token.
+ * The signature alone tells a forged ticket, so nothing has to be looked up.
+ */
 import { sign, verify } from "hono/jwt";
 import type { Env } from "../lib/env.ts";
 
-/** What a token is good for. */
-export interface Claims {
+/** What a ticket permits. */
+export interface Ticket {
   readonly purpose: "assets" | "tail";
   readonly worker: string;
-  /** Of the session. */
+  /** Id of the upload of assets, or of the tail. */
   readonly id: string;
-  /** Seconds since the epoch. */
+  /** End of its validity, in seconds since the epoch. */
   readonly exp: number;
 }
 
 const ALGORITHM = "HS256";
 
-export function signToken({ SLUICE_TOKEN_SHA256 }: Env, claims: Claims): Promise<string> {
-  return sign({ ...claims }, SLUICE_TOKEN_SHA256, ALGORITHM);
+export function signTicket({ SLUICE_TOKEN_SHA256 }: Env, ticket: Ticket): Promise<string> {
+  return sign({ ...ticket }, SLUICE_TOKEN_SHA256, ALGORITHM);
 }
 
-/** What a token says; undefined where it is not one of ours, for something else, or too old. */
-export async function verifyToken(
+/** Undefined where Sluice did not sign it, where it is for another purpose, and where it has expired. */
+export async function verifyTicket(
   { SLUICE_TOKEN_SHA256 }: Env,
-  purpose: Claims["purpose"],
-  token: string,
-): Promise<Claims | undefined> {
+  purpose: Ticket["purpose"],
+  signed: string,
+): Promise<Ticket | undefined> {
   try {
-    const claims = (await verify(token, SLUICE_TOKEN_SHA256, ALGORITHM)) as unknown as Claims;
-    return claims.purpose === purpose ? claims : undefined;
+    const ticket = (await verify(signed, SLUICE_TOKEN_SHA256, ALGORITHM)) as unknown as Ticket;
+    return ticket.purpose === purpose ? ticket : undefined;
   } catch {
     return undefined;
   }
