@@ -10,14 +10,22 @@ export interface Row {
   readonly met: boolean | undefined;
 }
 
+/** What was measured, and beside what. */
+interface Measured {
+  readonly what: string;
+  readonly value: string;
+  readonly against: string;
+  readonly ratio: number;
+}
+
 /** A row with an upper bound. */
-export function atMost(what: string, value: string, against: string, ratio: number, bound: number): Row {
-  return { what, value, against, ratio, target: `≤ ${bound.toFixed(2)}`, met: ratio <= bound };
+export function atMost(bound: number, measured: Measured): Row {
+  return { ...measured, target: `≤ ${bound.toFixed(2)}`, met: measured.ratio <= bound };
 }
 
 /** A row with a lower bound. */
-export function atLeast(what: string, value: string, against: string, ratio: number, bound: number): Row {
-  return { what, value, against, ratio, target: `≥ ${bound.toFixed(2)}`, met: ratio >= bound };
+export function atLeast(bound: number, measured: Measured): Row {
+  return { ...measured, target: `≥ ${bound.toFixed(2)}`, met: measured.ratio >= bound };
 }
 
 /** A figure without a target of its own. */

@@ -93,7 +93,8 @@ async function compare(
   const show = (name: Name) =>
     `${median(rates[name]).toFixed(0)} ${unit}/s, ${median(costs[name]).toFixed(1)} µs CPU each`;
   const ratio = medianRatio(rates.isolates, rates["passthrough-one"]);
-  return atLeast(what, show("isolates"), `passthrough: ${show("passthrough-one")}`, ratio, 0.95);
+  const against = `passthrough: ${show("passthrough-one")}`;
+  return atLeast(0.95, { what, value: show("isolates"), against, ratio });
 }
 
 const MEGABYTE = 1_000_000;

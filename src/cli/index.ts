@@ -98,7 +98,7 @@ rollout
       const started = await start(target, worker, given);
       if (given.wait !== true) return show(started, given.json);
       const print = given.json ? () => {} : console.log;
-      const ended = await watch(target, worker, started.id, print, false);
+      const ended = await watch(target, worker, started.id, { print, isTerminal: false });
       if (given.json) show(ended, true);
       process.exitCode = exitCode(ended);
     },
@@ -112,7 +112,7 @@ rollout
   .action(async (worker: string, id: string | undefined, { dataDir }: { dataDir: string }) => {
     const target = findTarget(dataDir);
     const found = await find(target, worker, id);
-    await watch(target, worker, found.id, console.log, process.stdout.isTTY === true);
+    await watch(target, worker, found.id, { print: console.log, isTerminal: process.stdout.isTTY === true });
   });
 
 rollout

@@ -100,13 +100,18 @@ export function exitCode({ phase }: RolloutView): number {
 const WAITING = new Set(["pending", "running"]);
 const INTERVAL_MS = 1_000;
 
-/** Shows a rollout until it ends or needs somebody: in place on a terminal, as lines elsewhere. */
+/** Where `watch` writes: in place on a terminal, line by line elsewhere. */
+export interface Screen {
+  readonly print: (text: string) => void;
+  readonly isTerminal: boolean;
+}
+
+/** Shows a rollout until it ends or needs an operator. */
 export async function watch(
   target: Target,
   worker: string,
   id: string,
-  print: (text: string) => void,
-  isTerminal: boolean,
+  { print, isTerminal }: Screen,
 ): Promise<RolloutView> {
   let last = "";
   for (;;) {

@@ -14,8 +14,6 @@ import { COMPATIBILITY_DATE } from "./workerd.ts";
 const PREPARE_STOP_MS = 500;
 
 export async function serve(config: ServeConfig): Promise<void> {
-  const pretty = process.stdout.isTTY === true;
-  const logger = createLogger(config.log, pretty);
   const data = new DataDir(config.dataDir);
   if (config.trafficPort === config.controlPort) {
     throw new UsageError(
@@ -24,37 +22,61 @@ export async function serve(config: ServeConfig): Promise<void> {
   }
   const { fresh } = await data.open();
   try {
-    await start(config, data, fresh, logger, pretty);
+    await start(config, data, fresh);
   } catch (error) {
     data.close();
     throw error;
   }
 }
 
-async function start(
-  config: ServeConfig,
-  data: DataDir,
-  fresh: boolean,
-  logger: Logger,
-  pretty: boolean,
-): Promise<void> {
+async function start(config: ServeConfig, data: DataDir, fresh: boolean): Promise<void> {
   await requireFree(config.host, config.trafficPort, "--traffic-port");
   await requireFree(config.host, config.controlPort, "--control-port");
 
+  const isTerminal = process.stdout.isTTY === true;
+  const logger = createLogger(config.log, isTerminal);
   const { token, isNew } =
     config.apiToken === undefined ? data.token() : { token: config.apiToken, isNew: false };
   const control = originOf(config.host, config.controlPort);
-  const traffic = `http://${config.domain}:${config.trafficPort}`;
+  const target: Target = { control, accountId: config.accountId, token };
+  const server = await startProcesses(config, { data, logger, token });
+  stopOnSignals(server, target, logger);
 
+  const demo = fresh && config.demo && (await tryDemo(target, logger));
+  const traffic = `http://${config.domain}:${config.trafficPort}`;
+  logger.log("info", "ready", {
+    traffic,
+    control,
+    account_id: config.accountId,
+    data_dir: data.path,
+    wrangler: 'eval "$(npx sluice env)"',
+  });
+  if (isTerminal) greet({ traffic, control, config, shownToken: isNew ? token : undefined, demo });
+  else if (isNew) logger.log("info", "token-created", { token });
+  await server.validator.warm();
+}
+
+interface Server {
+  readonly runtime: Runtime;
+  /** Undefined where the control process serves traffic itself. */
+  readonly traffic: Traffic | undefined;
+  readonly validator: Validator;
+}
+
+interface Parts {
+  readonly data: DataDir;
+  readonly logger: Logger;
+  readonly token: string;
+}
+
+/** Starts every process, keeps their ids in the data folder, and exits when all of them have drained. */
+async function startProcesses(config: ServeConfig, { data, logger, token }: Parts): Promise<Server> {
+  const traffic = originOf(config.host, config.trafficPort);
+  const control = originOf(config.host, config.controlPort);
   const pids = { pid: process.pid, runtime_pid: 0, validator_pid: 0, traffic_pids: [] as readonly number[] };
   const started = (change: Partial<typeof pids>) => {
     Object.assign(pids, change);
-    data.writeServer({
-      ...pids,
-      traffic: originOf(config.host, config.trafficPort),
-      control,
-      account_id: config.accountId,
-    });
+    data.writeServer({ ...pids, traffic, control, account_id: config.accountId });
   };
   const draining = new Set(config.processes === 1 ? ["runtime"] : ["runtime", "traffic"]);
   const drained = (which: "runtime" | "traffic") => {
@@ -72,50 +94,36 @@ async function start(
           started: (traffic_pids) => started({ traffic_pids }),
           drained: () => drained("traffic"),
         });
-  const runtime = await Runtime.start(
-    {
-      config,
-      token,
-      storage: data.storage,
-      validator,
-      logger,
-      followers: processes?.followers,
-    },
-    {
-      started: (pid) => started({ runtime_pid: pid }),
-      drained: () => drained("runtime"),
-    },
-  );
+  const options = {
+    config,
+    token,
+    storage: data.storage,
+    validator,
+    logger,
+    followers: processes?.followers,
+  };
+  const runtime = await Runtime.start(options, {
+    started: (pid) => started({ runtime_pid: pid }),
+    drained: () => drained("runtime"),
+  });
   await processes?.start();
+  return { runtime, traffic: processes, validator };
+}
 
+/** The first signal drains the server, a second one ends it at once. */
+function stopOnSignals({ runtime, traffic }: Server, target: Target, logger: Logger): void {
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) {
     // Miniflare's own listeners would end the process before its requests are done.
     process.removeAllListeners(signal);
     process.once(signal, () => {
       logger.log("info", "draining", { signal });
       process.once(signal, () => process.exit(1));
-      void prepareStop({ control, accountId: config.accountId, token }).then(() => {
-        processes?.drain();
+      void prepareStop(target).then(() => {
+        traffic?.drain();
         runtime.drain();
       });
     });
   }
-
-  const demo =
-    fresh && config.demo && (await tryDemo({ control, accountId: config.accountId, token }, logger));
-  logger.log("info", "ready", {
-    traffic,
-    control,
-    account_id: config.accountId,
-    data_dir: data.path,
-    wrangler: 'eval "$(npx sluice env)"',
-  });
-  if (pretty) {
-    greet({ traffic, control, config, shownToken: isNew ? token : undefined, demo });
-  } else if (isNew) {
-    logger.log("info", "token-created", { token });
-  }
-  await validator.warm();
 }
 
 /** So that a stop forgets none of what was counted, and waits for no page that is only looked at. Never rejects. */

@@ -68,3 +68,18 @@ export interface SignedIn extends Identity {
   /** What every form of theirs has to send. */
   readonly csrf: string;
 }
+
+/** A parameter of the path. */
+export function param(c: PageContext, name: string): string {
+  return c.req.param(name as never) ?? "";
+}
+
+/** The Worker in the path. */
+export function workerOf(c: PageContext): string {
+  return param(c, "worker");
+}
+
+/** The status of a refusal, for the page that shows it. */
+export function statusOf({ status }: Reply<unknown>): 400 {
+  return status as 400;
+}

@@ -78,7 +78,8 @@ describe("what becomes of a message", () => {
 describe("a rate limit", () => {
   test("lets as many calls through in each window as it says, for each key by itself", () => {
     const windows: Windows = new Map();
-    const call = (key: string, now: number) => withinLimit(windows, key, 2, 10_000, now, 100);
+    const call = (key: string, now: number) =>
+      withinLimit(windows, key, { limit: 2, lengthMs: 10_000, maxKeys: 100 }, now);
     expect([call("a", 0), call("a", 9_999), call("a", 9_999), call("b", 9_999)]).toEqual([
       true,
       true,
@@ -90,7 +91,8 @@ describe("a rate limit", () => {
 
   test("counts a bounded number of keys, and forgets the window begun longest ago", () => {
     const windows: Windows = new Map();
-    for (let i = 0; i < 50; i++) withinLimit(windows, `k${i}`, 1, 10_000, i, 10);
+    for (let i = 0; i < 50; i++)
+      withinLimit(windows, `k${i}`, { limit: 1, lengthMs: 10_000, maxKeys: 10 }, i);
     expect([...windows.keys()]).toEqual(Array.from({ length: 10 }, (_, i) => `k${i + 40}`));
   });
 });

@@ -18,14 +18,8 @@ export class RateLimitBinding extends WorkerEntrypoint<Env, Props> {
   limit(key: string): { readonly success: boolean } {
     const { namespace, limit, period } = this.ctx.props;
     const name = `${namespace}/${period}/${key}`;
-    const success = withinLimit(
-      windows,
-      name,
-      limit,
-      period * 1000,
-      Date.now(),
-      LIMITS.bindings.maxRateLimitKeys,
-    );
+    const { maxRateLimitKeys: maxKeys } = LIMITS.bindings;
+    const success = withinLimit(windows, name, { limit, lengthMs: period * 1000, maxKeys }, Date.now());
     return { success };
   }
 }

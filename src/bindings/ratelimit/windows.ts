@@ -9,20 +9,22 @@ interface Window {
 /** By key, the one that was begun longest ago first. */
 export type Windows = Map<string, Window>;
 
-/**
- * Counts a call, and says whether it is within the limit of its window.
- *
- * @param lengthMs of a window
- * @param now in ms since the epoch
- * @param maxKeys counted at once; beyond that the window begun longest ago is forgotten, and its key starts anew
- */
+/** How calls are limited. */
+export interface RateLimit {
+  /** Calls that a window lets through. */
+  readonly limit: number;
+  /** Length of a window. */
+  readonly lengthMs: number;
+  /** Keys counted at once. Beyond it, the oldest window is forgotten and its key starts anew. */
+  readonly maxKeys: number;
+}
+
+/** Counts a call, and says whether it is within the limit of its window. @param now in ms since the epoch */
 export function withinLimit(
   windows: Windows,
   key: string,
-  limit: number,
-  lengthMs: number,
+  { limit, lengthMs, maxKeys }: RateLimit,
   now: number,
-  maxKeys: number,
 ): boolean {
   const began = now - (now % lengthMs);
   let window = windows.get(key);
