@@ -1,7 +1,7 @@
 /**
- * The account's Durable Object: API tokens, the resources that Workers are bound to, and the routes and custom domains of all
- * Workers. It lists the resources; the bindings keep their contents. It publishes routes and domains as a Worker's
- * registry publishes its deployment: it commits first, then tells KV and every process, and repeats until all have it.
+ * The account's Durable Object: API tokens, sessions, the resources that Workers can be bound to (which there are; the
+ * bindings keep their contents), and the routes and custom domains of all Workers. It publishes those as a registry
+ * publishes its deployment: the commit first, then KV and every process, again until all of them have it.
  */
 
 import { DurableObject } from "cloudflare:workers";
@@ -9,10 +9,10 @@ import type { Env } from "../lib/env.ts";
 import type { ResourceKind, SluiceError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { LIMITS } from "../lib/limits.ts";
-import { log } from "../lib/log.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { type Rpc, stubOf } from "../lib/rpc.ts";
 import { type Fleet, fleetOf } from "../runtime/fleet.ts";
+import { type Publication, Publishing } from "../runtime/publishing.ts";
 import { writeRoutes } from "../versions/replica.ts";
 import { Access, type ApiToken, type Session } from "./access.ts";
 import { Routing } from "./routing.ts";
@@ -39,7 +39,7 @@ export class AccountRegistry extends DurableObject<Env> {
   readonly #routing: Routing;
   readonly #access: Access;
   readonly #fleet: Fleet;
-  #publishing: Promise<void> = Promise.resolve();
+  readonly #publishing: Publishing;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -48,6 +48,11 @@ export class AccountRegistry extends DurableObject<Env> {
     this.#routing = new Routing(this.#sql);
     this.#access = new Access(this.#sql);
     this.#fleet = fleetOf(env, ctx.exports.Follower);
+    this.#publishing = new Publishing(
+      ctx.storage,
+      () => this.#nextPublication(),
+      () => this.#schedule(),
+    );
   }
 
   tokens(): ApiToken[] {
@@ -112,37 +117,28 @@ export class AccountRegistry extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
-    await this.#publish();
+    await this.#publishing.publish();
   }
 
   async #commit<T>(change: () => T): Promise<T> {
     const result = this.ctx.storage.transactionSync(change);
     const stored = this.ctx.storage.setAlarm(Date.now() + LIMITS.publishing.publishRetryMs);
-    await Promise.all([stored, this.#publish()]);
+    await Promise.all([stored, this.#publishing.publish()]);
     return result;
   }
 
-  #publish(): Promise<void> {
-    this.#publishing = this.#publishing.then(() => this.#publishNow());
-    return this.#publishing;
+  #nextPublication(): Publication | undefined {
+    if (this.#routing.isPublished) return undefined;
+    const record = this.#routing.record();
+    return {
+      subject: { routes: record.revision },
+      write: () => writeRoutes(this.env.SLUICE_KV, record),
+      tell: () => this.#fleet.publishRoutes(record),
+      confirm: () => this.#routing.setPublished(record.revision),
+    };
   }
 
-  /** Never rejects: where KV or a process did not get the record, the alarm publishes it again. */
-  async #publishNow(): Promise<void> {
-    if (this.#routing.isPublished) return;
-    const record = this.#routing.record();
-    try {
-      await this.ctx.storage.sync();
-      let heard = false;
-      try {
-        await writeRoutes(this.env.SLUICE_KV, record);
-      } finally {
-        heard = await this.#fleet.publishRoutes(record);
-      }
-      if (heard) this.#routing.setPublished(record.revision);
-    } catch (error) {
-      log("error", "publish-failed", { routes: record.revision, why: String(error) });
-    }
+  async #schedule(): Promise<void> {
     if (this.#routing.isPublished) await this.ctx.storage.deleteAlarm();
     else await this.ctx.storage.setAlarm(Date.now() + LIMITS.publishing.publishRetryMs);
   }

@@ -137,7 +137,7 @@ const ANSWERS: { readonly [R in Reason]: (error: Because<R>) => Answer } = {
   "split-protected": ({ worker, versions }) => [
     409,
     10021,
-    `"${worker}" has a protected split (${versions.map((share) => `${share.version_id} ${share.percentage}%`).join(", ")}), so a newer version cannot take all of its traffic. Finish the split first, with \`wrangler versions deploy <version>@100%\` for one of its two versions or \`wrangler rollback\`; or lift the protection with \`sluice protect ${worker} off\`. Traffic has not changed.`,
+    `"${worker}" is being rolled out (${versions.map((share) => `${share.version_id} ${share.percentage}%`).join(", ")}) and protected, so a newer version cannot take all of its traffic. Finish the split first, with \`wrangler versions deploy <version>@100%\` for one of its two versions or \`wrangler rollback\`; or lift the protection with \`sluice protect ${worker} off\`. Traffic has not changed.`,
   ],
   "code-unavailable": ({ version }) => [
     503,

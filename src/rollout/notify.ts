@@ -29,6 +29,13 @@ interface Row {
   readonly attempts: number;
 }
 
+/** What happened to the rollout of a Worker. */
+interface News {
+  readonly worker: string;
+  readonly notice: Notice;
+  readonly rollout: Rollout;
+}
+
 export class Notices {
   readonly #sql: Sql;
   readonly #send: typeof fetch;
@@ -41,7 +48,7 @@ export class Notices {
   }
 
   /** To be called in the transaction of what it is about. @param now in ms since the epoch */
-  add(webhooks: readonly Webhook[], worker: string, notice: Notice, rollout: Rollout, now: number): void {
+  add(webhooks: readonly Webhook[], { worker, notice, rollout }: News, now: number): void {
     for (const webhook of webhooks) {
       const id = crypto.randomUUID();
       const body =

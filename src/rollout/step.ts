@@ -91,12 +91,12 @@ export function step(rollout: Rollout, event: RolloutEvent, now: number): Result
       }
       return ok(enterStage(forgiven(rollout), rollout.stage + 1, now));
     case "promote":
-      return ok(end(rollout, "promoted", "promoted by hand", 100, now));
+      return ok(end(rollout, "promoted", "promoted by hand", now));
     case "abort":
-      return ok(end(rollout, "aborted", "aborted by hand", 0, now));
+      return ok(end(rollout, "aborted", "aborted by hand", now));
     case "taken_over":
       return ok({
-        ...end(rollout, "aborted", `another deployment took over (${event.by})`, 0, now),
+        ...end(rollout, "aborted", `another deployment took over (${event.by})`, now),
         deploy: null,
       });
   }
@@ -107,7 +107,7 @@ function look(before: Rollout, event: Extract<RolloutEvent, { type: "look" }>, n
   const failing = failureOf(rollout);
   if (failing !== undefined) {
     return rollout.plan.on_fail === "rollback"
-      ? end(rollout, "rolled_back", failing, 0, now)
+      ? end(rollout, "rolled_back", failing, now)
       : hold(rollout, failing);
   }
   if (rollout.phase === "paused" || rollout.phase === "awaiting_approval") return quiet(rollout);
@@ -196,7 +196,6 @@ function enterStage(rollout: Rollout, index: number, now: number): Transition {
       { ...rollout, stage: Math.min(index, rollout.plan.stages.length - 1) },
       "promoted",
       "every stage has passed",
-      100,
       now,
     );
   }
@@ -222,7 +221,14 @@ function enterStage(rollout: Rollout, index: number, now: number): Transition {
   };
 }
 
-function end(rollout: Rollout, phase: Phase, reason: string, deploy: number, now: number): Transition {
+/** Ends a rollout: promoted, the candidate has all traffic; otherwise the stable version has. */
+function end(
+  rollout: Rollout,
+  phase: "promoted" | "rolled_back" | "aborted",
+  reason: string,
+  now: number,
+): Transition {
+  const deploy = phase === "promoted" ? 100 : 0;
   const notice = phase === "rolled_back" ? "rollback" : "finish";
   return { rollout: { ...rollout, phase, reason, ended: now }, deploy, notice };
 }

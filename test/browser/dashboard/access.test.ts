@@ -8,7 +8,7 @@ import { activeSplit, server, useDashboard, useSplit, useVisitor } from "./visit
 useDashboard();
 
 describe("signing in", () => {
-  test("takes a token, keeps none of it in the browser, and refuses a wrong one", async () => {
+  test("accepts a token without keeping it in the browser, and refuses a wrong one", async () => {
     const visitor = await useVisitor();
     const { page, context } = visitor;
     await page.goto(`${server.control}/workers/nothing?page=2`);
@@ -23,7 +23,7 @@ describe("signing in", () => {
     expect(await page.evaluate(() => [document.cookie, localStorage.length])).toEqual(["", 0]);
   });
 
-  test("leads back to the page that was asked for, and never to another site", async () => {
+  test("returns to the requested page, and never to another site", async () => {
     await useSplit("coming-back", 10);
     const { page } = await useVisitor();
     for (const [next, end] of [
@@ -40,7 +40,7 @@ describe("signing in", () => {
     }
   });
 
-  test("ends everywhere at once: an open page asks to sign in again, and goes on where it was", async () => {
+  test("ends everywhere at once: an open page asks to sign in again, and returns to where it was", async () => {
     await useSplit("signed-out", 10);
     const { result: token } = await call(server, "POST", "/tokens", { name: "everywhere", role: "deploy" });
     const [here, there] = [await useVisitor(), await useVisitor()];
@@ -60,7 +60,7 @@ describe("signing in", () => {
   });
 });
 
-test("who may only read sees everything and no button, and a form that is sent all the same changes nothing", async () => {
+test("a reader sees everything and no button, and a form that a reader sends anyway changes nothing", async () => {
   const { stable } = await useSplit("read-only", 10);
   const { result: token } = await call(server, "POST", "/tokens", { name: "viewer", role: "read" });
   const visitor = await useVisitor();
@@ -96,7 +96,7 @@ test("who may only read sees everything and no button, and a form that is sent a
   expect(names).not.toContain("sneaky");
 });
 
-test("tokens are made and revoked on the page, each shown once", async () => {
+test("tokens are created and revoked on the page, each shown once", async () => {
   const visitor = await useVisitor();
   const { page } = visitor;
   await signIn(visitor, server, TOKEN, "/access");

@@ -10,7 +10,7 @@ import { activeSplit, server, useDashboard, useLoad, useSplit, useVisitor } from
 useDashboard();
 
 describe("the split", () => {
-  test("is changed with slider and number, says before who moves, and live traffic follows", async () => {
+  test("is changed with the slider and the number, shows in advance who moves, and live traffic follows", async () => {
     const { stable, candidate } = await useSplit("moving", 10);
     const visitor = await useVisitor();
     const { page } = visitor;
@@ -48,7 +48,7 @@ describe("the split", () => {
     await picture(page, "deployments");
   });
 
-  test("that somebody else changed meanwhile is left alone, and the page says so", async () => {
+  test("is not overwritten where somebody else has changed it meanwhile, and the page says so", async () => {
     const { stable, candidate } = await useSplit("raced", 10);
     const visitor = await useVisitor();
     const { page } = visitor;
@@ -68,7 +68,7 @@ describe("the split", () => {
     expect(await activeSplit("raced")).toMatchObject([{ percentage: 50 }, { percentage: 50 }]);
   });
 
-  test("that two versions shared is gone back to as a whole", async () => {
+  test("of two versions is restored as a whole by a rollback", async () => {
     const { stable, candidate } = await useSplit("back-to-both", 30);
     await createDeployment(server, "back-to-both", [[candidate, 100]]);
     const visitor = await useVisitor();
@@ -158,7 +158,7 @@ describe("an edit of the main module", () => {
     );
   });
 
-  test("that does not start is refused with the reason, is not lost, and changes nothing", async () => {
+  test("that does not start is refused with the reason, stays in the editor, and changes nothing", async () => {
     await deploy(server, "broken-edit", answering("fine"));
     const visitor = await useVisitor();
     const { page } = visitor;
@@ -182,7 +182,7 @@ async function lastTwo(worker: string): Promise<string> {
   return `from=${result.items[1].id}&to=${result.items[0].id}`;
 }
 
-test("settings are changed on the page, and refused with the reason where they make no sense", async () => {
+test("settings are changed on the page, and refused with the reason where they are not valid", async () => {
   await useSplit("settled", 10);
   const visitor = await useVisitor();
   const { page } = visitor;

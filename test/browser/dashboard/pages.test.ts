@@ -13,7 +13,7 @@ import { activeSplit, KEY, server, useDashboard, useSplit, useVisitor } from "./
 
 useDashboard();
 
-test("after a load with known counts the page shows what /metrics, the API and the command say", async () => {
+test("after a known number of requests the page, /metrics, the API and the command show the same counts", async () => {
   await useSplit("counted", 50);
   const visitor = await useVisitor();
   const { page } = visitor;
@@ -48,7 +48,7 @@ test("after a load with known counts the page shows what /metrics, the API and t
   expect([onPage.all, result.total.ok, command.total.ok]).toEqual([137, 137, 137]);
 });
 
-test("a page whose connection is lost says so, and follows again when the server is back", async () => {
+test("a page that loses its connection says so, and updates again when the server is back", async () => {
   const own = await useServer();
   await useSplit("lost", 10, own);
   const visitor = await useVisitor({ at: own });
@@ -95,7 +95,7 @@ function fillUp(dataDir: string, worker: string): void {
   }
 }
 
-test("a thousand versions are listed a page at a time, and the oldest one can be given traffic", async () => {
+test("a thousand versions are listed page by page, and the oldest one can be given traffic", async () => {
   const own = await useServer();
   const { stable: first } = await useSplit("many", 10, own);
   await own.stop();
@@ -164,7 +164,7 @@ describe("every page", () => {
     ["dark", 1200],
     ["light", 360],
   ] as const)(
-    "has nothing that axe-core finds serious, and fits its window (%s, %i px)",
+    "has no serious accessibility problem, and fits its window (%s, %i px)",
     async (scheme, width) => {
       const visitor = await useVisitor({ dark: scheme === "dark", width });
       const { page } = visitor;
@@ -184,7 +184,7 @@ describe("every page", () => {
     },
   );
 
-  test("shows all it has without script, and changes the split too", async () => {
+  test("shows its content without script, and changes the split too", async () => {
     const { stable } = await useSplit("scriptless", 10);
     const visitor = await useVisitor({ script: false });
     const { page } = visitor;
@@ -203,7 +203,7 @@ describe("every page", () => {
     }
   });
 
-  test("comes with less than 100 KB, compressed, of which no script holds up the first paint", async () => {
+  test("needs less than 100 KB, compressed, and no script delays its first paint", async () => {
     const visitor = await useVisitor();
     const { page } = visitor;
     await signIn(visitor, server);

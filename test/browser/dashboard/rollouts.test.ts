@@ -19,7 +19,7 @@ const FAILING_FOR_SOME = {
   },
 };
 
-test("a rollout that fails takes itself back while the page is open, and the page shows why", {
+test("a failing rollout rolls itself back while the page is open, and the page shows why", {
   timeout: 180_000,
 }, async () => {
   await deploy(server, "failing", answering("stable"));

@@ -30,7 +30,7 @@ const text = async (worker: string, path: string, headers?: Record<string, strin
 };
 
 describe("a Worker without code", () => {
-  test("serves its files under the addresses that people expect, and sends them there from others", async () => {
+  test("serves each file at its canonical path, and redirects other spellings to it", async () => {
     await deploy(server, "pages", await withAssets(server, "pages", SITE));
     expect(await text("pages", "/")).toBe("200 <h1>home</h1>");
     expect(await text("pages", "/about/")).toBe("200 <h1>about</h1>");
@@ -47,7 +47,7 @@ describe("a Worker without code", () => {
     }
   });
 
-  test("says the type, the length and the ETag of a file, and does not send again what a browser has", async () => {
+  test("sends a file's type, length and ETag, and answers 304 to a browser that has the file", async () => {
     const file = await get("pages", "/app.js");
     const etag = `"${assetFile("/app.js", "app()").hash}"`;
     expect(file.headers).toMatchObject({
@@ -68,7 +68,7 @@ describe("a Worker without code", () => {
     expect([head.status, head.body.length, head.headers.etag]).toEqual([200, 0, etag]);
   });
 
-  test("sends the range that is asked for, where it is one of the file", async () => {
+  test("sends the requested range, where the file has it", async () => {
     const etag = `"${assetFile("/app.js", "app()").hash}"`;
     for (const [range, status, body, where] of [
       ["bytes=0-1", 206, "ap", "bytes 0-1/5"],
@@ -92,7 +92,7 @@ describe("a Worker without code", () => {
     expect([same.status, other.status]).toEqual([206, 200]);
   });
 
-  test("refuses methods that files have not, and has no page for what is not there", async () => {
+  test("refuses a POST, and answers 404 without a page for a missing file", async () => {
     const post = await send({
       port: server.trafficPort,
       host: "pages.localhost",
@@ -115,7 +115,7 @@ describe("the configuration of assets", () => {
     return found;
   };
 
-  test("chooses among the ways of naming pages", async () => {
+  test("decides how pages are named (html_handling)", async () => {
     const paths = ["/about", "/about/", "/contact", "/contact/"];
     expect(await answers("html-force", { html_handling: "force-trailing-slash" }, paths)).toEqual({
       "/about": "307 /about/",
@@ -138,7 +138,7 @@ describe("the configuration of assets", () => {
     });
   });
 
-  test("chooses what takes the place of a missing page", async () => {
+  test("decides what is served for a missing page (not_found_handling)", async () => {
     expect(await answers("lost-page", { not_found_handling: "404-page" }, ["/x", "/nested/x"])).toEqual({
       "/x": "404 <h1>lost</h1>",
       "/nested/x": "404 <h1>lost below</h1>",
@@ -151,7 +151,7 @@ describe("the configuration of assets", () => {
     });
   });
 
-  test("never gives a page for a file that is called by its content", async () => {
+  test("never serves a page for a missing file with a content hash in its name", async () => {
     for (const handling of ["single-page-application", "404-page"]) {
       const worker = `strict-${handling.slice(0, 6)}`;
       await deploy(
@@ -164,7 +164,7 @@ describe("the configuration of assets", () => {
     }
   });
 
-  test("has headers and redirects from the files that are named so", async () => {
+  test("takes headers and redirects from _headers and _redirects", async () => {
     const config = {
       _headers: "/*\n  X-All: yes\n/app.js\n  ! X-All\n  Cache-Control: public, max-age=1",
       _redirects: "/old /about/ 301\n/docs/* /contact 302\n/alias /app.js 200",
@@ -192,7 +192,7 @@ describe("a Worker with code and files", () => {
     return new Response("code, then " + (await env.ASSETS.fetch(request)).status);
   } };`;
 
-  test("serves a file that is there, and asks the code for the rest", async () => {
+  test("serves files first, and runs the code for all other paths", async () => {
     await deploy(server, "full", await withAssets(server, "full", SITE, { code: CODE }));
     expect(await text("full", "/")).toBe("200 <h1>home</h1>");
     expect(await text("full", "/app.js")).toBe("200 app()");
@@ -202,7 +202,7 @@ describe("a Worker with code and files", () => {
     expect(await text("full", "/assets/index-DiwrgTda.js")).toBe("200 code, then 404");
   });
 
-  test("asks the code first where it is told to, for everything or for what rules say", async () => {
+  test("runs the code first with run_worker_first, for every path or for those that rules name", async () => {
     const first = { run_worker_first: true };
     await deploy(server, "first", await withAssets(server, "first", SITE, { code: CODE, config: first }));
     expect(await text("first", "/app.js")).toBe("200 code /app.js");
@@ -213,7 +213,7 @@ describe("a Worker with code and files", () => {
     expect(await text("rule", "/")).toBe("200 <h1>home</h1>");
   });
 
-  test("asks the code for what only a navigation gets a page for, whoever came first", async () => {
+  test("serves the single page to navigations and runs the code for other requests, whichever comes first", async () => {
     const config = { not_found_handling: "single-page-application" };
     await deploy(server, "app", await withAssets(server, "app", SITE, { code: CODE, config }));
     for (let i = 0; i < 2; i++) {
@@ -223,7 +223,7 @@ describe("a Worker with code and files", () => {
     }
   });
 
-  test("has its files below its base path, however that is written, and refuses one that could not be", async () => {
+  test("serves its files below its base path, with or without a slash at the end, and refuses a base path that is not valid", async () => {
     for (const [worker, base_path] of [
       ["based", "/app"],
       ["slashed", "/app/"],
@@ -242,7 +242,7 @@ describe("a Worker with code and files", () => {
     expect((await call(server, "PUT", "/workers/scripts/baseless", uploadForm(upload))).status).toBe(400);
   });
 
-  test("is the same to another Worker that is bound to it", async () => {
+  test("answers a Worker that is bound to it in the same way", async () => {
     await deploy(server, "bound", await withAssets(server, "bound", SITE, { code: CODE }));
     await deploy(server, "bound-folder", await withAssets(server, "bound-folder", SITE));
     await deploy(server, "caller", {
@@ -265,7 +265,7 @@ describe("a Worker with code and files", () => {
     expect(JSON.parse(body.toString())).toEqual(["app()", "code /api/x", "<h1>contact</h1>"]);
   });
 
-  test("keeps the files of its parent where only a secret has changed", async () => {
+  test("keeps its files when only a secret changes", async () => {
     const upload = await withAssets(server, "secretive", SITE, { code: CODE });
     await deploy(server, "secretive", upload);
     await call(server, "PUT", "/workers/scripts/secretive/secrets", {
@@ -287,7 +287,7 @@ describe("a Worker with code and files", () => {
     expect(preview.body.toString()).toBe("<h1>home</h1>");
   });
 
-  test("has the files of its own version, from two traffic processes as well", async () => {
+  test("serves the files of its own version from two traffic processes too", async () => {
     const several = await useServer({ args: ["--processes", "2"] });
     const ask = async (path: string) =>
       (await send({ port: several.trafficPort, host: "full.localhost", path })).body.toString();

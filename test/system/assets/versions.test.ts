@@ -40,7 +40,7 @@ describe("files of another version", () => {
   const found = async (worker: string, name: string, headers?: Record<string, string>) =>
     (await get(worker, file(name), headers)).status === 200;
 
-  test("are served while both are in the deployment, in both directions, and never another one's for an ordinary name", async () => {
+  test("are served while both versions are in the deployment, but only under names with a content hash", async () => {
     const a = await deploy(server, "pair", await withAssets(server, "pair", build(A)));
     const b = await uploadVersion(server, "pair", await withAssets(server, "pair", build(B)));
     expect(await found("pair", B)).toBe(false);
@@ -56,7 +56,7 @@ describe("files of another version", () => {
     expect((await get("pair", "/plain.js", override(b))).body.toString()).toBe(`plain("${B}")`);
   });
 
-  test("stay when their version has left the deployment, and a rollback finds those of what it leaves", async () => {
+  test("are still served after their version has left the deployment, also after a rollback", async () => {
     const a = await deploy(server, "later", await withAssets(server, "later", build(A)));
     const b = await deploy(server, "later", await withAssets(server, "later", build(B)));
     expect([await found("later", A), await found("later", B)]).toEqual([true, true]);
@@ -71,7 +71,7 @@ describe("files of another version", () => {
     void b;
   });
 
-  test("are gone as the Worker's retention says", async () => {
+  test("are removed when the Worker's retention says so", async () => {
     for (const name of [A, B, C])
       await deploy(server, "brief", await withAssets(server, "brief", build(name)));
     const retain = (retention: object) =>
@@ -97,7 +97,7 @@ describe("files of another version", () => {
     expect((await retain({ versions: -1, hours: 1 })).status).toBe(400);
   });
 
-  test("are served with what their own version says of them", async () => {
+  test("are served with the headers of their own version", async () => {
     const config = { _headers: "/assets/*\n  X-From: A" };
     const a = await deploy(server, "whose", await withAssets(server, "whose", build(A), { config }));
     const b = await uploadVersion(server, "whose", await withAssets(server, "whose", build(B)));
@@ -109,7 +109,7 @@ describe("files of another version", () => {
     expect([answer.status, answer.headers["x-from"]]).toEqual([200, "A"]);
   });
 
-  test("are reached by code that asks for them as well", async () => {
+  test("can be fetched by the code too", async () => {
     const code = "export default { fetch: (request, env) => env.ASSETS.fetch(request) };";
     const first = { code, config: { run_worker_first: true } };
     const a = await deploy(server, "asking", await withAssets(server, "asking", build(A), first));
@@ -122,7 +122,7 @@ describe("files of another version", () => {
       expect([await found("asking", A), await found("asking", B)]).toEqual([true, true]);
   });
 
-  test("that code stood in front of are not given out without it", async () => {
+  test("that were behind code are never served without it", async () => {
     const code = "export default { fetch: () => new Response('log in', { status: 401 }) };";
     const guarded = { code, config: { run_worker_first: true } };
     await deploy(server, "gate", await withAssets(server, "gate", build(A), guarded));
@@ -132,7 +132,7 @@ describe("files of another version", () => {
     expect((await get("gate", file(A))).status).toBe(404);
   });
 
-  test("do not take the place of what the version redirects", async () => {
+  test("do not override a redirect of the version that serves", async () => {
     await deploy(server, "moved", await withAssets(server, "moved", build(A)));
     const config = { _redirects: `${file(A)} /plain.js 301` };
     await deploy(server, "moved", await withAssets(server, "moved", build(B), { config }));
@@ -140,7 +140,7 @@ describe("files of another version", () => {
     expect([status, headers.location]).toEqual([301, "/plain.js"]);
   });
 
-  test("come from the version that an address is pinned to, and from the deployment where it is not retained", async () => {
+  test("come from the version that a URL is pinned to, or from the deployment where that version is not retained", async () => {
     const a = await deploy(server, "pinned", await withAssets(server, "pinned", build(A)));
     const b = await deploy(server, "pinned", await withAssets(server, "pinned", build(B)));
     const never = await uploadVersion(server, "pinned", await withAssets(server, "pinned", build(C)));
@@ -165,7 +165,7 @@ describe("an upload of assets", () => {
       uploadForm({ metadata: { main_module: undefined, assets: { jwt } } }),
     );
 
-  test("asks only for what is not there yet, also from another version", async () => {
+  test("asks only for files that are not stored yet, by any version", async () => {
     const opened = await openSession(server, "lazy", files);
     expect(opened.result.buckets).toEqual([[a.hash, b.hash]]);
     await uploadAssets(server, "lazy", files);
@@ -177,7 +177,7 @@ describe("an upload of assets", () => {
     expect(await text("lazy", "/a.txt")).toBe("200 a");
   });
 
-  test("is complete when its last file is there, and no version is made of it before", async () => {
+  test("is complete with its last file, and makes no version before that", async () => {
     const { jwt } = (await openSession(server, "partly", files)).result;
     const first = await sendFiles(server, jwt, [a]);
     expect([first.status, first.result]).toEqual([202, {}]);
@@ -191,7 +191,7 @@ describe("an upload of assets", () => {
     expect((await put("partly", last.result.jwt)).errors).toEqual([]);
   });
 
-  test("takes one file as it is, too", async () => {
+  test("accepts a single file that is not encoded", async () => {
     const { jwt } = (await openSession(server, "single", { "/a.txt": "a" })).result;
     const url = `${server.control}/client/v4/accounts/sluice/workers/assets/upload/${a.hash}`;
     const headers = { Authorization: `Bearer ${jwt}`, "Content-Type": "text/plain; charset=utf-8" };
@@ -201,7 +201,7 @@ describe("an upload of assets", () => {
     expect(await text("single", "/a.txt")).toBe("200 a");
   });
 
-  test("refuses what it did not announce, and tokens that are not its own", async () => {
+  test("refuses files that it did not announce, and tokens of other uploads", async () => {
     const { jwt } = (await openSession(server, "careful", files)).result;
     const other = (await openSession(server, "other", files)).result.jwt;
     for (const [token, sent, status] of [
@@ -230,7 +230,7 @@ describe("an upload of assets", () => {
     }
   });
 
-  test("is refused with the line of a file of rules that is wrong, and nothing is made of it", async () => {
+  test("is refused with the line of _headers or _redirects that is wrong, and makes no version", async () => {
     const jwt = await uploadAssets(server, "ruled", files);
     for (const [config, why] of [
       [{ _headers: "X-A: b" }, "in _headers, line 1"],
@@ -253,7 +253,7 @@ describe("an upload of assets", () => {
     ).toContain("no assets");
   });
 
-  test("outlives the server between its files, and leaves nothing behind with its Worker", async () => {
+  test("survives a crash of the server between two files, and is deleted with its Worker", async () => {
     const own = await startServer();
     try {
       const { jwt } = (await openSession(own, "gone", files)).result;

@@ -41,7 +41,7 @@ describe("a deployment that is not valid is refused and changes nothing:", () =>
     expectRefusal(await create({ strategy: "percentage", versions }), { says: [stable, /twice/, /once/] });
   });
 
-  test("with a percentage that is written NaN", async () => {
+  test("with the percentage NaN", async () => {
     const body = JSON.stringify(split(50, 50)).replace('"percentage":50', '"percentage":NaN');
     expectRefusal(await create(body), { says: [/JSON/] });
   });
@@ -187,7 +187,7 @@ describe("a change of secrets that is not valid is refused and changes nothing:"
     expectRefusal(await text("PUT", "/workers/scripts/alone/secrets", body), { says: [/limit/] });
   });
 
-  test("the deletion of one that is not there, alone or among others", async () => {
+  test("the deletion of a secret that does not exist, alone or among others", async () => {
     const alone = "/workers/scripts/alone";
     const one = await changingNothing(() => call(server, "DELETE", `${alone}/secrets/NOPE`));
     expectRefusal(one, { status: 404, code: 10056, says: ["NOPE"] });
@@ -212,7 +212,7 @@ describe("a change of secrets that is not valid is refused and changes nothing:"
   );
 });
 
-describe("settings that are not there, or not valid, are refused and change nothing:", () => {
+describe("settings that do not exist or are not valid are refused and change nothing:", () => {
   test.each([
     ["POST", `${SCRIPT}/subdomain`, {}, /enabled/],
     ["POST", `${SCRIPT}/subdomain`, { enabled: "yes" }, /enabled/],
@@ -238,7 +238,7 @@ describe("settings that are not there, or not valid, are refused and change noth
   });
 });
 
-describe("an address of the API that is not there is refused:", () => {
+describe("an API path that does not exist is refused:", () => {
   const raw = async (method: string, path: string, headers: Record<string, string> = {}) => {
     const answer = await send({
       port: server.controlPort,
@@ -275,7 +275,7 @@ describe("an address of the API that is not there is refused:", () => {
     }
   });
 
-  test.each(["GET", "PUT", "DELETE"])("an account that is not this one, with %s", async (method) => {
+  test.each(["GET", "PUT", "DELETE"])("another account, with %s", async (method) => {
     const path = "/client/v4/accounts/0123456789abcdef/workers/scripts/target";
     const reply = await changingNothing(() => raw(method, path));
     expectRefusal(reply, { status: 404, code: 7003, says: [/unknown account/] });
@@ -296,13 +296,10 @@ describe("an address of the API that is not there is refused:", () => {
   test.each([
     ["GET", "workflows/one", /workflows/],
     ["POST", "d1/database/one/export", /exporting D1 databases/],
-  ])(
-    "%s of %s, which belongs to something that this release does not have, by its name",
-    async (method, path, says) => {
-      const reply = await changingNothing(() => raw(method, `${ACCOUNT}/${path}`));
-      expectRefusal(reply, { code: 10021, says: [/does not support/, says, /remove|read/] });
-    },
-  );
+  ])("%s of %s, a feature that this release does not have, by its name", async (method, path, says) => {
+    const reply = await changingNothing(() => raw(method, `${ACCOUNT}/${path}`));
+    expectRefusal(reply, { code: 10021, says: [/does not support/, says, /remove|read/] });
+  });
 
   test.each([
     ["DELETE", "workers/scripts/target"],
@@ -339,7 +336,7 @@ describe("an address of the API that is not there is refused:", () => {
   });
 });
 
-test("a refusal reaches a client that is still sending its upload, as wrangler's does", async () => {
+test("a refusal reaches a client that is still sending its upload, as wrangler is", async () => {
   const lost: string[] = [];
   await changingNothing(async () => {
     for (const [why, status, path, token] of [
@@ -407,7 +404,7 @@ describe("a caller without the right token is refused and changes nothing:", () 
     });
   });
 
-  test("and the token is never part of an answer", async () => {
+  test("and no response contains the token", async () => {
     const reply = await attempt("GET", "/user", { Authorization: "Bearer not-the-token" });
     expect(JSON.stringify(reply)).not.toMatch(/token-for-the-tests|not-the-token/);
   });

@@ -15,7 +15,7 @@ import {
 
 useTarget();
 
-describe("an upload that asks for what this release does not have is refused by name:", () => {
+describe("an upload that needs a feature that this release does not have is refused by its name:", () => {
   const bindings = (...list: Record<string, unknown>[]) => form({ metadata: { bindings: list } });
 
   test.each([
@@ -71,7 +71,7 @@ describe("an upload that asks for what this release does not have is refused by 
     [[{ type: "plain_text", name: "", text: "x" }], /name/],
     [["A"], /bindings\.0/],
     [{ A: "x" }, /bindings/],
-  ])("bindings that are none: %j", async (list, says) => {
+  ])("bindings that are not valid: %j", async (list, says) => {
     await expectUploadRefused(form({ metadata: { bindings: list } }), { code: 10021, says: [says] });
   });
 
@@ -103,7 +103,7 @@ describe("an upload that asks for what this release does not have is refused by 
   });
 
   test.each(["Staging", "1st", "a_b", "-a", "a-"])(
-    "a preview alias that is no part of a hostname: %s",
+    "a preview alias that cannot be part of a hostname: %s",
     async (alias) => {
       await expectUploadRefused(form({ metadata: { annotations: { "workers/alias": alias } } }), {
         code: 10021,
@@ -145,7 +145,7 @@ describe("an upload that asks for what this release does not have is refused by 
     });
   });
 
-  test("a JSON variable nested so deep that nothing could read it", async () => {
+  test("a JSON variable nested too deep to be read", async () => {
     const { body } = form({});
     const deep = `${"[".repeat(20_000)}${"]".repeat(20_000)}`;
     const bound = `{"main_module":"index.js","bindings":[{"type":"json","name":"DEEP","json":${deep}}]}`;
@@ -154,7 +154,7 @@ describe("an upload that asks for what this release does not have is refused by 
   });
 });
 
-describe("an upload that does not start is refused with what stopped it, and leaves nothing behind:", () => {
+describe("an upload that does not start is refused with the cause, and leaves nothing behind:", () => {
   const main = (content: string) =>
     form({ modules: { "src/index.js": { content } }, metadata: { main_module: "src/index.js" } });
 
@@ -173,7 +173,7 @@ describe("an upload that does not start is refused with what stopped it, and lea
     });
   });
 
-  test("because it throws what is no error", async () => {
+  test("because it throws something that is not an error", async () => {
     await expectUploadRefused(main(`throw null;\n${GOOD}`), { code: 10021, says: [/\S/] });
   });
 
@@ -199,14 +199,14 @@ describe("an upload that does not start is refused with what stopped it, and lea
     await expectUploadRefused(form({ modules }), { code: 10021, says: ["nothing", "lib.js"] });
   });
 
-  test("because it waits for ever", async () => {
+  test("because it waits forever", async () => {
     await expectUploadRefused(main(`await new Promise(() => {});\n${GOOD}`), {
       code: 10021,
       says: [/await/],
     });
   });
 
-  test("because it calls somebody at its top level", async () => {
+  test("because it sends a request at its top level", async () => {
     await expectUploadRefused(
       main(`await fetch("http://127.0.0.1:${server.controlPort}/healthz");\n${GOOD}`),
       {
@@ -222,7 +222,7 @@ describe("an upload that does not start is refused with what stopped it, and lea
     ["a number by default", "export default 7;"],
     ["a text by default", 'export default "a page";'],
     ["null by default", "export default null;"],
-  ])("because it exports %s, which the runtime does not take", async (_, content) => {
+  ])("because it exports %s, which the runtime does not accept", async (_, content) => {
     await expectUploadRefused(main(content), { code: 10021, says: [/export|entry|version|limit/i] });
   });
 
@@ -230,28 +230,31 @@ describe("an upload that does not start is refused with what stopped it, and lea
   test.each([
     ["loops for ever", "for (;;) {}"],
     ["fills the memory", "const all = []; for (let i = 0; ; i++) all.push([i, String(i)]);"],
-  ])("because it %s, while traffic and the API go on and the next upload works", async (_, statement) => {
-    const started = `export default { fetch: () => new Response("good again") };`;
-    await changingNothing(async () => {
-      let done = false;
-      const { body } = main(`${statement}\n${GOOD}`);
-      const refused = server.api("PUT", SCRIPT, { body }).finally(() => {
-        done = true;
+  ])(
+    "because it %s, while traffic and the API keep working, and so does the next upload",
+    async (_, statement) => {
+      const started = `export default { fetch: () => new Response("good again") };`;
+      await changingNothing(async () => {
+        let done = false;
+        const { body } = main(`${statement}\n${GOOD}`);
+        const refused = server.api("PUT", SCRIPT, { body }).finally(() => {
+          done = true;
+        });
+        let rounds = 0;
+        while (!done) {
+          const [answer, versions] = await Promise.all([
+            server.traffic("target"),
+            call(server, "GET", `${SCRIPT}/versions`),
+          ]);
+          expect([answer.status, versions.status]).toEqual([200, 200]);
+          rounds++;
+        }
+        expect(rounds).toBeGreaterThan(1);
+        expectRefusal(await readEnvelope(await refused), { code: 10021, says: [/start/i] });
       });
-      let rounds = 0;
-      while (!done) {
-        const [answer, versions] = await Promise.all([
-          server.traffic("target"),
-          call(server, "GET", `${SCRIPT}/versions`),
-        ]);
-        expect([answer.status, versions.status]).toEqual([200, 200]);
-        rounds++;
-      }
-      expect(rounds).toBeGreaterThan(1);
-      expectRefusal(await readEnvelope(await refused), { code: 10021, says: [/start/i] });
-    });
-    const good = `good-${statement.length}`;
-    await deploy(server, good, { modules: { "index.js": { content: started } } });
-    expect((await server.traffic(good)).body).toBe("good again");
-  });
+      const good = `good-${statement.length}`;
+      await deploy(server, good, { modules: { "index.js": { content: started } } });
+      expect((await server.traffic(good)).body).toBe("good again");
+    },
+  );
 });

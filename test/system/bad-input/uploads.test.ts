@@ -19,7 +19,7 @@ import {
 useTarget();
 
 describe("an upload whose body is broken is refused and leaves nothing behind:", () => {
-  test("with a boundary that is not the body's", async () => {
+  test("with another boundary than the body's", async () => {
     const { bytes } = await multipart();
     await expectUploadRefused(
       { body: bytes, type: "multipart/form-data; boundary=another" },
@@ -137,7 +137,7 @@ describe("an upload whose modules are not usable is refused and leaves nothing b
     });
   });
 
-  test("with two parts of the same name, however it is spelled", async () => {
+  test("with two parts of the same name, in any spelling", async () => {
     for (const twin of ["index.js", "./index.js"]) {
       const { body } = form({});
       (body as FormData).append(twin, new File([GOOD], "twin.js", { type: MODULE }));
@@ -178,14 +178,14 @@ describe("an upload whose modules are not usable is refused and leaves nothing b
     await expectUploadRefused(sources(modules), { code: 10021, says: ["2000 modules"] });
   });
 
-  test("with a module that says it is JSON and is not", async () => {
+  test("with a module of type JSON that is not JSON", async () => {
     await expectUploadRefused(sources({ "data.json": { content: "{oops", type: "application/json" } }), {
       code: 10021,
       says: [/JSON/],
     });
   });
 
-  test("with a module that says it is WebAssembly and is not", async () => {
+  test("with a module of type WebAssembly that is not WebAssembly", async () => {
     const modules = {
       "index.js": { content: `import wasm from "./x.wasm"; ${GOOD}` },
       "x.wasm": { content: "not wasm", type: "application/wasm" },

@@ -37,7 +37,7 @@ describe.each([1, 2])("with --processes %i", (processes) => {
 
   afterAll(() => disposeServer(server));
 
-  test("not one request follows the old split after the answer to 1,000 deployments under load, and none fails", async () => {
+  test("after the answer to a deployment no request follows the old split, and none fails: 1,000 deployments under load", async () => {
     const one = await deploy(server, "flips", NAMING_ITSELF);
     const two = await uploadVersion(server, "flips", NAMING_ITSELF);
     const random = seeded(SEED);
@@ -85,7 +85,7 @@ describe.each([1, 2])("with --processes %i", (processes) => {
     expect(checked).toBeGreaterThan(100);
   }, 180_000);
 
-  test("a version that left its deployment is unloaded, and what it was doing is finished whole", async () => {
+  test("a version that left its deployment is unloaded, and its running requests finish completely", async () => {
     const left = await deploy(server, "leaving", COUNTING);
     const before = await ask(server, "leaving");
     expect(before).toBe("1");
@@ -107,7 +107,7 @@ describe.each([1, 2])("with --processes %i", (processes) => {
     expect(await ask(server, "leaving")).toBe("1");
   });
 
-  test("a version that comes back before it is unloaded was never gone", async () => {
+  test("a version that returns before it is unloaded keeps its memory", async () => {
     const first = await deploy(server, "returning", COUNTING);
     const counts = [];
     for (let i = 0; i < 10; i++) counts.push(Number(await ask(server, "returning")));
@@ -142,7 +142,7 @@ describe.each([1, 2])("with --processes %i", (processes) => {
     await waitUntil(() => unloaded().length === processes);
   });
 
-  test("healthz answers, and a new Worker is served at once although its host was asked for just before", async () => {
+  test("healthz answers, and a new Worker is served at once, even if its host was requested just before", async () => {
     expect((await fetch(`${server.control}/healthz`)).status).toBe(200);
     for (let round = 0; round < 5; round++) {
       expect(await ask(server, `brand-new-${round}`)).toMatch(/^404 /);
@@ -153,7 +153,7 @@ describe.each([1, 2])("with --processes %i", (processes) => {
 });
 
 test.each([1, 2])(
-  "a deployment of a version that cannot be loaded is refused with --processes %i, and the one that serves goes on",
+  "a deployment of a version that cannot be loaded is refused with --processes %i, and the active one keeps serving",
   async (processes) => {
     const args = ["--processes", String(processes)];
     let server = await useServer({ args });

@@ -70,7 +70,7 @@ describe("several processes", () => {
 
   afterAll(() => disposeServer(server));
 
-  test("split by the same function, and each of them serves", async () => {
+  test("split alike, and each of them serves", async () => {
     const [stable, candidate] = [
       await deploy(server, "alike", NAMING_ITSELF),
       await uploadVersion(server, "alike", NAMING_ITSELF),
@@ -100,7 +100,7 @@ describe("several processes", () => {
     });
   });
 
-  test("one that is killed is started again, the others serve meanwhile, and it follows what was deployed while it was gone", async () => {
+  test("serve on while one of them is killed, which is started again and follows deployments that it missed", async () => {
     const one = await deploy(server, "killed", NAMING_ITSELF);
     const two = await uploadVersion(server, "killed", NAMING_ITSELF);
     const [victim] = (await serverFile(server)).traffic_pids;
@@ -117,7 +117,7 @@ describe("several processes", () => {
     for (let i = 0; i < 40; i++) expect(await ask(server, "killed")).toBe(one);
   });
 
-  test("one that did not answer is told again, and all that left while it was silent is unloaded in it too", async () => {
+  test("repeat a change to one of them that did not answer, which then unloads the versions that left meanwhile", async () => {
     const one = await deploy(server, "silent", NAMING_ITSELF);
     const two = await uploadVersion(server, "silent", NAMING_ITSELF);
     const [victim] = (await serverFile(server)).traffic_pids;
@@ -130,7 +130,7 @@ describe("several processes", () => {
     for (let i = 0; i < 40; i++) expect(await ask(server, "silent")).toBe(two);
   });
 
-  test("serve on while the control side is killed, and follow it again when it is back", async () => {
+  test("serve on while the control side is down, and follow it again when it is back", async () => {
     const one = await deploy(server, "cut-off", NAMING_ITSELF);
     const two = await uploadVersion(server, "cut-off", NAMING_ITSELF);
     const { runtime_pid } = await serverFile(server);
@@ -144,7 +144,7 @@ describe("several processes", () => {
     for (let i = 0; i < 20; i++) expect(await ask(server, "cut-off")).toBe(two);
   });
 
-  test("show what they read, secrets included, to nobody else on this machine", async () => {
+  test("show their data and secrets to no other user of this machine", async () => {
     const server = await useServer({ args: ["--processes", "2"] });
     const id = await deploy(server, "w", NAMING_ITSELF);
     const { runtime_pid, traffic_pids } = await serverFile(server);
@@ -167,7 +167,7 @@ describe("several processes", () => {
     expect((await stat(folder)).mode & 0o777).toBe(0o700);
   });
 
-  test("finish their requests at SIGTERM, and none of them is left", async () => {
+  test("finish their requests after SIGTERM, then end", async () => {
     const server = await useServer({ args: ["--processes", "2"] });
     await deploy(server, "slow", {
       modules: {
@@ -185,7 +185,7 @@ describe("several processes", () => {
     await waitUntil(() => !children.some(isAlive));
   });
 
-  test("outlive a kill -9 of the server, serving, until the next start ends them", async () => {
+  test("survive a kill -9 of the server and serve until the next start ends them", async () => {
     const server = await useServer({ args: ["--processes", "2"] });
     const id = await deploy(server, "w", NAMING_ITSELF);
     const { traffic_pids } = await serverFile(server);
@@ -199,7 +199,7 @@ describe("several processes", () => {
   });
 
   test.each(["0", "1.5", "two", "65", "-1", ""])(
-    "cannot be %j many, and the message names the flag",
+    "cannot be %j in number, and the message names the flag",
     async (count) => {
       const run = await runSluice(["serve", "--processes", count]);
       expect(run.code).toBe(1);

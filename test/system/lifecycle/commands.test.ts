@@ -16,7 +16,7 @@ async function useFolder(): Promise<string> {
   return folder;
 }
 
-describe("a command beside the server, on ports that are not the usual ones, finds it through the data folder:", () => {
+describe("a command finds a server on other ports than the default ones through the data folder:", () => {
   let folder: string;
   let server: Server;
   let token: string;
@@ -41,7 +41,7 @@ describe("a command beside the server, on ports that are not the usual ones, fin
 
   const explain = (...args: string[]) => runSluice(["explain", ...args, "--data-dir", folder]);
 
-  test("`sluice env` prints what a shell can eval, and with it the API answers", async () => {
+  test("`sluice env` prints variables that a shell can eval and that the API accepts", async () => {
     const run = await runSluice(["env", "--data-dir", folder]);
     expect(run).toMatchObject({ code: 0, stderr: "" });
     expect(run.stdout).toMatch(/^export [^\n]*\n$/);
@@ -64,7 +64,7 @@ describe("a command beside the server, on ports that are not the usual ones, fin
     expect(result).toEqual([{ id: variables.CLOUDFLARE_ACCOUNT_ID, name: "Sluice" }]);
   });
 
-  test("the explanation names, for each of 50 keys, the version that traffic gives, as does `sluice explain --json`", async () => {
+  test("the API and `sluice explain --json` name the version that traffic gets, for each of 50 keys", async () => {
     const asked = keys(50, "person+%3a@example.org, no");
     const answers = await answersFor(server, "split", asked);
     expect(new Set(answers.values())).toEqual(new Set(ids));

@@ -62,7 +62,7 @@ const ECHO = {
 };
 
 describe("the example Worker", () => {
-  test("is deployed at 90/10 by the first start on an empty folder, and by no later one, not even when it was deleted", async () => {
+  test("is deployed at 90/10 by the first start on an empty folder, and never by a later one, even if it was deleted", async () => {
     let server = await startServer({ demo: true });
     onTestFinished(() => disposeServer(server));
     const versions = await versionsOf(server, "hello");
@@ -101,7 +101,7 @@ describe("the example Worker", () => {
 });
 
 describe("a start", () => {
-  test("is over when /healthz answers 200, to anybody, and both listeners serve", async () => {
+  test("is complete when /healthz answers 200, without a token, and both sides serve", async () => {
     const server = await useServer();
     const health = await fetch(`${server.control}/healthz`);
     expect(health.status).toBe(200);
@@ -110,14 +110,14 @@ describe("a start", () => {
     expect((await fetch(`${server.control}/healthz`, { method: "POST" })).status).toBe(404);
   });
 
-  test.each(["1", "2"])("warns of nothing, with --processes %s", async (processes) => {
+  test.each(["1", "2"])("logs no warning, with --processes %s", async (processes) => {
     const server = await useServer({ args: ["--processes", processes] });
     await deploy(server, "echo", ECHO);
     expect(server.output).not.toMatch(/"level":"(warn|error)"/);
   });
 
   test.each(["--traffic-port", "--control-port"])(
-    "fails with exit code 1 where something listens on %s already, and names the flag",
+    "fails with exit code 1 and names %s where something else listens on that port",
     async (flag) => {
       const folder = await useFolder();
       const taken = createServer().listen(0, "127.0.0.1");
@@ -137,7 +137,7 @@ describe("a start", () => {
     },
   );
 
-  test("fails in words where both listeners are given one port", async () => {
+  test("fails with a clear message where both sides are given the same port", async () => {
     const folder = await useFolder();
     const port = String(await freePort());
     const run = await runSluice([
@@ -150,7 +150,7 @@ describe("a start", () => {
     expect(run.stderr).not.toMatch(/\n\s+at /);
   });
 
-  test("fails in words where the data folder cannot be made", async () => {
+  test("fails with a clear message where the data folder cannot be created", async () => {
     const folder = await useFolder();
     await writeFile(join(folder, "file"), "");
     for (const dataDir of [join(folder, "file"), join(folder, "file", "data")]) {
@@ -161,7 +161,7 @@ describe("a start", () => {
     }
   });
 
-  test("fails in words with a flag that cannot be, and makes nothing", async () => {
+  test("fails with a clear message where a flag is not valid, and creates nothing", async () => {
     const folder = await useFolder();
     const flags: [string, string, RegExp][] = [
       ["--traffic-port", "0", /1 to 65535/],
@@ -185,7 +185,7 @@ describe("a start", () => {
     await expect(stat(join(folder, "data"))).rejects.toThrow("ENOENT");
   });
 
-  test("makes a folder and a token that only their owner can read, tells the token once and keeps it", async () => {
+  test("creates a folder and a token that only their owner can read, prints the token once, and keeps it", async () => {
     const dataDir = join(await useFolder(), "data");
     const first = await startByHand(dataDir);
     expect((await stat(dataDir)).mode & 0o777).toBe(0o700);
@@ -211,7 +211,7 @@ describe("a start", () => {
   });
 });
 
-test("what was deployed is served after a stop and a start, to the same keys", async () => {
+test("after a stop and a start every key gets the same version as before", async () => {
   let server = await startServer();
   onTestFinished(() => disposeServer(server));
   const stable = await deploy(server, "kept", NAMING_ITSELF);

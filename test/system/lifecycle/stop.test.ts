@@ -48,7 +48,7 @@ async function refusesConnections(port: number): Promise<boolean> {
 }
 
 describe("SIGTERM", () => {
-  test("lets a slow request finish whole, and ends with 0 and no process left", async () => {
+  test("lets a slow request finish completely, then exits with 0 and leaves no process", async () => {
     const server = await useServer();
     await deploy(server, "echo", ECHO);
     const children = childrenOf(server);
@@ -72,7 +72,7 @@ describe("SIGTERM", () => {
     await expect(stat(join(server.dataDir, "server.json"))).rejects.toThrow("ENOENT");
   });
 
-  test("lets a slow request finish, and gives a connection that comes meanwhile nothing or an end, never half an answer", async () => {
+  test("lets a slow request finish, and refuses or closes a later connection, never with half a response", async () => {
     const server = await useServer();
     await deploy(server, "echo", ECHO);
     const { outgoing, response } = await openEcho(server, "echo");
@@ -98,7 +98,7 @@ describe("SIGTERM", () => {
     expect(received).toBe("");
   });
 
-  test("lets an upload that is under way finish, and the version is there after the next start", async () => {
+  test("lets a running upload finish, and the next start has its version", async () => {
     let server = await useServer();
     await deploy(server, "slow", NAMING_ITSELF);
     const whole = new Response(uploadForm(NAMING_ITSELF));
@@ -132,7 +132,7 @@ describe("SIGTERM", () => {
     expect((await versionsOf(server, "slow"))[0].id).toBe(uploaded.result.id);
   });
 
-  test("does not wait for clients that are connected and silent", async () => {
+  test("does not wait for idle connections", async () => {
     const server = await useServer();
     await deploy(server, "echo", ECHO);
     const sockets = [server.trafficPort, server.controlPort].map((port) => connect(port, "127.0.0.1"));

@@ -32,7 +32,7 @@ beforeAll(async () => {
 afterAll(() => disposeServer(server));
 
 describe("a version that fails", () => {
-  test("while it answers gives a 500 with nothing internal, and goes on serving", async () => {
+  test("while answering a request returns a 500 without internals, and keeps serving", async () => {
     const id = await deploy(
       server,
       "throwing",
@@ -71,7 +71,7 @@ describe("a version that fails", () => {
     ["no fetch handler", "export default { scheduled() {} };"],
     ["an empty default export", "export default {};"],
     ["a fetch that is no function", "export default { fetch: 7 };"],
-  ])("because it has %s gives a 500 or is refused, and never hangs", async (what, content) => {
+  ])("because it has %s returns a 500 or is refused, and never hangs", async (what, content) => {
     const worker = `lacking-${what.length}`;
     const reply = await call(server, "PUT", `/workers/scripts/${worker}`, uploadForm(code(content)));
     if (!reply.success) {
@@ -86,7 +86,7 @@ describe("a version that fails", () => {
     expect((await server.traffic(worker)).body).toBe("repaired");
   });
 
-  test("alone: the other one of the split is not asked instead, and its body is not sent twice", async () => {
+  test("does not make the router retry the other version: no body is sent twice", async () => {
     const stable = await deploy(
       server,
       "alone",
@@ -163,7 +163,7 @@ describe("stored code that was lost or damaged while the server was stopped", ()
   });
 
   test.skipIf(IS_SPLIT).each(["missing", "empty", "garbled", "cut-off", "another-program"] as const)(
-    "of the candidate (%s): the stable version serves everybody, with whole bodies, and a deploy heals it",
+    "of the candidate (%s): the stable version serves everybody, bodies arrive complete, and the next deploy repairs it",
     async (worker) => {
       const { stable, candidate } = ids[worker];
       await inParallel(4, keys(40), async (key) => {
@@ -185,12 +185,12 @@ describe("stored code that was lost or damaged while the server was stopped", ()
     },
   );
 
-  test("of the stable version: the candidate takes over", async () => {
+  test("of the stable version: the candidate serves everybody", async () => {
     const answers = await answersFor(server, "stable-missing", keys(20));
     expect(new Set(answers.values())).toEqual(new Set([ids["stable-missing"].candidate]));
   });
 
-  test("of both: 503 with Retry-After and nothing internal, the API works on, and a deploy heals it", async () => {
+  test("of both versions: 503 with Retry-After and no internals, the API keeps working, and the next deploy repairs it", async () => {
     const { stable, candidate } = ids["both-missing"];
     for (const key of keys(5)) {
       const answer = await server.traffic("both-missing", { headers: { [KEY]: key } });
@@ -213,7 +213,7 @@ describe("stored code that was lost or damaged while the server was stopped", ()
     expect(serving).toContain((await server.traffic("both-missing")).body);
   });
 
-  test("and a deployment record that does not parse: 503 with Retry-After, until the next deployment", async () => {
+  test("and a deployment record that does not parse: 503 with Retry-After until the next deployment", async () => {
     const answer = await server.traffic("record");
     expect(answer.status).toBe(503);
     expect(Number(answer.headers["retry-after"])).toBeGreaterThan(0);
@@ -222,7 +222,7 @@ describe("stored code that was lost or damaged while the server was stopped", ()
     expect((await server.traffic("record")).body).toBe(stable);
   });
 
-  test("does no other Worker any harm", async () => {
+  test("does not affect other Workers", async () => {
     const { stable, candidate } = ids.bystander;
     const answers = await answersFor(server, "bystander", keys(50));
     expect(new Set(answers.values())).toEqual(new Set([stable, candidate]));

@@ -18,7 +18,7 @@ beforeAll(async () => {
 
 afterAll(() => disposeServer(server));
 
-describe("a request reaches the Worker as it was sent, and the answer comes back as it was given:", () => {
+describe("a request reaches the Worker unchanged, and its response reaches the client unchanged:", () => {
   const MIRROR = code(`export default {
     async fetch(request) {
       const body = new Uint8Array(await request.arrayBuffer());
@@ -40,7 +40,7 @@ describe("a request reaches the Worker as it was sent, and the answer comes back
   };
   const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
 
-  test("every path, also those that the control side uses", async () => {
+  test("every path, including those that the control side uses", async () => {
     for (const path of [
       "/",
       "/?",
@@ -81,7 +81,7 @@ describe("a request reaches the Worker as it was sent, and the answer comes back
     }
   });
 
-  test("HEAD, whose answer has the headers and no body", async () => {
+  test("HEAD, whose response has headers and no body", async () => {
     const answer = await sendTo(server, "mirror", { method: "HEAD" });
     expect(answer.status).toBe(200);
     expect(answer.headers["x-method"]).toBe("HEAD");
@@ -89,7 +89,7 @@ describe("a request reaches the Worker as it was sent, and the answer comes back
     expect(answer.body).toHaveLength(0);
   });
 
-  test("every header, those of the split included, and none that the client did not send", async () => {
+  test("every header, including those of the split, and none that the client did not send", async () => {
     const sent = {
       accept: "text/html, */*;q=0.1",
       authorization: "Bearer of-the-end-user",
@@ -108,7 +108,7 @@ describe("a request reaches the Worker as it was sent, and the answer comes back
     expect(extra.filter((name) => name !== "host" && name !== "connection")).toEqual([]);
   });
 
-  test("a body of 5 MB in pieces, both ways", async () => {
+  test("a body of 5 MB in chunks, in both directions", async () => {
     const pieces = Array.from({ length: 80 }, () => randomBytes(64 * 1024));
     function* body() {
       yield* pieces;
@@ -125,7 +125,7 @@ describe("a request reaches the Worker as it was sent, and the answer comes back
     }
   });
 
-  test("a request that expects 100 Continue, however the client goes on", async () => {
+  test("a request that expects 100 Continue, whether or not the client waits for it", async () => {
     const text = "x".repeat(100_000);
     const headers = { "Content-Length": String(text.length), Host: "mirror.localhost" };
     const answer = await sendCarefully(server.trafficPort, "POST", "/expect", headers, [Buffer.from(text)]);
@@ -139,7 +139,7 @@ describe("a request reaches the Worker as it was sent, and the answer comes back
     expect(impatient).toMatchObject({ length: text.length });
   });
 
-  test("every status, redirects not followed, cookies not merged", async () => {
+  test("every status, without following redirects or merging cookies", async () => {
     await deploy(
       server,
       "statuses",
@@ -167,7 +167,7 @@ describe("a request reaches the Worker as it was sent, and the answer comes back
     }
   });
 
-  test("compressed once where the Worker asks for it, and bytes that are compressed already are left alone", async () => {
+  test("a body is compressed once where the Worker asks for it, and not again where it is compressed already", async () => {
     await deploy(
       server,
       "zipped",
@@ -187,7 +187,7 @@ describe("a request reaches the Worker as it was sent, and the answer comes back
     }
   });
 
-  test("server-sent events come one by one, each before the next is made", async () => {
+  test("server-sent events arrive one by one, each before the next one is sent", async () => {
     await deploy(
       server,
       "events",
@@ -220,7 +220,7 @@ describe("a request reaches the Worker as it was sent, and the answer comes back
     await once(response, "end");
   });
 
-  test("a body that breaks off is not passed off as whole", async () => {
+  test("a body that breaks off does not look complete", async () => {
     await deploy(
       server,
       "breaking",
@@ -241,7 +241,7 @@ describe("a request reaches the Worker as it was sent, and the answer comes back
     expect((await server.traffic("echo", { method: "POST", body: "still here" })).body).toBe("still here");
   });
 
-  test("WebSockets, in both directions, to the version that the key decides", async () => {
+  test("WebSockets, in both directions, with the version that the key decides", async () => {
     const socketWorker = (name: string) =>
       code(`export default {
         fetch(request) {

@@ -28,7 +28,7 @@ describe("the split", () => {
     });
   });
 
-  test("takes no key away from the candidate while its share rises, whatever the order of the versions", async () => {
+  test("never takes a key away from the candidate while its share rises, whatever the order of the versions", async () => {
     const [stable, candidate] = await twoVersions(server, "rising", 0);
     const asked = keys(200);
     let onCandidate = new Set<string>();
@@ -55,7 +55,7 @@ describe("the split", () => {
     expect(new Set((await answersFor(server, "ends", keys(100))).values())).toEqual(new Set([candidate]));
   });
 
-  test("draws for each request where there is no key, and an empty key is none", async () => {
+  test("decides at random for each request without a key, and an empty key counts as none", async () => {
     const [stable, candidate] = await twoVersions(server, "random", 50);
     for (const headers of [{}, { [KEY]: "" }]) {
       const answers: string[] = [];
@@ -71,7 +71,7 @@ describe("the split", () => {
     }
   });
 
-  test("follows the override header to any version of the deployment, 0% included, before the key", async () => {
+  test("follows the override header before the key, to any version of the deployment, even at 0%", async () => {
     const [stable, candidate] = await twoVersions(server, "override", 0);
     for (const [header, id] of [
       [`override="${candidate}"`, candidate],
@@ -84,7 +84,7 @@ describe("the split", () => {
     }
   });
 
-  test("ignores an override that names anything else, and one that cannot be read", async () => {
+  test("ignores an override that names any other version or does not parse", async () => {
     const [stable, candidate] = await twoVersions(server, "ignoring", 0);
     const retired = await deploy(server, "ignoring", NAMING_ITSELF);
     await split(server, "ignoring", [stable, 100], [candidate, 0]);
@@ -113,7 +113,7 @@ describe("the split", () => {
     }
   });
 
-  test("keys by the client's address where the operator names a header for it, after the key header", async () => {
+  test("uses the client's address as the key where the operator names a header for it, unless a key header is sent", async () => {
     const other = await useServer({ args: ["--address-header", "X-Real-IP", "--domain", "apps.example"] });
     const ask = async (headers: Record<string, string>) => {
       const host = "by-address.apps.example";
@@ -168,14 +168,14 @@ describe("a host without a Worker", () => {
     }
   });
 
-  test("is found whatever the case of its name", async () => {
+  test("is found in any letter case", async () => {
     await deploy(server, "present", answering("present"));
     for (const host of ["present.localhost", "PRESENT.LocalHost", "Present.localhost:1"]) {
       expect((await send({ port: server.trafficPort, host })).body.toString()).toBe("present");
     }
   });
 
-  test("gets the same where the Worker is switched off, until it is switched on", async () => {
+  test("gets the same while the Worker is switched off", async () => {
     await deploy(server, "switched", answering("on"));
     await call(server, "POST", "/workers/scripts/switched/subdomain", { enabled: false });
     expect(await server.traffic("switched")).toMatchObject({ status: 404 });
@@ -187,7 +187,7 @@ describe("a host without a Worker", () => {
 });
 
 test.skipIf(IS_SPLIT)(
-  "a flip of the split under load fails no request, and the next request follows it",
+  "changing the split under load fails no request, and the next request follows the new split",
   async () => {
     const one = await deploy(server, "flipping", NAMING_ITSELF);
     const two = await uploadVersion(server, "flipping", NAMING_ITSELF);

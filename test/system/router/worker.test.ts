@@ -16,7 +16,7 @@ afterAll(() => disposeServer(server));
 
 describe("a Worker", () => {
   test.skipIf(IS_SPLIT)(
-    "that is deleted is gone at once, and made again it serves the new code, without the old secrets and versions",
+    "that is deleted is gone at once, and one deployed later under its name has none of its secrets and versions",
     async () => {
       const old = await deploy(server, "phoenix", {
         ...NAMING_ITSELF,
@@ -54,7 +54,7 @@ describe("a Worker", () => {
   );
 
   test.skipIf(IS_SPLIT)(
-    "sees its own variables and nothing of another one, nor what another version keeps in memory",
+    "sees only its own variables, and no memory of another Worker or version",
     async () => {
       const spy = (name: string) => ({
         ...code(`let requests = 0;
@@ -91,7 +91,7 @@ describe("a Worker", () => {
     },
   );
 
-  test("does not find in the cache what another Worker put there", async () => {
+  test("does not find another Worker's entries in the cache", async () => {
     const cacher = code(`export default {
       async fetch(request) {
         const name = "http://cache.example/shared";
@@ -133,7 +133,7 @@ describe("a Worker", () => {
   );
 
   test.skipIf(IS_SPLIT)(
-    "learns its version's id, tag and time from its version metadata, a secret's version included",
+    "reads its version's id, tag and time from its version metadata, also after a change of secrets",
     async () => {
       const upload = {
         ...code("export default { fetch: (request, env) => Response.json(env.VERSION) };"),
@@ -159,7 +159,7 @@ describe("a Worker", () => {
     },
   );
 
-  test("is made of modules of every type, in folders, and imports them", async () => {
+  test("imports modules of every type, also from folders", async () => {
     // (module (func (export "f") (result i32) i32.const 42))
     const wasm = Buffer.from("0061736d010000000105016000017f03020100070501016600000a06010400412a0b", "hex");
     const modules = {
@@ -194,7 +194,7 @@ describe("a Worker", () => {
     ]);
   });
 
-  test("of 15 MiB serves", async () => {
+  test("of 15 MiB is served", async () => {
     const content = new Uint8Array(15 * MiB).fill(7);
     const modules = {
       "index.js": {
