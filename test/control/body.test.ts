@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { cutMessage, readCapped, readForm } from "../../src/control/body.ts";
 import { LIMITS } from "../../src/lib/limits.ts";
 
+const tooLarge = (limitBytes: number) => ({ ok: false, error: { reason: "body-too-large", limitBytes } });
 const bytes = (length: number) => new Uint8Array(length).fill(7);
 
 /** A request whose body comes in these chunks; `pulled` counts those that were asked for. */
@@ -33,7 +34,8 @@ describe("a body with a limit", () => {
     [[1, 0, 9], 10],
   ])("is read where its chunks are %j bytes and the limit is %i", async (sizes, limit) => {
     const { request } = chunked(sizes);
-    expect(await readCapped(request, limit)).toEqual(bytes(sizes.reduce((sum, size) => sum + size, 0)));
+    const value = bytes(sizes.reduce((sum, size) => sum + size, 0));
+    expect(await readCapped(request, limit)).toEqual({ ok: true, value });
   });
 
   test.each([
@@ -43,12 +45,12 @@ describe("a body with a limit", () => {
     [[4, 4, 4], 10],
   ])("is refused where its chunks are %j bytes and the limit is %i", async (sizes, limit) => {
     const { request } = chunked(sizes);
-    expect(await readCapped(request, limit)).toBeUndefined();
+    expect(await readCapped(request, limit)).toEqual(tooLarge(limit));
   });
 
   test("is not read at all where its Content-Length is over the limit", async () => {
     const { request, state } = chunked([1, 1, 1], { "Content-Length": "11" });
-    expect(await readCapped(request, 10)).toBeUndefined();
+    expect(await readCapped(request, 10)).toEqual(tooLarge(10));
     expect(state.pulled).toBe(0);
   });
 
@@ -56,18 +58,21 @@ describe("a body with a limit", () => {
     "is counted where its Content-Length says %j",
     async (length) => {
       const { request } = chunked([6, 6], { "Content-Length": length });
-      expect(await readCapped(request, 10)).toBeUndefined();
+      expect(await readCapped(request, 10)).toEqual(tooLarge(10));
     },
   );
 
   test("is read no further than the chunk that exceeds it", async () => {
     const { request, state } = chunked(Array<number>(1_000).fill(5));
-    expect(await readCapped(request, 12)).toBeUndefined();
+    expect(await readCapped(request, 12)).toEqual(tooLarge(12));
     expect(state.pulled).toBeLessThanOrEqual(4);
   });
 
   test("is empty where there is none", async () => {
-    expect(await readCapped(new Request("http://sluice/"), 0)).toEqual(new Uint8Array());
+    expect(await readCapped(new Request("http://sluice/"), 0)).toEqual({
+      ok: true,
+      value: new Uint8Array(),
+    });
   });
 
   test("comes out as it went in, in whatever chunks", async () => {
@@ -80,8 +85,11 @@ describe("a body with a limit", () => {
           },
         });
         const init = { method: "POST", body, duplex: "half" };
-        const whole = new Uint8Array(chunks.flatMap((chunk) => [...chunk]));
-        expect(await readCapped(new Request("http://sluice/", init as RequestInit), 160)).toEqual(whole);
+        const value = new Uint8Array(chunks.flatMap((chunk) => [...chunk]));
+        expect(await readCapped(new Request("http://sluice/", init as RequestInit), 160)).toEqual({
+          ok: true,
+          value,
+        });
       }),
       { numRuns: 50 },
     );
@@ -134,10 +142,7 @@ describe("a form", () => {
       "Content-Type": "multipart/form-data; boundary=b",
       "Content-Length": String(limit + 1),
     });
-    expect(await readForm(request)).toEqual({
-      ok: false,
-      error: { reason: "body-too-large", limitBytes: limit },
-    });
+    expect(await readForm(request)).toEqual(tooLarge(limit));
   });
 });
 

@@ -1,4 +1,4 @@
-/** Whatever is sent as an upload: a draft with what drafts promise, or a refusal that uploads have, never an exception. */
+/** Any upload becomes a draft that keeps what drafts promise, or a refusal that uploads have. None throws. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { readUpload } from "../../src/control/upload/index.ts";
