@@ -33,7 +33,7 @@ export const affinityBody = z.looseObject({
     .max(LIMITS.dashboard.maxAffinitySources)
     .refine((sources) => sources.slice(0, -1).every(({ type }) => type !== "issued_cookie"), {
       error:
-        "issued_cookie must be the last source: with it every request has a key, so no later source is read",
+        "issued_cookie must be the last one: with it every request has a key, so no later source is read",
     })
     .nullable(),
 });
