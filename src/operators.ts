@@ -1,4 +1,4 @@
-/** What operators reach: the API, and the dashboard, which calls the API in this process. */
+/** The control side: the API, and the dashboard, which calls the API in this process. */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { createApi, noRoute } from "./control/index.ts";
 import { createDashboard } from "./dashboard/index.tsx";
@@ -6,7 +6,7 @@ import type { Env } from "./lib/env.ts";
 import { LIMITS } from "./lib/limits.ts";
 
 const api = createApi();
-// Any path that the API does not claim is a page.
+// A path that the API does not claim is a page.
 api.route(
   "/",
   createDashboard((request, env, ctx) => api.fetch(request, env, ctx)),
@@ -23,8 +23,8 @@ export class Control extends WorkerEntrypoint<Env> {
 }
 
 /**
- * Reads what a refusal left unread: closing a connection that the client still writes to makes many clients lose the
- * answer. Up to the size of the largest upload; whoever sends more gets the closed connection.
+ * Reads the rest of a body that a refusal left unread. Otherwise the connection closes while the client still writes,
+ * and many clients then lose the answer. Reads at most the size of the largest upload, then the connection closes.
  */
 async function discardBody(request: Request): Promise<void> {
   if (request.body === null || request.bodyUsed) return;
@@ -35,6 +35,6 @@ async function discardBody(request: Request): Promise<void> {
       if (size > LIMITS.uploads.maxUploadBytes) return;
     }
   } catch {
-    // The client is gone, and with it whom the answer was for.
+    // The client has disconnected, so nobody waits for the answer.
   }
 }

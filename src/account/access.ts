@@ -1,6 +1,6 @@
 /**
- * Who may do what: API tokens with their roles, and the dashboard sessions that were opened with one. Only the SHA-256 of a
- * token or session cookie is stored. The admin token of the configuration is not in these tables.
+ * API tokens with their roles, and the dashboard sessions that were opened with them. Only the SHA-256 of a token or session
+ * cookie is stored. The admin token of the configuration is not in these tables.
  */
 import { LIMITS } from "../lib/limits.ts";
 import type { Sql } from "../lib/sqlite.ts";

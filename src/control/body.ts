@@ -1,10 +1,9 @@
-/** Reads request bodies within their limits. */
-
+/** Reads request bodies, up to their limits. */
 import type { SluiceError } from "../lib/errors.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 
-/** A message cut to the limit in UTF-8 bytes, at a character; null for none. */
+/** A message, cut between two characters to the limit in bytes of UTF-8; null for an empty one. */
 export function cutMessage(message: string | null | undefined): string | null {
   if (!message) return null;
   const buffer = new Uint8Array(LIMITS.uploads.maxMessageBytes);
@@ -20,26 +19,27 @@ export async function readForm(request: Request): Promise<Result<FormData, Sluic
     return invalid(`its Content-Type is "${type}"; send multipart/form-data with a part named metadata`);
   }
   const body = await readCapped(request, LIMITS.uploads.maxUploadBytes);
-  if (body === undefined) return err({ reason: "body-too-large", limitBytes: LIMITS.uploads.maxUploadBytes });
+  if (!body.ok) return body;
   try {
-    return ok(await new Response(body, { headers: { "Content-Type": type } }).formData());
+    return ok(await new Response(body.value, { headers: { "Content-Type": type } }).formData());
   } catch (error) {
     return invalid(`the multipart body is broken (${(error as Error).message})`);
   }
 }
 
-/** The body; undefined where it is longer than `limit` bytes, whatever its Content-Length says. */
+/** The body, which is refused where it has more bytes than the limit, whatever its Content-Length says. */
 export async function readCapped(
   request: Request,
-  limit: number,
-): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  if (Number(request.headers.get("Content-Length") ?? 0) > limit) return undefined;
-  if (request.body === null) return new Uint8Array();
+  limitBytes: number,
+): Promise<Result<Uint8Array<ArrayBuffer>, SluiceError>> {
+  const tooLarge = () => err({ reason: "body-too-large", limitBytes } as const);
+  if (Number(request.headers.get("Content-Length") ?? 0) > limitBytes) return tooLarge();
+  if (request.body === null) return ok(new Uint8Array());
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of request.body as ReadableStream<Uint8Array>) {
     size += chunk.byteLength;
-    if (size > limit) return undefined;
+    if (size > limitBytes) return tooLarge();
     chunks.push(chunk);
   }
   const whole = new Uint8Array(size);
@@ -48,5 +48,5 @@ export async function readCapped(
     whole.set(chunk, at);
     at += chunk.byteLength;
   }
-  return whole;
+  return ok(whole);
 }

@@ -16,7 +16,7 @@ interface WireError {
   readonly errors: readonly { readonly code: number; readonly message: string }[];
 }
 
-/** What each kind of resource is called, the codes of its absence and of a taken name, and the command that lists it. */
+/** For each kind of resource: its name, the codes for a missing one and for a taken name, and the command that lists it. */
 const RESOURCES: Readonly<
   Record<ResourceKind, { what: string; code: number; taken: number; command: string }>
 > = {
@@ -28,7 +28,7 @@ const RESOURCES: Readonly<
 
 /** One row per reason: a reason without a row does not compile. */
 const ANSWERS: { readonly [R in Reason]: (error: Because<R>) => Answer } = {
-  // Who asks.
+  // Who calls.
   unauthorized: ({ detail }) => [401, 10000, `Authentication error: ${detail}`],
   forbidden: ({ role }) => [403, 9109, `A token with the role "${role}" may not do this.`],
   "token-exists": ({ name }) => [
@@ -42,7 +42,7 @@ const ANSWERS: { readonly [R in Reason]: (error: Because<R>) => Answer } = {
     `There is no token ${id}. \`sluice token list\` shows all tokens.`,
   ],
 
-  // What the request names, and what it carries.
+  // The path and the body.
   "no-route": ({ method, path }) => [404, 7003, `Sluice's API has no ${method} ${path}.`],
   "worker-name-invalid": ({ worker }) => [
     400,
@@ -103,7 +103,7 @@ const ANSWERS: { readonly [R in Reason]: (error: Because<R>) => Answer } = {
   "assets-session-invalid": () => [
     401,
     10000,
-    "Authentication error: the token of this upload of assets is not valid here, or too old. Start the upload again.",
+    "Authentication error: the token for this upload of assets is not valid here, or has expired. Start the upload again.",
   ],
   "assets-invalid": ({ detail }) => [400, 10021, `The assets are not valid: ${detail}.`],
   "validator-unavailable": ({ detail }) => [

@@ -1,4 +1,4 @@
-/** What every resource gets: the request, who sends it, and the record of the Worker that it names. */
+/** What handlers get: the request, who sends it, and the registry of the Worker in its path. */
 import type { Context } from "hono";
 import type { Role } from "../account/access.ts";
 import type { Identity } from "../account/identity.ts";
@@ -17,7 +17,7 @@ import type { Author } from "../versions/types.ts";
 
 /** The bindings as the API has them. */
 interface ApiEnv extends Env {
-  /** Who is signed in: set by the dashboard where it calls the API, and by nobody else. */
+  /** Who is signed in. Only the dashboard sets it, when it calls the API. */
   readonly SLUICE_IDENTITY?: Identity;
 }
 
@@ -30,7 +30,7 @@ export interface ControlEnv {
 /** A request as handlers see it: what guards have set can be read, and nothing set. */
 export type ControlContext = Pick<Context<ControlEnv>, "env" | "executionCtx" | "req" | "var">;
 
-/** The Worker named in the path; `/:worker` has been checked by then. */
+/** Name of the Worker in the path, which a guard has checked. */
 export function workerName(c: ControlContext): string {
   return c.req.param("worker") ?? "";
 }
@@ -40,7 +40,7 @@ export function registryFor(c: ControlContext): Rpc<WorkerRegistry> {
   return registryOf(c.env, workerName(c));
 }
 
-/** What the account has under this id, or that there is none. */
+/** The resource with this id; refused where there is none. */
 export async function findResource(
   c: ControlContext,
   kind: ResourceKind,
@@ -50,13 +50,13 @@ export async function findResource(
   return found === undefined ? err({ reason: "resource-not-found", kind, id }) : ok(found);
 }
 
-/** Everything of the Worker as of one moment, or that there is none. */
+/** Everything of the Worker as of one moment; refused where there is no such Worker. */
 export async function overviewOf(c: ControlContext): Promise<Result<WorkerOverview, SluiceError>> {
   const overview = await registryFor(c).overview();
   return overview === undefined ? err({ reason: "worker-not-found", worker: workerName(c) }) : ok(overview);
 }
 
-/** Which part of a list is asked for, by `page` (from 1) and `per_page`; undefined where neither is given. */
+/** The page of a list that the query asks for, by `page` (from 1) and `per_page`; undefined where it has neither. */
 export function pageOf(c: ControlContext): (Page & { readonly page: number }) | undefined {
   const [page, perPage] = [c.req.query("page"), c.req.query("per_page")];
   if (page === undefined && perPage === undefined) return undefined;
@@ -67,7 +67,7 @@ export function pageOf(c: ControlContext): (Page & { readonly page: number }) | 
   return { page: number, limit, offset: (number - 1) * limit };
 }
 
-/** What the envelope says of a part. */
+/** What the envelope says about a page. */
 export function pageInfo(
   { page, limit }: Page & { readonly page: number },
   { items, total }: Paged<unknown>,
@@ -80,7 +80,7 @@ export async function allWorkers(env: Env): Promise<Map<string, WorkerSummary>> 
   const listed = await listWorkers(env.SLUICE_KV);
   const found = new Map<string, WorkerSummary>();
   for (const [worker, summary] of listed) {
-    // Published by a Sluice that knew no summaries: its registry is asked.
+    // Releases before summaries published none: the registry has it.
     const known = summary ?? (await registryOf(env, worker).summary());
     if (known !== undefined) found.set(worker, known);
   }
@@ -93,7 +93,7 @@ export function actorOf(c: ControlContext): Actor {
   return { author: c.var.author, source: c.env.SLUICE_IDENTITY === undefined ? source : "dash" };
 }
 
-/** What the storage refuses, as an answer to the client. */
+/** Turns what the storage throws into a refusal. */
 export async function attempt<T>(action: () => Promise<T>): Promise<Result<T, SluiceError>> {
   try {
     return { ok: true, value: await action() };

@@ -3,7 +3,7 @@ import type { SluiceError } from "../lib/errors.ts";
 import type { Result } from "../lib/result.ts";
 import { toWire } from "./codes.ts";
 
-/** @param extra what the answer has beside its result, e.g. `result_info` */
+/** @param extra fields beside the result, such as `result_info` */
 export function success(
   result: unknown,
   extra: Readonly<Record<string, unknown>> = {},
@@ -26,12 +26,12 @@ export function failure(error: SluiceError): Response {
   return Response.json({ success: false, errors, messages: [], result: null }, { status });
 }
 
-/** The envelope of an outcome; `show` turns the value into what the API shows. */
+/** The envelope of an outcome. `show` turns its value into what the API shows. */
 export function respond<T>(outcome: Result<T, SluiceError>, show: (value: T) => unknown): Response {
   return outcome.ok ? success(show(outcome.value)) : failure(outcome.error);
 }
 
-/** For a fault of ours: says so, and nothing internal. */
+/** The answer to a fault of Sluice itself. It reveals nothing internal. */
 export function internalError(): Response {
   const errors = [{ code: 10013, message: "Sluice failed to answer. Its log says why." }];
   return Response.json({ success: false, errors, messages: [], result: null }, { status: 500 });

@@ -52,7 +52,7 @@ async function authenticate(request: Request, env: Env): Promise<Result<Identity
   if (token === undefined) return refuse("the Authorization header must be `Bearer <token>`.");
   const identity = await identify(env, await sha256Hex(utf8(token)));
   return identity === undefined
-    ? refuse("the API token is not valid here; `sluice env` prints the one that is.")
+    ? refuse("the API token is not valid here; `sluice env` prints a valid one.")
     : ok(identity);
 }
 
@@ -130,10 +130,9 @@ export function json<Schema extends z.ZodType>(
   schema: Schema,
 ): MiddlewareHandler<ControlEnv, string, { in: { json: z.input<Schema> }; out: { json: z.output<Schema> } }> {
   return async (c, next) => {
-    const limitBytes = LIMITS.uploads.maxUploadBytes;
-    const body = await readCapped(c.req.raw, limitBytes);
-    if (body === undefined) return failure({ reason: "body-too-large", limitBytes });
-    const parsed = parseJson(new TextDecoder().decode(body), schema);
+    const body = await readCapped(c.req.raw, LIMITS.uploads.maxUploadBytes);
+    if (!body.ok) return failure(body.error);
+    const parsed = parseJson(new TextDecoder().decode(body.value), schema);
     if (!parsed.ok) return failure(parsed.error);
     c.req.addValidatedData("json", parsed.value as object);
     return next();

@@ -70,7 +70,7 @@ function withTokens(): Hono<ControlEnv> {
   return v4;
 }
 
-/** Who asks, and zones, which no account's path contains. */
+/** Who calls, and zones: their paths name no account. */
 function addUser(v4: Hono<ControlEnv>): void {
   v4.get("/user/tokens/verify", account.verifyToken);
   v4.get("/user", account.getUser);
@@ -94,7 +94,7 @@ function addAccount(v4: Hono<ControlEnv>): void {
   v4.post("/accounts/:account/analytics_engine/sql", analytics.queryDataset);
 }
 
-/** Features that Sluice does not have: refused by name, since wrangler asks for them before it uploads. */
+/** Features that Sluice does not have. wrangler asks for them before it uploads, so they are refused by name. */
 function addUnsupported(v4: Hono<ControlEnv>): void {
   const features = [
     {

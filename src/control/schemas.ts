@@ -1,17 +1,17 @@
-/** The bodies that the API accepts. Unknown keys pass: clients of other releases send more than this one knows. */
+/** The bodies that the API accepts. Unknown keys pass, because other releases of wrangler send more. */
 import * as z from "zod";
 import type { SluiceError } from "../lib/errors.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { ALIAS } from "../versions/preview.ts";
 
-/** A name that `env` can have: an object's `__proto__` is not a property like others. */
+/** A name for a property of `env`, so not `__proto__`: setting that does not add a property. */
 const bindingName = z
   .string()
   .min(1, { error: "a binding needs a name" })
   .refine((name) => name !== "__proto__", { error: "__proto__ cannot be the name of a binding" });
 
-/** Whether a JSON value is there and can be walked without exhausting the stack. */
+/** Whether a JSON value is defined, and not nested too deeply to walk it. */
 function isReasonable(json: unknown): boolean {
   let level = [json];
   for (let depth = 0; depth <= LIMITS.uploads.maxJsonDepth; depth++) {
@@ -47,7 +47,7 @@ export const deploymentBody = z.looseObject({
   annotations,
 });
 
-/** A class is exported under its name, and so is what hosts it. */
+/** A class is exported under its name, so the name must be an identifier. */
 const className = z.string().regex(/^[A-Za-z_$][\w$]{0,127}$/, { error: "must be the name of a class" });
 
 const migrationStep = z.looseObject({
@@ -64,7 +64,7 @@ const migrations = z.looseObject({
   steps: z.array(migrationStep),
 });
 
-/** What wrangler says of assets, beside their files. */
+/** How assets are served. */
 const assetsConfig = z.looseObject({
   html_handling: z
     .enum(["auto-trailing-slash", "force-trailing-slash", "drop-trailing-slash", "none"])
@@ -94,7 +94,7 @@ const assetsConfig = z.looseObject({
 
 const date = z.iso.date({ error: "must be a date like 2026-11-17" });
 
-/** The `metadata` part of an upload. What it may say beyond this is checked by name in upload.ts. */
+/** The `metadata` part of an upload. upload/index.ts refuses the features that Sluice does not have. */
 export const uploadMetadata = z.looseObject({
   main_module: z.string().min(1).optional(),
   body_part: z.string().optional(),
@@ -121,7 +121,7 @@ const jsonBinding = z.object({
   type: z.literal("json"),
   name: z.string(),
   json: z.unknown().refine(isReasonable, {
-    error: `json must be there, nested at most ${LIMITS.uploads.maxJsonDepth} deep`,
+    error: `json must be present, and nested at most ${LIMITS.uploads.maxJsonDepth} levels deep`,
   }),
 });
 const secretBinding = z.object({ type: z.literal("secret_text"), name: z.string(), text: z.string() });
@@ -134,7 +134,7 @@ const inheritBinding = z.object({
 });
 const resourceId = z
   .string()
-  .regex(/^[\w-]{1,64}$/, { error: "must be an id as wrangler makes them: letters, digits, - and _" });
+  .regex(/^[\w-]{1,64}$/, { error: "must be an id of 1 to 64 letters, digits, - and _" });
 
 const kvBinding = z.object({
   type: z.literal("kv_namespace"),
@@ -232,7 +232,7 @@ const bulk = z
 
 export const bulkSecretsBody = z.looseObject({ secrets: bulk });
 
-/** Merge patch of `…/versions/latest`, as `wrangler versions secret` sends it. */
+/** Merge patch of `…/versions/latest`, from `wrangler versions secret`. */
 export const versionPatch = z.looseObject({ env: bulk.optional(), annotations });
 
 export const subdomainBody = z.looseObject({
@@ -267,7 +267,7 @@ export const assetsManifest = z.looseObject({
     }),
 });
 
-/** Parses JSON text against a schema, whatever its content type was. */
+/** Parses JSON and checks it against a schema. */
 export function parseJson<T>(text: string, schema: z.ZodType<T>): Result<T, SluiceError> {
   let value: unknown;
   try {

@@ -1,6 +1,6 @@
 /**
- * Tickets: signed strings that Sluice hands out for one purpose and one Worker, to clients that come without an API token.
- * The signature alone tells a forged ticket, so nothing has to be looked up.
+ * Tickets: signed strings that Sluice gives to clients that send no API token, for one purpose and one Worker. The signature
+ * alone proves a ticket, so nothing has to be looked up.
  */
 import { sign, verify } from "hono/jwt";
 import type { Env } from "../lib/env.ts";

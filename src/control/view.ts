@@ -1,4 +1,4 @@
-/** Stored records as Cloudflare's API shows them; wrangler reads every field that is here. Pure. */
+/** Stored records as Cloudflare's API shows them. wrangler reads every one of these fields. Pure. */
 import { encodeBase64 } from "hono/utils/encode";
 import type { WorkerOverview } from "../registry/types.ts";
 import { redact } from "../versions/bindings.ts";
@@ -10,7 +10,7 @@ function annotations(fields: Record<string, string | null>): Record<string, stri
   );
 }
 
-/** Content types of modules, as uploads have them. */
+/** Content types of modules, the same as in uploads. */
 const MEDIA_TYPES: Readonly<Record<Module["type"], string>> = {
   js: "application/javascript+module",
   cjs: "application/javascript",
@@ -59,7 +59,7 @@ export function showVersion(version: Version, hasPreview: boolean): Record<strin
   };
 }
 
-/** Cloudflare's names (`?include=modules` of its versions). */
+/** Under Cloudflare's names for `?include=modules`. */
 export function showModule({ name, type, bytes }: Module): Record<string, unknown> {
   return { name, content_type: MEDIA_TYPES[type], content_base64: encodeBase64(bytes.slice().buffer) };
 }
@@ -111,7 +111,7 @@ export function showService({
         compatibility_date: latest.compatibility_date,
         usage_model: "standard",
         ...(lifecycle.tag === null ? {} : { migration_tag: lifecycle.tag }),
-        // Wrangler asks for confirmation, or downloads a configuration, when this is "api" or "dash".
+        // wrangler asks for confirmation, or downloads a configuration, when this is "api" or "dash".
         last_deployed_from: "wrangler",
       },
     },

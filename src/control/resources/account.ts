@@ -1,4 +1,4 @@
-/** Who is asking and in which account: what `wrangler whoami` reads. */
+/** Who calls, and the account: what `wrangler whoami` reads. */
 
 import { drainAll } from "../../versions/changes.ts";
 import type { ControlContext } from "../context.ts";
@@ -31,19 +31,19 @@ export function listMemberships(c: ControlContext): Response {
   ]);
 }
 
-/** The account's workers.dev label, which older wranglers print; Sluice serves under its own domain. */
+/** The account's workers.dev label, which older wranglers print. Sluice serves Workers under its own domain. */
 export function getSubdomain(c: ControlContext): Response {
   return success({ subdomain: c.env.SLUICE_ACCOUNT_ID });
 }
 
-/** POST …/drain, before the server stops: what was counted is on disk then, and no live page keeps it from ending. */
+/** POST …/drain, before the server stops: writes all counts to disk, and ends live pages, which would keep it running. */
 export async function drain(c: ControlContext): Promise<Response> {
   drainAll();
   await flush(c);
   return success(null);
 }
 
-/** A list of something that this release does not have: empty, and true. */
+/** The empty list, for what this release does not have. */
 export function listNothing(): Response {
   return success([]);
 }

@@ -64,10 +64,9 @@ export async function uploadFile(c: ControlContext): Promise<Response> {
   const ticket = await ticketOf(c);
   if (ticket === undefined) return failure({ reason: "assets-session-invalid" });
   const bytes = await readCapped(c.req.raw, LIMITS.assets.maxAssetBytes);
-  if (bytes === undefined)
-    return failure({ reason: "body-too-large", limitBytes: LIMITS.assets.maxAssetBytes });
+  if (!bytes.ok) return failure(bytes.error);
   const type = c.req.header("Content-Type") ?? NO_TYPE;
-  return storeFiles(c, ticket, [{ hash: c.req.param("hash") ?? "", bytes, type }]);
+  return storeFiles(c, ticket, [{ hash: c.req.param("hash") ?? "", bytes: bytes.value, type }]);
 }
 
 /** The ticket that the request carries. Checked before the body is read. */

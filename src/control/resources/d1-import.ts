@@ -1,6 +1,6 @@
 /**
- * `…/d1/database/{id}/import`: a file of SQL, as `wrangler d1 execute --file` sends it. It asks for an address, uploads
- * the file there without its token, then has it run: all of it or, where one statement fails, none.
+ * `…/d1/database/{id}/import`: a file of SQL, as `wrangler d1 execute --file` sends it. wrangler asks for a URL, uploads
+ * the file to it without an API token, then asks to run the file. If one statement fails, none of them takes effect.
  */
 
 import * as z from "zod";
@@ -39,20 +39,20 @@ export async function importFile(
   return success({ success: true, type: "import", filename, upload_url, messages: [] });
 }
 
-/** PUT of the file, at an address that `importFile` gave: its signature is the permission. */
+/** PUT of the file, to a URL that `importFile` gave. The signature in the URL is the permission. */
 export async function uploadFile(c: ControlContext): Promise<Response> {
   const [database, filename] = [c.req.param("database") ?? "", c.req.param("filename") ?? ""];
   const { md5 = "", signature = "" } = c.req.query();
   if (!equalInConstantTime(signature, await sign(c, database, filename, md5))) {
-    return failure({ reason: "unauthorized", detail: "this is no address that an import was given" });
+    return failure({ reason: "unauthorized", detail: "no import has this URL; start the import again." });
   }
   const file = await readCapped(c.req.raw, LIMITS.bindings.maxImportBytes);
-  if (file === undefined)
-    return failure({ reason: "body-too-large", limitBytes: LIMITS.bindings.maxImportBytes });
-  const digest = await crypto.subtle.digest("MD5", file);
+  if (!file.ok) return failure(file.error);
+  const digest = await crypto.subtle.digest("MD5", file.value);
   const etag = toHex(digest);
-  if (etag !== md5) return failure({ reason: "body-invalid", detail: `its MD5 is ${etag}, and not ${md5}` });
-  await c.env.SLUICE_DATA.put(keyOf(database, filename), file, {
+  if (etag !== md5)
+    return failure({ reason: "body-invalid", detail: `its MD5 is ${etag}, but the import announced ${md5}` });
+  await c.env.SLUICE_DATA.put(keyOf(database, filename), file.value, {
     expirationTtl: LIMITS.bindings.importSeconds,
   });
   return new Response(null, { headers: { ETag: `"${etag}"` } });
@@ -78,7 +78,7 @@ async function ingest(c: ControlContext, database: string, filename: string): Pr
   });
 }
 
-/** What all of them came to; there is one at least. */
+/** The sum over all statements. There must be at least one. */
 function totalOf(outcomes: readonly D1Outcome[]): D1Meta {
   return outcomes
     .map(({ meta }) => meta)
@@ -96,5 +96,5 @@ function sign(c: ControlContext, ...parts: string[]): Promise<string> {
   return sha256Hex(utf8([c.env.SLUICE_TOKEN_SHA256, ...parts].join("\n")));
 }
 
-/** No id of a namespace begins with a dot. */
+/** In the same KV as the namespaces, whose ids never begin with a dot. */
 const keyOf = (database: string, filename: string): string => `.import/${database}/${filename}`;

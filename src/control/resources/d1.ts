@@ -1,4 +1,4 @@
-/** `…/d1/database`: the databases and what is in them, as `wrangler d1` speaks to them. */
+/** `…/d1/database`: D1 databases and their contents, for `wrangler d1`. */
 import * as z from "zod";
 import { accountOf } from "../../account/registry.ts";
 import type { Resource } from "../../account/types.ts";
@@ -45,14 +45,14 @@ export async function getDatabase(c: ControlContext, found: Resource): Promise<R
   return success({ ...show(found), file_size: size, num_tables: tables });
 }
 
-/** With everything in it. */
+/** Deletes the database and everything in it. */
 export async function deleteDatabase(c: ControlContext, { id }: Resource): Promise<Response> {
   await accountOf(c.env).remove("d1", id);
   await databaseOf(c.env, id).clear();
   return success(null);
 }
 
-/** Rows as objects; a text of several statements gives a result for each. */
+/** Answers with rows as objects: one result per statement. */
 export async function queryDatabase(c: ControlContext, { id }: Resource, body: QueryBody): Promise<Response> {
   return respond(await run(c, id, body), (outcomes) =>
     outcomes.map(({ columns, rows, meta }) => ({
@@ -63,7 +63,7 @@ export async function queryDatabase(c: ControlContext, { id }: Resource, body: Q
   );
 }
 
-/** Rows as arrays, with the names of the columns. */
+/** Answers with rows as arrays, and the names of the columns. */
 export async function rawDatabase(c: ControlContext, { id }: Resource, body: QueryBody): Promise<Response> {
   return respond(await run(c, id, body), (outcomes) =>
     outcomes.map(({ columns, rows, meta }) => ({
@@ -83,21 +83,21 @@ function run(
   return runQueries(c, database, given.flatMap(toQueries));
 }
 
-/** Parameters belong to one statement. */
+/** Parameters are for one statement, so a text with parameters is not split into several. */
 function toQueries({ sql, params }: Query): D1Query[] {
   return params.length > 0
     ? [{ sql, params }]
     : statementsOf(sql).map((statement) => ({ sql: statement, params: [] }));
 }
 
-/** Runs all of them, or none. */
+/** Runs all queries in one transaction. */
 export async function runQueries(
   c: ControlContext,
   database: string,
   queries: readonly D1Query[],
 ): Promise<Result<D1Outcome[], SluiceError>> {
   if (queries.length === 0) return err({ reason: "query-failed", detail: "No SQL statements detected." });
-  // What does not fit into one message between two objects fails before it is run, or after.
+  // The call itself rejects where the queries or their rows do not fit into one message.
   const outcomes = await attempt(async () => databaseOf(c.env, database).query(queries));
   if (!outcomes.ok) return outcomes;
   const result = outcomes.value;

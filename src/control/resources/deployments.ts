@@ -13,7 +13,10 @@ import { failure, respond, success } from "../envelope.ts";
 import type { deploymentBody } from "../schemas.ts";
 import { showDeployment } from "../view.ts";
 
-/** POST …/deployments; with `?dry_run=true` it is checked, and nothing changes; with `?replaces=` a deployment's id, only if that is active. */
+/**
+ * POST …/deployments. `?dry_run=true` only checks the deployment. `?replaces=` names the one that must be active, so that
+ * nobody's change is overwritten.
+ */
 export async function createDeployment(
   c: ControlContext,
   body: z.output<typeof deploymentBody>,
@@ -34,7 +37,7 @@ export async function createDeployment(
   return respond(recorded, showDeployment);
 }
 
-/** GET …/deployments, newest first: the first one is active. `?page=` and `?per_page=` give all of them. */
+/** GET …/deployments, newest first: the first is active. `?page=` and `?per_page=` page through all of them. */
 export async function listDeployments(c: ControlContext): Promise<Response> {
   const page = pageOf(c);
   if (page !== undefined) {
@@ -54,7 +57,7 @@ export async function getDeployment(c: ControlContext): Promise<Response> {
     : success(showDeployment(deployment));
 }
 
-/** GET …/explain?key=K[&override=V]: what the router decides for such a request, by the router's own code. */
+/** GET …/explain?key=K[&override=V]: what the router decides for such a request. Runs the router's own code. */
 export async function explain(c: ControlContext): Promise<Response> {
   const record = await registryFor(c).record();
   if (record === undefined) return failure({ reason: "no-deployment", worker: workerName(c) });

@@ -1,4 +1,4 @@
-/** `…/storage/kv/namespaces`: the namespaces and what is in them, as `wrangler kv` speaks to them. */
+/** `…/storage/kv/namespaces`: KV namespaces and their contents, for `wrangler kv`. */
 
 import * as z from "zod";
 import { accountOf } from "../../account/registry.ts";
@@ -60,7 +60,7 @@ export async function renameNamespace(
   return respond(renamed, show);
 }
 
-/** With everything in it. */
+/** Deletes the namespace and everything in it. */
 export async function deleteNamespace(c: ControlContext): Promise<Response> {
   const removed = await accountOf(c.env).remove("kv", idOf(c));
   if (!removed.ok) return failure(removed.error);
@@ -94,7 +94,7 @@ export async function listKeys(c: ControlContext): Promise<Response> {
   return success(keys, { result_info: { count: keys.length, cursor: next } });
 }
 
-/** The value as it is, without an envelope. */
+/** The answer is the value, without an envelope. */
 export async function getValue(c: ControlContext): Promise<Response> {
   const key = keyOf(c);
   const value = await attempt(() => contentsOf(c).get(key, "stream") as Promise<ReadableStream | null>);
@@ -114,17 +114,16 @@ export async function getMetadata(c: ControlContext): Promise<Response> {
     : success(found.value.metadata);
 }
 
-/** The body is the value; with metadata it is a form of `value` and `metadata`. */
+/** The body is the value, or a form with `value` and `metadata`. */
 export async function putValue(c: ControlContext): Promise<Response> {
   const body = await readCapped(c.req.raw, LIMITS.uploads.maxUploadBytes);
-  if (body === undefined)
-    return failure({ reason: "body-too-large", limitBytes: LIMITS.uploads.maxUploadBytes });
+  if (!body.ok) return failure(body.error);
   const { expiration, expiration_ttl } = c.req.query();
   const expiry = expiryOf(expiration && Number(expiration), expiration_ttl && Number(expiration_ttl));
   const type = c.req.header("Content-Type") ?? "";
   const put = await attempt(async () => {
-    if (!type.startsWith("multipart/form-data")) return contentsOf(c).put(keyOf(c), body, expiry);
-    const form = await new Response(body, { headers: { "Content-Type": type } }).formData();
+    if (!type.startsWith("multipart/form-data")) return contentsOf(c).put(keyOf(c), body.value, expiry);
+    const form = await new Response(body.value, { headers: { "Content-Type": type } }).formData();
     const value = form.get("value") as File | string | null;
     const metadata = form.get("metadata") as string | null;
     const bytes = typeof value === "string" ? value : ((await value?.arrayBuffer()) ?? "");
@@ -140,7 +139,7 @@ export async function deleteValue(c: ControlContext): Promise<Response> {
   return respond(await attempt(() => contentsOf(c).delete(keyOf(c))), () => null);
 }
 
-/** Stops at the first pair that is refused; what came before it is written, and said to be. */
+/** Stops at the first pair that is refused. The pairs before it stay written, and the answer says how many. */
 export async function putBulk(c: ControlContext, body: z.output<typeof bulkPut>): Promise<Response> {
   const namespace = contentsOf(c);
   let written = 0;
@@ -155,7 +154,7 @@ export async function putBulk(c: ControlContext, body: z.output<typeof bulkPut>)
       const detail = put.error.reason === "storage-refused" ? put.error.detail : "";
       return failure({
         reason: "storage-refused",
-        detail: `"${key}": ${detail}; ${written} pairs before it are written`,
+        detail: `"${key}": ${detail}; the ${written} pairs before it were written`,
       });
     }
     written++;

@@ -1,4 +1,4 @@
-/** What was counted: `…/scripts/{worker}/metrics`, and `/metrics` for Prometheus. */
+/** Counts of requests: `…/scripts/{worker}/metrics`, and `/metrics` for Prometheus. */
 
 import type { Env } from "../../lib/env.ts";
 import { LIMITS } from "../../lib/limits.ts";
@@ -11,7 +11,7 @@ import type { Deployment } from "../../versions/types.ts";
 import { allWorkers, type ControlContext, workerName } from "../context.ts";
 import { success } from "../envelope.ts";
 
-/** GET …/metrics, `?series=true` with the requests of the last half hour, in steps of five seconds. */
+/** GET …/metrics. `?series=true` adds the last half hour, in steps of five seconds. */
 export async function getMetrics(c: ControlContext, overview: WorkerOverview): Promise<Response> {
   await flush(c);
   const report = await readReport(c.env, workerName(c), overview.active);
@@ -24,7 +24,7 @@ export async function getMetrics(c: ControlContext, overview: WorkerOverview): P
 async function readReport(env: Env, worker: string, active: Deployment | undefined): Promise<WorkerReport> {
   const now = Date.now();
   const deployed = active === undefined ? now : Date.parse(active.created_on);
-  // Only whole intervals of this deployment: one that saw the split before would mix the two.
+  // Only whole intervals of this deployment: the interval in which it began also counted the previous one.
   const interval = LIMITS.metrics.seriesIntervalMs;
   const since = Math.ceil(Math.max(now - LIMITS.metrics.recentMs, deployed) / interval) * interval;
   const metrics = metricsOf(env);
@@ -33,7 +33,7 @@ async function readReport(env: Env, worker: string, active: Deployment | undefin
   return reportOf(counts, active?.versions ?? [], series, seconds);
 }
 
-/** Has every process hand in what it has counted, so that what is read next lacks nothing. */
+/** Makes every process send its counts, so that the next read has all of them. */
 export async function flush(c: ControlContext): Promise<void> {
   await fleetOf(c.env, c.executionCtx.exports.Follower).flush();
 }

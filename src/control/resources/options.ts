@@ -1,4 +1,4 @@
-/** A Worker's settings that Cloudflare does not have: where requests carry their key, and how its deployments behave. */
+/** Settings of a Worker that Cloudflare does not have: the sources of request keys, and how deployments behave. */
 
 import * as z from "zod";
 import { LIMITS } from "../../lib/limits.ts";
@@ -7,7 +7,7 @@ import type { Affinity, Settings } from "../../versions/types.ts";
 import { actorOf, type ControlContext, registryFor, workerName } from "../context.ts";
 import { respond, success } from "../envelope.ts";
 
-/** A year, as long as browsers keep a cookie at most (RFC 6265bis: 400 days). In seconds. */
+/** Lifetimes of cookies, in seconds. Browsers keep a cookie for at most 400 days (RFC 6265bis). */
 const DEFAULT_MAX_AGE = 365 * 86_400;
 const MAX_MAX_AGE = 400 * 86_400;
 
@@ -33,7 +33,7 @@ export const affinityBody = z.looseObject({
     .max(LIMITS.dashboard.maxAffinitySources)
     .refine((sources) => sources.slice(0, -1).every(({ type }) => type !== "issued_cookie"), {
       error:
-        "issued_cookie must be the last one: with it every request has a key, so nothing after it is ever read",
+        "issued_cookie must be the last one: with it every request has a key, so no later source is read",
     })
     .nullable(),
 });
@@ -62,7 +62,7 @@ export const optionsBody = z.looseObject({
     .optional(),
 });
 
-/** By default: the client's address, where a trusted header carries it. */
+/** The default: the client address, where a trusted header carries it. */
 const DEFAULT_AFFINITY: Affinity = [{ type: "address" }];
 
 const showAffinity = ({ affinity }: Settings) => ({
@@ -83,7 +83,7 @@ export function getAffinity(overview: WorkerOverview): Response {
   return success(showAffinity(worker.settings));
 }
 
-/** PUT …/scripts/{worker}/affinity: `{"sources": […]}` in the order in which they are tried, null for the default. */
+/** PUT …/scripts/{worker}/affinity: `{"sources": […]}` in the order to try them, or null for the default. */
 export async function putAffinity(c: ControlContext, body: z.output<typeof affinityBody>): Promise<Response> {
   return update(c, { affinity: body.sources }, showAffinity);
 }
@@ -94,7 +94,7 @@ export function getOptions(overview: WorkerOverview): Response {
   return success(showOptions(worker.settings));
 }
 
-/** PATCH …/scripts/{worker}/options: those that are named. */
+/** PATCH …/scripts/{worker}/options: changes the options in the body. */
 export async function patchOptions(c: ControlContext, body: z.output<typeof optionsBody>): Promise<Response> {
   const { expose_version, protect, retention, webhooks } = body;
   const change: Partial<Settings> = {

@@ -1,4 +1,4 @@
-/** `…/queues`: the queues and their consumers, as wrangler speaks to them. */
+/** `…/queues`: queues and their consumers, for `wrangler queues`. */
 
 import * as z from "zod";
 import { accountOf } from "../../account/registry.ts";
@@ -75,7 +75,7 @@ export async function getQueue(c: ControlContext, queue: Resource): Promise<Resp
   return success(await show(c, queue));
 }
 
-/** With every message in it. */
+/** Deletes the queue and every message in it. */
 export async function deleteQueue(c: ControlContext, { id, name }: Resource): Promise<Response> {
   await brokerOf(c.env, name).clear(true);
   await accountOf(c.env).remove("queue", id);

@@ -1,4 +1,4 @@
-/** `…/r2/buckets`: the buckets and their objects, as `wrangler r2` speaks to them. */
+/** `…/r2/buckets`: R2 buckets and their objects, for `wrangler r2`. */
 import * as z from "zod";
 import { accountOf } from "../../account/registry.ts";
 import type { Resource } from "../../account/types.ts";
@@ -10,7 +10,7 @@ import { bucketName } from "../schemas.ts";
 export const bucketBody = z.looseObject({ name: bucketName });
 
 const nameOf = (c: ControlContext) => c.req.param("bucket") ?? "";
-/** The rest of the path: keys have slashes. Throws where it is no text. */
+/** The rest of the path, because keys contain slashes. Throws where it is not UTF-8. */
 function keyOf(c: ControlContext): string {
   const key = c.req.path.split("/objects/").slice(1).join("/objects/");
   try {
@@ -48,7 +48,7 @@ export function getBucket(found: Resource): Response {
   return success(show(found));
 }
 
-/** Refused while there is anything in it. */
+/** Refused while the bucket has objects. */
 export async function deleteBucket(c: ControlContext): Promise<Response> {
   const { objects } = await contentsOf(c).list({ limit: 1 });
   if (objects.length > 0) return failure({ reason: "bucket-not-empty", bucket: nameOf(c) });
@@ -56,7 +56,7 @@ export async function deleteBucket(c: ControlContext): Promise<Response> {
   return respond(removed, () => ({}));
 }
 
-/** The content as it is, without an envelope. */
+/** The answer is the content, without an envelope. */
 export async function getObject(c: ControlContext): Promise<Response> {
   const found = await attempt(() => contentsOf(c).get(keyOf(c)));
   if (!found.ok) return failure(found.error);
@@ -67,7 +67,7 @@ export async function getObject(c: ControlContext): Promise<Response> {
   return new Response(body, { headers });
 }
 
-/** The body is the content; it is not held in memory as a whole. */
+/** The body is the content. It is streamed, never held in memory as a whole. */
 export async function putObject(c: ControlContext): Promise<Response> {
   const content = c.req.raw.body ?? "";
   const headers = new Headers();

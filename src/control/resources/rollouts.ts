@@ -46,13 +46,13 @@ export async function startRollout(c: ControlContext, body: z.output<typeof roll
   return respond(started, (rollout) => showRollout(workerName(c), rollout));
 }
 
-/** GET …/rollouts, the newest first. */
+/** GET …/rollouts, newest first. */
 export async function listRollouts(c: ControlContext): Promise<Response> {
   const rollouts = await registryFor(c).rollouts();
   return success(rollouts.map((rollout) => showRollout(workerName(c), rollout)));
 }
 
-/** GET …/rollouts/{rollout}, with everything that happened to it. */
+/** GET …/rollouts/{rollout}, with all of its events. */
 export async function getRollout(c: ControlContext): Promise<Response> {
   const id = c.req.param("rollout") ?? "";
   const found = await registryFor(c).rollout(id);

@@ -26,7 +26,7 @@ export function getService(overview: WorkerOverview): Response {
   return success(showService(overview));
 }
 
-/** What leads to the Worker goes first: should this die in between, it is there to be deleted again. */
+/** Routes, crons and tails go first: if the process dies in between, the Worker exists and can be deleted again. */
 export async function deleteService(c: ControlContext): Promise<Response> {
   const worker = workerName(c);
   await Promise.all([
@@ -38,7 +38,7 @@ export async function deleteService(c: ControlContext): Promise<Response> {
   return respond(removed, () => null);
 }
 
-/** GET …/workers/scripts: all Workers, by name, with what is deployed; `?search=` for those with that in their names. */
+/** GET …/workers/scripts: all Workers, by name, with their deployments. `?search=` filters by a part of the name. */
 export async function listScripts(c: ControlContext): Promise<Response> {
   const found = await allWorkers(c.env);
   const search = c.req.query("search") ?? "";
@@ -59,7 +59,7 @@ export async function listScripts(c: ControlContext): Promise<Response> {
   );
 }
 
-/** GET …/audit: who did what to the Worker, newest first. It outlives the Worker. */
+/** GET …/audit: who did what to the Worker, newest first. The audit trail outlives the Worker. */
 export async function listAudit(c: ControlContext): Promise<Response> {
   const page = pageOf(c) ?? { page: 1, limit: LIMITS.lists.pageSize, offset: 0 };
   const found = await registryFor(c).audit(page);
@@ -84,13 +84,13 @@ export function getWorker(c: ControlContext, overview: WorkerOverview): Response
     subdomain: {
       ...showSubdomain(worker),
       url: workerUrl(worker.name, c.env),
-      // wrangler puts a version's short id or an alias before it.
+      // wrangler puts a version's short id, or an alias, in front of it.
       preview_url_suffix: `-${new URL(workerUrl(worker.name, c.env)).host}`,
     },
   });
 }
 
-/** GET …/settings: of the latest version and the Worker together. */
+/** GET …/settings: the settings of the Worker and of its latest version in one object. */
 export function getSettings(overview: WorkerOverview): Response {
   const { worker, latest } = overview;
   return success({
@@ -141,7 +141,7 @@ export function getSubdomain(overview: WorkerOverview): Response {
   return success(showSubdomain(worker));
 }
 
-/** POST …/subdomain: whether `<worker>.<domain>` serves, and hostnames of single versions; they follow it by default. */
+/** POST …/subdomain: switches `<worker>.<domain>` and the hostnames of single versions, which follow it by default. */
 export async function setSubdomain(
   c: ControlContext,
   body: z.output<typeof subdomainBody>,
@@ -151,7 +151,7 @@ export async function setSubdomain(
   return respond(state, showSubdomain);
 }
 
-/** What may depend on the Worker: nothing can, in this release. */
+/** What depends on the Worker: this release tracks nothing. */
 export function getReferences(): Response {
   return success({});
 }

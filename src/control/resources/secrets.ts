@@ -1,4 +1,4 @@
-/** `…/scripts/{worker}/secrets`: each change makes a version and deploys it, so the latest one must be the one that serves. */
+/** `…/scripts/{worker}/secrets`. A change deploys a new version, so the latest version must serve all traffic. */
 import type * as z from "zod";
 import type { SluiceError } from "../../lib/errors.ts";
 import { err, type Result } from "../../lib/result.ts";

@@ -1,4 +1,4 @@
-/** `/accounts/{account}/tokens`: API tokens and their roles. Only admins come here. */
+/** `/accounts/{account}/tokens`: API tokens and their roles, for admins only. */
 
 import * as z from "zod";
 import { type ApiToken, ROLES } from "../../account/access.ts";
@@ -23,12 +23,12 @@ const showToken = ({ used_on, ...token }: ApiToken): TokenView => ({
   status: "active",
 });
 
-/** GET …/tokens: never with their values, which nobody has kept. */
+/** GET …/tokens: without their values, which are not stored. */
 export async function listTokens(c: ControlContext): Promise<Response> {
   return success((await accountOf(c.env).tokens()).map(showToken));
 }
 
-/** POST …/tokens: `{"name", "role"}`. Its `value` is shown this once. */
+/** POST …/tokens: `{"name", "role"}`. This answer alone has the token's `value`. */
 export async function createToken(c: ControlContext, body: z.output<typeof tokenBody>): Promise<Response> {
   const { name, role } = body;
   const value = `sluice_${randomText()}`;

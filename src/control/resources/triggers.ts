@@ -1,4 +1,4 @@
-/** What leads to a Worker beside its own hostname: routes, custom domains, cron triggers. */
+/** What starts a Worker besides requests to its own hostname: routes, custom domains and cron triggers. */
 
 import * as z from "zod";
 import { accountOf } from "../../account/registry.ts";
@@ -36,7 +36,7 @@ interface TriggerChange {
   readonly after: readonly string[];
 }
 
-/** Notes in the Worker's audit trail what its triggers were and are, where that differs: wrangler sends them with every deploy. */
+/** Records a change of triggers in the Worker's audit trail. wrangler sends them with every deploy, changed or not. */
 async function note(
   c: ControlContext,
   worker: string,
@@ -51,7 +51,7 @@ async function patternsOf(c: ControlContext, worker: string): Promise<string[]> 
   return routes.filter((route) => route.worker === worker).map(({ pattern }) => pattern);
 }
 
-/** All routes of a Worker, by their patterns. */
+/** Replaces all routes of a Worker. */
 async function setRoutes(
   c: ControlContext,
   worker: string,
@@ -73,7 +73,7 @@ export async function listRoutes(c: ControlContext): Promise<Response> {
   return success(routes.filter(({ worker }) => worker === workerName(c)).map(showRoute));
 }
 
-/** PUT …/scripts/{worker}/routes: all of them. */
+/** PUT …/scripts/{worker}/routes: replaces all of them. */
 export async function putRoutes(c: ControlContext, body: z.output<typeof routesBody>): Promise<Response> {
   const patterns = checkPatterns(body.map(({ pattern }) => pattern));
   if (!patterns.ok) return failure(patterns.error);
@@ -88,12 +88,12 @@ function checkPatterns(patterns: readonly string[]): Result<readonly string[], S
   return ok([...new Set(patterns)]);
 }
 
-/** A zone's id says its name: any domain is a zone, and none has to be made. */
+/** The id of a zone is its name in hex: every domain is a zone, and none has to be created. */
 const zoneId = (name: string) => toHex(utf8(name));
 const zoneName = (id: string) =>
   new TextDecoder().decode(Uint8Array.from(id.match(/../g) ?? [], (hex) => Number.parseInt(hex, 16)));
 
-/** GET /zones?name=…: wrangler asks for one before it says which route is in it. */
+/** GET /zones?name=…: wrangler looks up the zone of a route before it sends the route. */
 export function listZones(c: ControlContext): Response {
   const name = c.req.query("name")?.toLowerCase();
   if (name === undefined || !isHostname(name)) return success([]);
@@ -112,7 +112,7 @@ export async function listZoneRoutes(c: ControlContext): Promise<Response> {
   return success(routes.filter(isInside).map(showRoute));
 }
 
-/** POST /zones/{zone}/workers/routes: one more. */
+/** POST /zones/{zone}/workers/routes: adds one. */
 export async function createZoneRoute(
   c: ControlContext,
   body: z.output<typeof zoneRouteBody>,
@@ -159,8 +159,8 @@ function readDomains(inputs: z.infer<typeof domainsBody>): Result<readonly Domai
   const read = new Map<string, DomainInput>();
   for (const { hostname: text, zone_id, zone_name } of inputs) {
     const hostname = text.toLowerCase();
-    if (!isHostname(hostname)) return invalid(`"${text}" is no hostname, so it cannot be a custom domain`);
-    // Without a word on its zone: what wrangler takes for it, the last two labels.
+    if (!isHostname(hostname)) return invalid(`"${text}" is not a hostname, so it cannot be a custom domain`);
+    // Where the client names no zone, the last two labels: wrangler guesses the same.
     const zone = zone_name ?? (zone_id ? zoneName(zone_id) : hostname.split(".").slice(-2).join("."));
     read.set(hostname, { hostname, zone });
   }
@@ -179,12 +179,12 @@ export async function domainChangeset(
     added: changes.added.map(showDomain),
     removed: changes.removed.map(showDomain),
     updated: changes.updated.map(({ modified, ...domain }) => ({ ...showDomain(domain), modified })),
-    // DNS records are not ours, so none can be in the way.
+    // Sluice has no DNS records that could conflict.
     conflicting: [],
   });
 }
 
-/** PUT …/scripts/{worker}/domains/records: all of them. */
+/** PUT …/scripts/{worker}/domains/records: replaces all of them. */
 export async function putDomains(
   c: ControlContext,
   body: z.output<typeof domainRecordsBody>,
@@ -201,7 +201,7 @@ export async function putDomains(
   return respond(domains, (all) => all.map(showDomain));
 }
 
-/** GET /workers/domains and /workers/domains/records, `?service=` for those of one Worker. */
+/** GET /workers/domains and /workers/domains/records. `?service=` filters by Worker. */
 export async function listDomains(c: ControlContext): Promise<Response> {
   const service = c.req.query("service");
   const domains = await accountOf(c.env).domains();
@@ -220,7 +220,7 @@ export async function listSchedules(c: ControlContext): Promise<Response> {
   return success({ schedules: await schedulerOf(c.env, workerName(c)).triggers() });
 }
 
-/** PUT …/scripts/{worker}/schedules: all of them; none for an empty list. */
+/** PUT …/scripts/{worker}/schedules: replaces all of them. */
 export async function putSchedules(
   c: ControlContext,
   body: z.output<typeof schedulesBody>,
@@ -238,7 +238,7 @@ export async function putSchedules(
   return success({ schedules });
 }
 
-/** GET …/scripts/{worker}/schedules/runs: what ran, and as which version, newest first. */
+/** GET …/scripts/{worker}/schedules/runs: the runs with their versions, newest first. */
 export async function listCronRuns(c: ControlContext): Promise<Response> {
   const runs = await schedulerOf(c.env, workerName(c)).runs();
   const date = (time: number | null) => (time === null ? null : new Date(time).toISOString());

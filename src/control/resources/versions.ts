@@ -17,7 +17,7 @@ export function destinationOf(c: ControlContext): Destination {
   return { env: c.env, registry: registryFor(c), worker: workerName(c), actor: actorOf(c) };
 }
 
-/** POST …/versions: a version, and no change of traffic. */
+/** POST …/versions: uploads a version. Traffic does not change. */
 export async function uploadVersion(c: ControlContext, overview: WorkerOverview): Promise<Response> {
   const draft = await readUpload(c.req.raw);
   if (!draft.ok) return failure(draft.error);
@@ -32,7 +32,7 @@ export async function uploadVersion(c: ControlContext, overview: WorkerOverview)
   return respond(stored, (version) => showVersion(version, hasPreview));
 }
 
-/** PUT …/scripts/{worker}: a version and a deployment of it at 100%, in one. Creates the Worker where it is new. */
+/** PUT …/scripts/{worker}: uploads a version and deploys it at 100%. Creates the Worker if needed. */
 export async function putScript(c: ControlContext): Promise<Response> {
   const overview = await registryFor(c).overview();
   const draft = await readUpload(c.req.raw);
@@ -46,13 +46,13 @@ export async function putScript(c: ControlContext): Promise<Response> {
     id: workerName(c),
     etag: version.etag,
     handlers: version.inspection.handlers,
-    // wrangler takes this field for the version's id.
+    // wrangler reads the version's id from this field.
     deployment_id: version.id,
     startup_time_ms: version.inspection.startup_time_ms,
   }));
 }
 
-/** GET …/versions, newest first; `?deployable=true` gives the same window, `?page=` and `?per_page=` all of them. */
+/** GET …/versions, newest first: the deployable ones, or any page of all versions with `?page=` and `?per_page=`. */
 export async function listVersions(c: ControlContext, overview: WorkerOverview): Promise<Response> {
   const hasPreview = previewsOf(overview.worker);
   const page = pageOf(c);
@@ -65,7 +65,7 @@ export async function listVersions(c: ControlContext, overview: WorkerOverview):
   return success({ items: versions.map((version) => showVersion(version, hasPreview)) });
 }
 
-/** GET …/versions/{version}, `?include=modules` with its code. */
+/** GET …/versions/{version}. `?include=modules` adds its code. */
 export async function getVersion(c: ControlContext, overview: WorkerOverview): Promise<Response> {
   const id = c.req.param("version") ?? "";
   const version = await registryFor(c).version(id);
@@ -83,7 +83,7 @@ export async function getVersion(c: ControlContext, overview: WorkerOverview): P
   });
 }
 
-/** PATCH …/workers/{worker}/versions/latest: a version with other secrets, and no change of traffic. */
+/** PATCH …/workers/{worker}/versions/latest: copies the latest version with other secrets. Traffic stays. */
 export async function patchLatestVersion(
   c: ControlContext,
   overview: WorkerOverview,
@@ -91,7 +91,7 @@ export async function patchLatestVersion(
 ): Promise<Response> {
   const { env, annotations } = body;
   if (env === undefined) {
-    return failure({ reason: "body-invalid", detail: "env is missing; it names the secrets to change" });
+    return failure({ reason: "body-invalid", detail: "env is missing; name the secrets to change in it" });
   }
   const changes = Object.fromEntries(
     Object.entries(env).map(([name, secret]) => [name, secret?.text ?? null]),

@@ -1,4 +1,4 @@
-/** From the multipart body that wrangler sends to a draft of a version. Trust boundary: nothing here stores anything. */
+/** Reads the multipart body that wrangler sends into the draft of a version. A trust boundary. Stores nothing. */
 import { MIB, utf8 } from "../../lib/bytes.ts";
 import type { SluiceError } from "../../lib/errors.ts";
 import { LIMITS } from "../../lib/limits.ts";
@@ -13,7 +13,7 @@ import { readAssets } from "./assets.ts";
 import type { Draft } from "./draft.ts";
 import { isPartBinding, toModules } from "./service-worker.ts";
 
-/** Date for an upload that names none: the oldest there is, as on Cloudflare. */
+/** Date of an upload without one: the oldest compatibility date, as on Cloudflare. */
 const OLDEST_COMPATIBILITY_DATE = "2021-11-02";
 
 const MODULE_TYPES: ReadonlyMap<string, Module["type"]> = new Map(
@@ -70,7 +70,7 @@ export async function readUpload(request: Request): Promise<Result<Draft, Sluice
 
 type Code = Pick<Draft, "main_module" | "modules">;
 
-/** The modules in each of the three forms: ES modules, service-worker syntax, assets without code. */
+/** The modules of an upload in one of three forms: ES modules, service-worker syntax, assets without code. */
 function readCode(
   { main_module, body_part, assets, keep_assets }: UploadMetadata,
   bindings: readonly { readonly type: string; readonly name: string }[],
@@ -104,7 +104,7 @@ async function readMetadata(form: FormData): Promise<Result<UploadMetadata, Slui
   return err({ reason: "upload-invalid", detail: `metadata: ${detail}` });
 }
 
-/** Names the first feature of the upload that this release does not have. */
+/** Refuses the first feature that this release does not have; undefined where it has all of them. */
 function refuseUnsupported(metadata: UploadMetadata): SluiceError | undefined {
   const unsupported = (feature: string, advice: string) =>
     ({ reason: "unsupported", feature, advice }) as const;
@@ -181,7 +181,7 @@ async function readModules(form: FormData): Promise<Result<readonly Module[], Sl
     if (modules.has(name)) return invalid(`two modules are named "${name}"`);
     if (typeof value === "string") {
       return invalid(
-        `the part "${part}" has no filename, so it is no module; give it one and a Content-Type`,
+        `the part "${part}" has no filename, so it is not a module; give it one and a Content-Type`,
       );
     }
     const mime = value.type.split(";", 1)[0]?.trim().toLowerCase() ?? "";
@@ -231,7 +231,7 @@ function checkMain(declared: string | undefined, modules: readonly Module[]): Re
   return ok(main.name);
 }
 
-/** `./a/b.js` → `a/b.js`; undefined for an absolute path, one that leaves the folder, or a reserved name. */
+/** `./a/b.js` → `a/b.js`. Undefined for absolute paths, for paths with `..`, and for reserved names. */
 function normalizeName(name: string): string | undefined {
   const parts = name.split("/").filter((part, i) => !(part === "." || (part === "" && i > 0)));
   const invalid = parts.some((part) => part === "" || part === ".." || part === "__proto__");

@@ -1,4 +1,4 @@
-/** What an upload's bindings refer to: looked up before the upload is started, made once it is known to be good. */
+/** What an upload's bindings refer to: looked up before the upload is validated, created afterwards. */
 import { accountOf } from "../../account/registry.ts";
 import type { Env } from "../../lib/env.ts";
 import type { SluiceError } from "../../lib/errors.ts";
@@ -8,9 +8,9 @@ import type { Binding, InheritBinding, UploadedBinding } from "../../versions/bi
 import type { Lifecycle } from "../../versions/classes.ts";
 
 /**
- * The bindings with what has to be known of the Workers that they refer to. Changes nothing.
+ * Completes the bindings that refer to Workers; refused where such a Worker or class is missing. Changes nothing.
  *
- * @param lifecycle the Worker's own classes, the upload's migrations applied
+ * @param lifecycle the Worker's own classes after the upload's migrations
  */
 export async function lookUp(
   env: Env,
@@ -52,7 +52,7 @@ async function lookUpOne(
   }
 }
 
-/** Makes the resources that bindings name and that are not there yet. */
+/** Creates the resources that bindings name, where they do not exist. */
 export async function provision(env: Env, worker: string, bindings: readonly Binding[]): Promise<void> {
   const account = accountOf(env);
   for (const binding of bindings) {

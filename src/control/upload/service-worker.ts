@@ -1,11 +1,11 @@
-/** An upload in service-worker syntax, as modules that run it: src/bindings/service-worker/client.ts has the other half. */
+/** Turns an upload in service-worker syntax into modules. src/bindings/service-worker/client.ts runs them. */
 import { utf8 } from "../../lib/bytes.ts";
 import type { SluiceError } from "../../lib/errors.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import { CLIENT_MODULE, SERVICE_WORKER_MODULE } from "../../versions/names.ts";
 import type { Module, ModuleType } from "../../versions/types.ts";
 
-/** A binding that is a part of the upload, by the module type that it is stored as. */
+/** Bindings to a part of the upload, and the module type under which that part is stored. */
 const PART_TYPES: ReadonlyMap<string, ModuleType> = new Map(
   Object.entries({ wasm_module: "wasm", text_blob: "text", data_blob: "data" } as const),
 );
@@ -22,9 +22,9 @@ export function isPartBinding({ type }: { readonly type: string }): boolean {
 }
 
 /**
- * The script and its parts as modules, with one more that starts them.
+ * The script and its parts as modules, and two more that start them.
  *
- * @param script name of the script's part
+ * @param script name of the part with the script
  */
 export function toModules(
   script: string,
@@ -36,13 +36,13 @@ export function toModules(
   const main = typed.get(script);
   if (main === undefined)
     return refuse(`metadata names the script "${script}", which is not among the parts`);
-  // The runtime evaluates CommonJS as service-worker scripts are: not in strict mode.
+  // The runtime evaluates CommonJS outside strict mode, as service-worker scripts need it.
   typed.set(script, { ...main, type: "cjs" });
   const imports: string[] = [];
   for (const [i, { type, name, part }] of parts.entries()) {
     const module = typeof part === "string" ? typed.get(part) : undefined;
     if (module === undefined)
-      return refuse(`the binding "${name}" names the part "${part}", which is not there`);
+      return refuse(`the binding "${name}" names the part "${part}", which is not among the parts`);
     typed.set(module.name, { ...module, type: PART_TYPES.get(type) as ModuleType });
     imports.push(`import part${i} from ${JSON.stringify(`./${module.name}`)};`);
   }

@@ -1,4 +1,4 @@
-/** How a new version comes to be: resolve, validate, store the code, record. Nothing is stored before it is valid. */
+/** Makes a new version: resolve, validate, store the code, record. Nothing is stored before validation. */
 import { utf8 } from "../../lib/bytes.ts";
 import type { Env } from "../../lib/env.ts";
 import type { SluiceError } from "../../lib/errors.ts";
@@ -102,7 +102,7 @@ export async function storeWithSecrets(
   return record(to, blob, latest, made);
 }
 
-/** The code of a version, with what it is bound to. */
+/** The code and bindings of a version. */
 export async function readStored(
   env: Env,
   worker: string,
@@ -118,7 +118,7 @@ export async function readStored(
   }
 }
 
-/** Whether the alias makes a hostname that belongs to nobody else. */
+/** Refuses an alias whose hostname is too long or belongs to another Worker or version. */
 async function checkAlias(
   { env, worker }: Destination,
   alias: string | null,
@@ -128,7 +128,7 @@ async function checkAlias(
   const label = previewLabel(alias, worker);
   if (label.length > LIMITS.snapshot.maxLabelLength) {
     return invalid(
-      `"${label}" has ${label.length} characters, and a hostname's part at most ${LIMITS.snapshot.maxLabelLength}: choose a shorter alias`,
+      `"${label}" has ${label.length} characters, but a part of a hostname has at most ${LIMITS.snapshot.maxLabelLength}: choose a shorter alias`,
     );
   }
   if ((await registryOf(env, label).overview()) !== undefined) {
@@ -146,9 +146,9 @@ async function checkAlias(
 }
 
 /**
- * Has the version started once, writes the code, then the record. A copy with other secrets has to start too: code may
- * read them while it does. Should this die in between, the registry knows the key and deletes the code;
- * should another upload have been recorded meanwhile, this one is refused.
+ * Starts the version once, writes the code, then records the version. A copy with other secrets is started too, because
+ * code may read secrets while it starts. If this process dies in between, the registry knows the key and deletes the
+ * code. If another upload was recorded since `latest` was read, this one is refused.
  */
 async function record(
   { env, registry, worker, actor }: Destination,
@@ -207,7 +207,7 @@ function checkEnvSize(bindings: readonly Binding[]): Result<null, SluiceError> {
   if (size <= LIMITS.uploads.maxEnvBytes) return ok(null);
   return err({
     reason: "upload-invalid",
-    detail: `its variables and secrets are ${size} bytes together; the limit is ${LIMITS.uploads.maxEnvBytes}`,
+    detail: `its variables and secrets have ${size} bytes in total; the limit is ${LIMITS.uploads.maxEnvBytes}`,
   });
 }
 

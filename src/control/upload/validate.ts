@@ -1,4 +1,4 @@
-/** Has an upload started once before anything of it is stored. */
+/** Starts an upload once, before any of it is stored. */
 import type { Env } from "../../lib/env.ts";
 import type { SluiceError } from "../../lib/errors.ts";
 import { err, ok, type Result } from "../../lib/result.ts";

@@ -225,7 +225,7 @@ describe("settings that do not exist or are not valid are refused and change not
     ["PUT", `${SCRIPT}/schedules`, { cron: "* * * * *" }, /array/],
     ["PUT", `${SCRIPT}/routes`, [{ pattern: "example.com/*/x" }], /has a \* in its middle/],
     ["PUT", `${SCRIPT}/routes`, [{}], /pattern/],
-    ["PUT", `${SCRIPT}/domains/records`, { origins: [{ hostname: "*.example.com" }] }, /no hostname/],
+    ["PUT", `${SCRIPT}/domains/records`, { origins: [{ hostname: "*.example.com" }] }, /not a hostname/],
     ["POST", `${SCRIPT}/tails`, { filters: [{ sampling_rate: 2 }] }, /filters/],
     ["POST", `${SCRIPT}/tails`, { filters: [{ client_ip: ["self"] }] }, /--address-header/],
     ["PUT", `${SCRIPT}/affinity`, { sources: [{ type: "header", name: "a b" }] }, /name of a header/],

@@ -137,7 +137,7 @@ const REFUSED: readonly Refused[] = [
     d1(`/import/00000000-0000-4000-8000-000000000000?md5=${"0".repeat(32)}&signature=x`),
     "SELECT 1",
     401,
-    /address/,
+    /import has this URL/,
   ],
   ["a queue of no name", "POST", at("/queues"), { queue_name: "a b" }, 400, /queue_name/],
   ["a queue that is there", "POST", at("/queues"), { queue_name: "one" }, 400, /already/],
