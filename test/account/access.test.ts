@@ -1,6 +1,6 @@
 /** API tokens and sessions: who gets in, until when, and what is kept of them. */
 import { beforeEach, describe, expect, test } from "vitest";
-import { ADMIN_ID, Access, type ApiToken, type Session } from "../../src/account/access.ts";
+import { Access, ADMIN_ID, type ApiToken, type Session } from "../../src/account/access.ts";
 import { LIMITS } from "../../src/lib/limits.ts";
 import type { Sql } from "../../src/lib/sqlite.ts";
 import { openSqlite } from "../support/sqlite.ts";
