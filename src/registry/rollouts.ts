@@ -66,9 +66,9 @@ export class RegistryRollouts {
       ({ version_id, percentage }) => version_id !== candidate.id && percentage > 0,
     );
     const [stable] = others;
-    if (stable === undefined) return invalid(`version ${candidate.id} has all of the traffic already`);
+    if (stable === undefined) return invalid(`version ${candidate.id} already serves all traffic`);
     if (others.length !== 1) {
-      return invalid("two other versions share the traffic: give one of them all of it first");
+      return invalid("two other versions share the traffic: deploy one of them at 100% first");
     }
     const found = findShares(this.#db, worker, [{ version_id: candidate.id, percentage: 0 }]);
     if (!found.ok) return found;
