@@ -1,33 +1,36 @@
 /**
- * Who may do what: API tokens with their roles, and the sessions of those who signed in to the dashboard with one. Of both only
- * the SHA-256 is kept. The admin token of the configuration is not among them.
+ * Who may do what: API tokens with their roles, and the dashboard sessions that were opened with one. Only the SHA-256 of a
+ * token or session cookie is stored. The admin token of the configuration is not in these tables.
  */
 import { LIMITS } from "../lib/limits.ts";
+import type { Sql } from "../lib/sqlite.ts";
 
-/** admin: everything. deploy: everything but tokens. read: what there is and what happens, but nothing that Workers store. */
+/**
+ * admin: everything. deploy: everything except tokens. read: what exists and what happens, but not what Workers store.
+ */
 export const ROLES = ["admin", "deploy", "read"] as const;
 export type Role = (typeof ROLES)[number];
 
-/** Id of the token of the configuration. */
+/** Id of the configuration's token. */
 export const ADMIN_ID = "admin";
 
 export interface ApiToken {
   readonly id: string;
-  /** Unique among those that are not revoked. */
+  /** Unique: revoking a token frees its name. */
   readonly name: string;
   readonly role: Role;
   /** ISO 8601 in UTC. */
   readonly created_on: string;
   readonly created_by: string;
-  /** ISO 8601 in UTC, exact to a minute; null where it was never used. */
+  /** ISO 8601 in UTC, accurate to a minute; null if it was never used. */
   readonly used_on: string | null;
 }
 
 export interface Session {
   readonly token_id: string;
-  /** Of the token that it was opened with: another admin token ends the sessions of the one before. */
+  /** SHA-256 of the token that opened it: changing the admin token ends the sessions of the previous one. */
   readonly token_sha256: string;
-  /** What forms have to send back. */
+  /** Secret that every form must send back. */
   readonly csrf: string;
   /** ms since the epoch. */
   readonly expires: number;
@@ -52,24 +55,25 @@ CREATE TABLE IF NOT EXISTS session (
 );
 `;
 
-type TokenRow = Omit<ApiToken, "used_on"> & { used: number | null } & Record<string, SqlStorageValue>;
+type TokenRow = Omit<ApiToken, "used_on"> & { readonly used: number | null };
 
 const COLUMNS = "id, name, role, created_on, created_by, used";
 
+/** Times are passed in as ms since the epoch. */
 export class Access {
-  readonly #sql: SqlStorage;
+  readonly #sql: Sql;
 
-  constructor(sql: SqlStorage) {
+  constructor(sql: Sql) {
     this.#sql = sql;
     sql.exec(SCHEMA);
   }
 
-  /** By name. */
+  /** All tokens, by name. */
   tokens(): ApiToken[] {
     return this.#tokens(`SELECT ${COLUMNS} FROM token ORDER BY name`);
   }
 
-  /** @returns undefined where a token has the name */
+  /** @returns undefined where a token has the name already */
   create(
     token: Pick<ApiToken, "name" | "role" | "created_by">,
     sha256: string,
@@ -96,7 +100,7 @@ export class Access {
     return { ...created, used_on: null };
   }
 
-  /** Its sessions end with it. @param name or id @returns the token that was revoked */
+  /** Deletes a token and ends its sessions. @param name or id @returns the token, or undefined where there is none */
   revoke(name: string): ApiToken | undefined {
     const [found] = this.#tokens(`SELECT ${COLUMNS} FROM token WHERE id = ? OR name = ?`, name, name);
     if (found === undefined) return undefined;
@@ -105,7 +109,7 @@ export class Access {
     return found;
   }
 
-  /** The token with this SHA-256; notes that it was used. */
+  /** The token with this SHA-256. Records that it was used. */
   use(sha256: string, now: number): ApiToken | undefined {
     const [found] = this.#tokens(`SELECT ${COLUMNS} FROM token WHERE sha256 = ?`, sha256);
     if (found === undefined) return undefined;
@@ -115,7 +119,7 @@ export class Access {
     return found;
   }
 
-  /** @param sha256 of the value that the browser keeps */
+  /** Also deletes the sessions that have expired. @param sha256 of the value that the browser keeps */
   openSession(sha256: string, session: Session, now: number): void {
     this.#sql.exec("DELETE FROM session WHERE expires <= ?", now);
     const { token_id, token_sha256, csrf, expires } = session;
@@ -129,18 +133,21 @@ export class Access {
     );
   }
 
-  /** Undefined where it has ended, or its token was revoked. */
+  /**
+   * The session and its token, which is undefined for the configuration's admin token. Undefined where the session has
+   * expired or its token was revoked.
+   */
   session(
     sha256: string,
     now: number,
   ): { readonly session: Session; readonly token: ApiToken | undefined } | undefined {
     const [found] = this.#sql
-      .exec<Session & Record<string, SqlStorageValue>>(
+      .exec(
         "SELECT token_id, token_sha256, csrf, expires FROM session WHERE sha256 = ? AND expires > ?",
         sha256,
         now,
       )
-      .toArray();
+      .toArray() as unknown as Session[];
     if (found === undefined) return undefined;
     const [token] = this.#tokens(`SELECT ${COLUMNS} FROM token WHERE id = ?`, found.token_id);
     return token === undefined && found.token_id !== ADMIN_ID ? undefined : { session: found, token };
@@ -150,18 +157,16 @@ export class Access {
     this.#sql.exec("DELETE FROM session WHERE sha256 = ?", sha256);
   }
 
-  /** All that were opened with a token. @returns how many */
+  /** Ends all sessions that were opened with a token. @returns how many */
   closeSessions(tokenId: string): number {
     return this.#sql.exec("DELETE FROM session WHERE token_id = ? RETURNING 1", tokenId).toArray().length;
   }
 
   #tokens(query: string, ...bindings: string[]): ApiToken[] {
-    return this.#sql
-      .exec<TokenRow>(query, ...bindings)
-      .toArray()
-      .map(({ used, ...token }) => ({
-        ...token,
-        used_on: used === null ? null : new Date(used).toISOString(),
-      }));
+    const rows = this.#sql.exec(query, ...bindings).toArray() as unknown as TokenRow[];
+    return rows.map(({ used, ...token }) => ({
+      ...token,
+      used_on: used === null ? null : new Date(used).toISOString(),
+    }));
   }
 }

@@ -1,4 +1,4 @@
-/** Who calls: the admin token of the configuration or a token that was created, each known by its SHA-256 only. */
+/** Who calls: the holder of the configuration's admin token, or of a token that was created. */
 
 import type { Env } from "../lib/env.ts";
 import { equalInConstantTime } from "../lib/secrets.ts";
@@ -6,13 +6,13 @@ import type { Author } from "../versions/types.ts";
 import { ADMIN_ID, type ApiToken, type Role } from "./access.ts";
 import { accountOf } from "./registry.ts";
 
-/** Who calls, and the role of the token that they have. */
+/** Who calls, and the role of their token. */
 export interface Identity {
   readonly author: Author;
   readonly role: Role;
 }
 
-/** Whose token has this SHA-256; undefined for nobody's. */
+/** The holder of the token with this SHA-256; undefined where there is no such token. */
 export async function identify(env: Env, sha256: string): Promise<Identity | undefined> {
   if (equalInConstantTime(sha256, env.SLUICE_TOKEN_SHA256)) return adminOf(env);
   const token = await accountOf(env).useToken(sha256);

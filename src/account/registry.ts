@@ -111,7 +111,7 @@ export class AccountRegistry extends DurableObject<Env> {
     return this.#commit(() => this.#routing.setDomains(worker, inputs, takeOver));
   }
 
-  /** Takes routes and domains from a Worker that was deleted. */
+  /** Deletes the routes and domains of a Worker that was deleted. */
   forgetWorker(worker: string): Promise<void> {
     return this.#commit(() => this.#routing.forget(worker));
   }
@@ -143,7 +143,7 @@ export class AccountRegistry extends DurableObject<Env> {
     else await this.ctx.storage.setAlarm(Date.now() + LIMITS.publishing.publishRetryMs);
   }
 
-  /** By name. */
+  /** All resources of a kind, by name. */
   list(kind: ResourceKind): Resource[] {
     return this.#rows("SELECT * FROM resource WHERE kind = ? ORDER BY name", kind);
   }
@@ -156,7 +156,7 @@ export class AccountRegistry extends DurableObject<Env> {
     return this.#rows("SELECT * FROM resource WHERE kind = ? AND name = ?", kind, name)[0];
   }
 
-  /** Refuses a name that is taken. */
+  /** Refused where the name is taken. */
   create(kind: ResourceKind, name: string, id: string): Result<Resource, SluiceError> {
     if (this.named(kind, name) !== undefined) return err({ reason: "resource-exists", kind, name });
     const created_on = new Date().toISOString();
@@ -164,7 +164,7 @@ export class AccountRegistry extends DurableObject<Env> {
     return ok({ kind, id, name, created_on });
   }
 
-  /** The resource of this id, made where there is none: a Worker from elsewhere brings the ids that it had there. */
+  /** The resource with this id, created if needed: a configuration from another account brings its own ids. */
   ensure(kind: ResourceKind, id: string, name: string): Resource {
     const found = this.get(kind, id);
     if (found !== undefined) return found;
@@ -173,7 +173,7 @@ export class AccountRegistry extends DurableObject<Env> {
     return created.ok ? created.value : (this.get(kind, id) as Resource);
   }
 
-  /** The resource of this name, made where there is none. */
+  /** The resource with this name, created if needed. */
   ensureNamed(kind: ResourceKind, name: string): Resource {
     const found = this.named(kind, name);
     return found ?? this.ensure(kind, newId(), name);

@@ -1,8 +1,9 @@
-/** Routes and custom domains of all Workers: the account's part of where a request goes. No other SQL over them. */
+/** The routes and custom domains of all Workers, and all SQL on them. */
 
 import type { SluiceError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { err, ok, type Result } from "../lib/result.ts";
+import type { Sql } from "../lib/sqlite.ts";
 import { parsePattern } from "../router/routes.ts";
 import type { RoutesRecord } from "../versions/record.ts";
 import type { Domain, DomainChanges, DomainInput, Route } from "./types.ts";
@@ -22,37 +23,39 @@ CREATE TABLE IF NOT EXISTS domain (
 CREATE TABLE IF NOT EXISTS routing (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   revision INTEGER NOT NULL,
-  published INTEGER NOT NULL            -- revision that KV and every process are known to have
+  published INTEGER NOT NULL            -- the last revision that KV and every process have
 );
 INSERT OR IGNORE INTO routing VALUES (1, 0, 0);
 `;
 
-type RouteRow = Route & Record<string, SqlStorageValue>;
-type DomainRow = Domain & Record<string, SqlStorageValue>;
+interface Revisions {
+  readonly revision: number;
+  readonly published: number;
+}
 
-/** Whether two patterns match the same: neither scheme nor case matters. */
+/** Whether two patterns match the same URLs: the scheme and the case of the hostname do not matter. */
 function isSame(x: string, y: string): boolean {
   const [a, b] = [parsePattern(x), parsePattern(y)];
   return a.ok && b.ok ? JSON.stringify(a.value) === JSON.stringify(b.value) : x === y;
 }
 
 export class Routing {
-  readonly #sql: SqlStorage;
+  readonly #sql: Sql;
 
-  constructor(sql: SqlStorage) {
+  constructor(sql: Sql) {
     this.#sql = sql;
     sql.exec(SCHEMA);
   }
 
   routes(): Route[] {
-    return this.#sql.exec<RouteRow>("SELECT * FROM route ORDER BY pattern").toArray();
+    return this.#sql.exec("SELECT * FROM route ORDER BY pattern").toArray() as unknown as Route[];
   }
 
   domains(): Domain[] {
-    return this.#sql.exec<DomainRow>("SELECT * FROM domain ORDER BY hostname").toArray();
+    return this.#sql.exec("SELECT * FROM domain ORDER BY hostname").toArray() as unknown as Domain[];
   }
 
-  /** Gives a Worker these routes instead of those that it had; refuses one that another Worker has. */
+  /** Replaces the routes of a Worker. Refused, and nothing changes, where another Worker has one of them. */
   setRoutes(worker: string, patterns: readonly string[]): Result<readonly Route[], SluiceError> {
     const before = this.routes();
     for (const pattern of patterns) {
@@ -68,7 +71,7 @@ export class Routing {
     return ok(this.routes().filter((route) => route.worker === worker));
   }
 
-  /** What `setDomains` would change. */
+  /** What `setDomains` would change. Changes nothing. */
   domainChanges(worker: string, inputs: readonly DomainInput[]): DomainChanges {
     const before = this.domains();
     const wanted = new Set(inputs.map(({ hostname }) => hostname));
@@ -84,7 +87,7 @@ export class Routing {
     };
   }
 
-  /** Gives a Worker these domains instead of those that it had. @param takeOver whether it may have another Worker's */
+  /** Replaces the custom domains of a Worker. @param takeOver whether it may take domains from other Workers */
   setDomains(
     worker: string,
     inputs: readonly DomainInput[],
@@ -106,13 +109,14 @@ export class Routing {
     return ok(this.domains().filter((domain) => domain.worker === worker));
   }
 
-  /** Takes everything from a Worker that was deleted. */
+  /** Deletes the routes and domains of a Worker that was deleted. */
   forget(worker: string): void {
     this.#sql.exec("DELETE FROM route WHERE worker = ?", worker);
     this.#sql.exec("DELETE FROM domain WHERE worker = ?", worker);
     this.#bump();
   }
 
+  /** What routers read. */
   record(): RoutesRecord {
     return {
       schema: 1,
@@ -122,17 +126,19 @@ export class Routing {
     };
   }
 
+  /** Whether KV and every process have the newest revision. */
   get isPublished(): boolean {
     const { revision, published } = this.#revisions();
     return published >= revision;
   }
 
+  /** Records that KV and every process have this revision. An older one changes nothing. */
   setPublished(revision: number): void {
     this.#sql.exec("UPDATE routing SET published = max(published, ?)", revision);
   }
 
-  #revisions(): { readonly revision: number; readonly published: number } {
-    return this.#sql.exec<{ revision: number; published: number }>("SELECT * FROM routing").one();
+  #revisions(): Revisions {
+    return this.#sql.exec("SELECT revision, published FROM routing").toArray()[0] as unknown as Revisions;
   }
 
   #bump(): void {

@@ -1,26 +1,29 @@
+/** What the account records: resources, routes, custom domains, and tokens as the API shows them. */
 import type { ResourceKind } from "../lib/errors.ts";
+
+/** Something that Workers are bound to. */
 export interface Resource {
   readonly kind: ResourceKind;
   readonly id: string;
-  /** Unique within its kind: a namespace's title, a bucket's, database's or queue's name. */
+  /** Unique within its kind: the title of a namespace, or the name of a bucket, database or queue. */
   readonly name: string;
   /** ISO 8601 in UTC. */
   readonly created_on: string;
 }
 
-/** A pattern of addresses that leads to a Worker. */
+/** A pattern of URLs that a Worker serves. */
 export interface Route {
   readonly id: string;
   readonly pattern: string;
   readonly worker: string;
 }
 
-/** A hostname all of whose addresses lead to a Worker, as far as no route does. */
+/** A custom domain: a Worker serves all URLs of the hostname that no route matches. */
 export interface Domain {
   readonly id: string;
   readonly hostname: string;
   readonly worker: string;
-  /** Name of the zone that it was said to be in. */
+  /** Name of the zone that the client put it in. */
   readonly zone: string;
 }
 
@@ -29,7 +32,7 @@ export type DomainInput = Pick<Domain, "hostname" | "zone">;
 export interface DomainChanges {
   readonly added: readonly Domain[];
   readonly removed: readonly Domain[];
-  /** Those that are there already; `modified` where they belong to another Worker. */
+  /** Domains that exist already; `modified` where another Worker has them. */
   readonly updated: readonly (Domain & { readonly modified: boolean })[];
 }
 
@@ -42,6 +45,6 @@ export interface TokenView {
   readonly created_by: string;
   readonly last_used_on: string | null;
   readonly status: "active";
-  /** What it is: shown once, when it is made. */
+  /** The token itself. Shown once, in the answer that creates it. */
   readonly value?: string;
 }

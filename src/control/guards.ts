@@ -4,14 +4,19 @@
  */
 import type { MiddlewareHandler } from "hono";
 import type * as z from "zod";
+import { type Identity, identify } from "../account/identity.ts";
 import { accountOf } from "../account/registry.ts";
 import type { Resource } from "../account/types.ts";
-import type { ResourceKind } from "../lib/errors.ts";
+import { brokerOf } from "../bindings/queue/broker.ts";
+import { utf8 } from "../lib/bytes.ts";
+import type { Env } from "../lib/env.ts";
+import type { ResourceKind, SluiceError } from "../lib/errors.ts";
 import { LIMITS } from "../lib/limits.ts";
-import { ok } from "../lib/result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
+import { sha256Hex } from "../lib/secrets.ts";
 import type { WorkerOverview } from "../registry/types.ts";
 import { WORKER_NAME } from "../router/hosts.ts";
-import { authenticate, mayCall } from "./auth.ts";
+import { mayCall } from "./auth.ts";
 import { readCapped } from "./body.ts";
 import { type ControlEnv, findResource, overviewOf } from "./context.ts";
 import { failure } from "./envelope.ts";
@@ -31,6 +36,25 @@ export const sender: MiddlewareHandler<ControlEnv> = async (c, next) => {
   c.set("role", role);
   return next();
 };
+
+/** Who holds the request's token. The server keeps only the SHA-256 of each token, so that is what is looked up. */
+async function authenticate(request: Request, env: Env): Promise<Result<Identity, SluiceError>> {
+  const refuse = (detail: string) => err({ reason: "unauthorized", detail } as const);
+  const header = request.headers.get("Authorization");
+  if (header === null) {
+    return request.headers.has("X-Auth-Key")
+      ? refuse(
+          "API keys are not accepted; unset CLOUDFLARE_API_KEY and use the token that `sluice env` prints.",
+        )
+      : refuse("send the API token as `Authorization: Bearer …`; `sluice env` prints it.");
+  }
+  const token = /^Bearer (.+)$/i.exec(header)?.[1];
+  if (token === undefined) return refuse("the Authorization header must be `Bearer <token>`.");
+  const identity = await identify(env, await sha256Hex(utf8(token)));
+  return identity === undefined
+    ? refuse("the API token is not valid here; `sluice env` prints the one that is.")
+    : ok(identity);
+}
 
 /** The account in the path is this server's. */
 export const account: MiddlewareHandler<ControlEnv> = async (c, next) => {
@@ -72,6 +96,33 @@ export const database: HandsOnResource = async (c, next) => {
   if (found === undefined) return failure({ reason: "resource-not-found", kind: "d1", id });
   c.set("resource", found);
   return next();
+};
+
+/** The queue that `resource` found has no consumer: a queue has one at most. */
+export const noConsumer: MiddlewareHandler<Adds<{ resource: Resource }>> = async (c, next) => {
+  const { name } = c.var.resource;
+  const present = await brokerOf(c.env, name).consumer();
+  if (present === undefined) return next();
+  return failure({ reason: "consumer-exists", queue: name, worker: present.worker });
+};
+
+/** The consumer in the path is that of the queue that `resource` found. */
+export const consumer: MiddlewareHandler<Adds<{ resource: Resource }>> = async (c, next) => {
+  const { name } = c.var.resource;
+  const present = await brokerOf(c.env, name).consumer();
+  const id = c.req.param("consumer") ?? "";
+  if (present?.id === id) return next();
+  return failure({ reason: "consumer-not-found", queue: name, consumer: id });
+};
+
+/** This server can tail: on Cloudflare's network nothing tells Sluice of its processes. */
+export const tailing: MiddlewareHandler<ControlEnv> = async (c, next) => {
+  if (c.env.SLUICE_FOLLOWERS !== undefined) return next();
+  return failure({
+    reason: "unsupported",
+    feature: "wrangler tail on Cloudflare's network",
+    advice: "run `wrangler tail` against Cloudflare, with the name that Sluice itself has there",
+  });
 };
 
 /** The body is JSON of this shape, whatever its content type says: wrangler sends some as text/plain. */

@@ -28,8 +28,8 @@ export function createApi(): Hono<ControlEnv> {
   });
   api.get("/metrics", guards.sender, metrics.scrape);
   api.route("/client/v4", withTickets());
-  // The path itself is the permission.
-  api.get("/tail/:token", tails.connectTail);
+  // The ticket in the path is the permission.
+  api.get("/tail/:ticket", tails.connectTail);
   api.route("/client/v4", withTokens());
   for (const path of ["/client/*", "/healthz", "/metrics", "/tail/*"]) api.all(path, noRoute);
   api.onError((error, c) => {

@@ -1,6 +1,6 @@
 /**
- * Everything that can be refused, with the data that explains it. control/codes.ts maps each to a status, a
- * Cloudflare code and a sentence; a new reason does not compile until it is mapped.
+ * Every reason for a refusal, with the data that explains it. control/codes.ts gives each a status, a Cloudflare code and
+ * a message: a reason without a row there does not compile.
  */
 export type SluiceError =
   | { readonly reason: "unauthorized"; readonly detail: string }
@@ -67,4 +67,5 @@ export type SluiceError =
   | { readonly reason: "version-unloadable"; readonly worker: string; readonly why: string }
   | { readonly reason: "validator-unavailable"; readonly detail: string };
 
+/** What Workers can be bound to that the account lists. */
 export type ResourceKind = "kv" | "r2" | "d1" | "queue";

@@ -1,4 +1,4 @@
-/** Outcome of an operation that can be refused: the value, or the reason as data. */
+/** The outcome of an operation that can be refused: its value, or the reason as data. */
 export type Result<T, E> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly error: E };

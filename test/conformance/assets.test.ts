@@ -83,6 +83,6 @@ test("a file of redirects that is wrong fails the deploy with its line, and the 
   const config = { assets: { directory: "public" } };
   const files = { "public/index.html": "page", "public/_redirects": "/a /b 999\n" };
   const project = await useProject(server, "misled", { config, files });
-  expect(await fail(project, "deploy")).toContain('of _redirects, line 1 ("/a /b 999") has the status 999');
+  expect(await fail(project, "deploy")).toContain('in _redirects, line 1 ("/a /b 999") has the status 999');
   expect((await get("misled", "/")).status).toBe(404);
 });

@@ -12,12 +12,12 @@ import { readCapped, readForm } from "../body.ts";
 import { type ControlContext, registryFor, workerName } from "../context.ts";
 import { failure, success } from "../envelope.ts";
 import type { assetsManifest } from "../schemas.ts";
-import { type Claims, signToken, verifyToken } from "../tokens.ts";
+import { signTicket, type Ticket, verifyTicket } from "../tickets.ts";
 
-/** wrangler's way to say that a file has no type. */
+/** What wrangler sends for a file without a type. */
 const NO_TYPE = "application/null";
 
-/** POST …/assets-upload-session: which of the files are still to be sent, and with what token. */
+/** POST …/assets-upload-session: which files are still to be sent, and the ticket to send them with. */
 export async function openSession(
   c: ControlContext,
   body: z.output<typeof assetsManifest>,
@@ -26,12 +26,12 @@ export async function openSession(
     Object.entries(body.manifest).map(([path, { hash, size }]) => [path, [hash, size] as const]),
   );
   const session = await registryFor(c).openAssets(manifest);
-  const jwt = await tokenOf(c, workerName(c), session);
+  const jwt = await ticketFor(c, workerName(c), session);
   return success({ jwt, buckets: bucketsOf(manifest, session.missing) });
 }
 
-function tokenOf(c: ControlContext, worker: string, { id, expires }: Session): Promise<string> {
-  return signToken(c.env, { purpose: "assets", worker, id, exp: expires });
+function ticketFor(c: ControlContext, worker: string, { id, expires }: Session): Promise<string> {
+  return signTicket(c.env, { purpose: "assets", worker, id, exp: expires });
 }
 
 interface SentFile {
@@ -40,10 +40,10 @@ interface SentFile {
   readonly type: string;
 }
 
-/** POST …/assets/upload?base64=true: a group of files, each a part whose name is its hash. */
+/** POST …/assets/upload?base64=true: several files, each a part whose name is its hash. */
 export async function uploadFiles(c: ControlContext): Promise<Response> {
-  const claims = await claimsOf(c);
-  if (claims === undefined) return failure({ reason: "assets-session-invalid" });
+  const ticket = await ticketOf(c);
+  if (ticket === undefined) return failure({ reason: "assets-session-invalid" });
   const form = await readForm(c.req.raw);
   if (!form.ok) return failure(form.error);
   const files: SentFile[] = [];
@@ -56,34 +56,34 @@ export async function uploadFiles(c: ControlContext): Promise<Response> {
       return failure({ reason: "assets-invalid", detail: `the part "${hash}" is not base64` });
     }
   }
-  return storeFiles(c, claims, files);
+  return storeFiles(c, ticket, files);
 }
 
-/** POST …/assets/upload/{hash}: one file, as it is. */
+/** POST …/assets/upload/{hash}: one file, as the body. */
 export async function uploadFile(c: ControlContext): Promise<Response> {
-  const claims = await claimsOf(c);
-  if (claims === undefined) return failure({ reason: "assets-session-invalid" });
+  const ticket = await ticketOf(c);
+  if (ticket === undefined) return failure({ reason: "assets-session-invalid" });
   const bytes = await readCapped(c.req.raw, LIMITS.assets.maxAssetBytes);
   if (bytes === undefined)
     return failure({ reason: "body-too-large", limitBytes: LIMITS.assets.maxAssetBytes });
   const type = c.req.header("Content-Type") ?? NO_TYPE;
-  return storeFiles(c, claims, [{ hash: c.req.param("hash") ?? "", bytes, type }]);
+  return storeFiles(c, ticket, [{ hash: c.req.param("hash") ?? "", bytes, type }]);
 }
 
-/** Before anything of the body is read. */
-function claimsOf(c: ControlContext): Promise<Claims | undefined> {
-  const token = /^Bearer (.+)$/i.exec(c.req.header("Authorization") ?? "")?.[1] ?? "";
-  return verifyToken(c.env, "assets", token);
+/** The ticket that the request carries. Checked before the body is read. */
+function ticketOf(c: ControlContext): Promise<Ticket | undefined> {
+  const signed = /^Bearer (.+)$/i.exec(c.req.header("Authorization") ?? "")?.[1] ?? "";
+  return verifyTicket(c.env, "assets", signed);
 }
 
-/** Throws where it is none. */
+/** Throws where the text is not base64. */
 function fromBase64(text: string): Uint8Array {
   return (Uint8Array as unknown as { fromBase64(text: string): Uint8Array }).fromBase64(text);
 }
 
 async function storeFiles(
   c: ControlContext,
-  { worker, id }: Claims,
+  { worker, id }: Ticket,
   files: readonly SentFile[],
 ): Promise<Response> {
   const registry = registryOf(c.env, worker);
@@ -101,11 +101,11 @@ async function storeFiles(
   );
   const left = await registry.addAssets(id, hashes);
   if (left === undefined) {
-    // The Worker was deleted meanwhile, or the session has ended: nothing refers to them.
+    // The Worker was deleted or the session ended while the files were stored: nothing refers to them.
     await Promise.all(keys.map((key) => c.env.SLUICE_KV.delete(key)));
     return failure({ reason: "assets-session-invalid" });
   }
-  return left > 0 ? success({}, {}, 202) : success({ jwt: await tokenOf(c, worker, session) }, {}, 201);
+  return left > 0 ? success({}, {}, 202) : success({ jwt: await ticketFor(c, worker, session) }, {}, 201);
 }
 
 function checkFiles({ sizes }: AnnouncedFiles, files: readonly SentFile[]): Result<null, SluiceError> {
@@ -118,7 +118,7 @@ function checkFiles({ sizes }: AnnouncedFiles, files: readonly SentFile[]): Resu
       });
     }
     if (size !== bytes.byteLength) {
-      const detail = `the file with the hash ${hash} has ${bytes.byteLength} bytes, and ${size} in the manifest`;
+      const detail = `the file with the hash ${hash} has ${bytes.byteLength} bytes, but ${size} in the manifest`;
       return err({ reason: "assets-invalid", detail });
     }
   }

@@ -5,9 +5,7 @@ import { accountOf } from "../../account/registry.ts";
 import type { Resource } from "../../account/types.ts";
 import { brokerOf } from "../../bindings/queue/broker.ts";
 import { CONSUMER_DEFAULTS, type Consumer } from "../../bindings/queue/delivery.ts";
-import type { SluiceError } from "../../lib/errors.ts";
 import { newId } from "../../lib/ids.ts";
-import { err, ok, type Result } from "../../lib/result.ts";
 import type { ControlContext } from "../context.ts";
 import { failure, success, successOfPage } from "../envelope.ts";
 import { queueName } from "../schemas.ts";
@@ -95,43 +93,25 @@ export async function listConsumers(c: ControlContext, queue: Resource): Promise
 
 type ConsumerBody = z.output<typeof consumerBody>;
 
-/** POST: a queue has one consumer at most. */
 export async function createConsumer(
   c: ControlContext,
   { name }: Resource,
   body: ConsumerBody,
 ): Promise<Response> {
-  const present = await brokerOf(c.env, name).consumer();
-  if (present !== undefined) {
-    return failure({ reason: "consumer-exists", queue: name, worker: present.worker });
-  }
   return success(await writeConsumer(c, name, newId(), body));
 }
 
 export async function updateConsumer(
   c: ControlContext,
-  queue: Resource,
+  { name }: Resource,
   body: ConsumerBody,
 ): Promise<Response> {
-  const present = await findConsumer(c, queue);
-  if (!present.ok) return failure(present.error);
-  return success(await writeConsumer(c, queue.name, present.value.id, body));
+  return success(await writeConsumer(c, name, c.req.param("consumer") ?? "", body));
 }
 
-export async function deleteConsumer(c: ControlContext, queue: Resource): Promise<Response> {
-  const present = await findConsumer(c, queue);
-  if (!present.ok) return failure(present.error);
-  await brokerOf(c.env, queue.name).setConsumer(queue.name, null);
+export async function deleteConsumer(c: ControlContext, { name }: Resource): Promise<Response> {
+  await brokerOf(c.env, name).setConsumer(name, null);
   return success(null);
-}
-
-/** The consumer in the path. */
-async function findConsumer(c: ControlContext, { name }: Resource): Promise<Result<Consumer, SluiceError>> {
-  const consumer = await brokerOf(c.env, name).consumer();
-  const id = c.req.param("consumer") ?? "";
-  return consumer?.id === id
-    ? ok(consumer)
-    : err({ reason: "consumer-not-found", queue: name, consumer: id });
 }
 
 async function writeConsumer(

@@ -1,11 +1,11 @@
-/** `wrangler tail`: sessions, and the WebSocket of each. */
+/** `wrangler tail`: its sessions, and the WebSocket of each. */
 import * as z from "zod";
 import { hubOf } from "../../events/tail.ts";
 import type { TailFilter } from "../../events/tail-filters.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { type ControlContext, workerName } from "../context.ts";
 import { failure, success } from "../envelope.ts";
-import { signToken, verifyToken } from "../tokens.ts";
+import { signTicket, verifyTicket } from "../tickets.ts";
 
 const names = z.array(z.string()).min(1);
 const filter = z.union([
@@ -21,23 +21,18 @@ export const tailBody = z.looseObject({
   filters: z.array(filter).max(LIMITS.events.maxTailFilters).nullish(),
 });
 
-/** POST …/scripts/{worker}/tails: a session, and the address to connect to, which is the permission. */
+/** POST …/scripts/{worker}/tails: a session, and the URL to connect to. Whoever has the URL may connect. */
 export async function createTail(c: ControlContext, body: z.output<typeof tailBody>): Promise<Response> {
-  if (c.env.SLUICE_FOLLOWERS === undefined) {
-    const advice = "run `wrangler tail` against Cloudflare, for the Worker that Sluice itself is there";
-    return failure({ reason: "unsupported", feature: "wrangler tail on Cloudflare's network", advice });
-  }
   const filters: TailFilter[] = [];
   for (const each of body.filters ?? []) {
     const resolved = "client_ip" in each ? withOwnAddress(c, each.client_ip) : each;
     if (resolved === undefined) {
       const header = c.env.SLUICE_ADDRESS_HEADER;
-      const how =
-        header === "" ? "start the server with --address-header" : `no ${header} came with the request`;
+      const how = header === "" ? "start the server with --address-header" : `send the header ${header}`;
       return failure({
         reason: "unsupported",
-        feature: "filtering by your own address here",
-        advice: `name the address instead of self (${how})`,
+        feature: "filtering by your own client address here",
+        advice: `write the client address instead of self, or ${how}`,
       });
     }
     filters.push(resolved);
@@ -46,15 +41,15 @@ export async function createTail(c: ControlContext, body: z.output<typeof tailBo
   const { id, expires } = await hubOf(c.env, worker).open(worker, filters);
   const { protocol, host } = new URL(c.req.url);
   const scheme = protocol === "https:" ? "wss:" : "ws:";
-  const token = await signToken(c.env, { purpose: "tail", worker, id, exp: Math.ceil(expires / 1000) });
+  const ticket = await signTicket(c.env, { purpose: "tail", worker, id, exp: Math.ceil(expires / 1000) });
   return success({
     id,
-    url: `${scheme}//${host}/tail/${token}`,
+    url: `${scheme}//${host}/tail/${ticket}`,
     expires_at: new Date(expires).toISOString(),
   });
 }
 
-/** `self` stands for whoever asks. */
+/** Replaces `self` by the client address of this request; undefined where that is not known. */
 function withOwnAddress(c: ControlContext, addresses: readonly string[]): TailFilter | undefined {
   const own = c.req.header(c.env.SLUICE_ADDRESS_HEADER || "CF-Connecting-IP");
   if (addresses.includes("self") && own === undefined) return undefined;
@@ -68,9 +63,9 @@ export async function deleteTail(c: ControlContext): Promise<Response> {
   return closed ? success(null) : failure({ reason: "tail-not-found", id });
 }
 
-/** GET /tail/{token}. */
+/** GET /tail/{ticket}. */
 export async function connectTail(c: ControlContext): Promise<Response> {
-  const claims = await verifyToken(c.env, "tail", c.req.param("token") ?? "");
-  if (claims === undefined) return failure({ reason: "tail-not-found", id: "of this address" });
-  return hubOf(c.env, claims.worker).fetch(new Request(`http://tail/${claims.id}`, c.req.raw));
+  const ticket = await verifyTicket(c.env, "tail", c.req.param("ticket") ?? "");
+  if (ticket === undefined) return failure({ reason: "tail-not-found", id: "at this URL" });
+  return hubOf(c.env, ticket.worker).fetch(new Request(`http://tail/${ticket.id}`, c.req.raw));
 }

@@ -1,7 +1,7 @@
 /** What Workers are bound to, as wrangler manages it: path, guards, handler. */
 import { Hono } from "hono";
 import type { ControlEnv } from "../context.ts";
-import { database, json, resource } from "../guards.ts";
+import { consumer, database, json, noConsumer, resource } from "../guards.ts";
 import * as d1 from "../resources/d1.ts";
 import * as d1Import from "../resources/d1-import.ts";
 import * as kv from "../resources/kv.ts";
@@ -74,12 +74,14 @@ export function queueRoutes(): Hono<ControlEnv> {
   app.delete("/queues/:queue", queue, (c) => queues.deleteQueue(c, c.var.resource));
   app.post("/queues/:queue/purge", queue, (c) => queues.purgeQueue(c, c.var.resource));
   app.get("/queues/:queue/consumers", queue, (c) => queues.listConsumers(c, c.var.resource));
-  app.post("/queues/:queue/consumers", queue, json(queues.consumerBody), (c) =>
+  app.post("/queues/:queue/consumers", queue, noConsumer, json(queues.consumerBody), (c) =>
     queues.createConsumer(c, c.var.resource, c.req.valid("json")),
   );
-  app.put("/queues/:queue/consumers/:consumer", queue, json(queues.consumerBody), (c) =>
+  app.put("/queues/:queue/consumers/:consumer", queue, consumer, json(queues.consumerBody), (c) =>
     queues.updateConsumer(c, c.var.resource, c.req.valid("json")),
   );
-  app.delete("/queues/:queue/consumers/:consumer", queue, (c) => queues.deleteConsumer(c, c.var.resource));
+  app.delete("/queues/:queue/consumers/:consumer", queue, consumer, (c) =>
+    queues.deleteConsumer(c, c.var.resource),
+  );
   return app;
 }

@@ -1,7 +1,7 @@
 /** `/accounts/{account}/workers`: path, guards, handler. */
 import { Hono } from "hono";
 import type { ControlEnv } from "../context.ts";
-import { json, validName, worker } from "../guards.ts";
+import { json, tailing, validName, worker } from "../guards.ts";
 import * as account from "../resources/account.ts";
 import * as assets from "../resources/assets.ts";
 import * as deployments from "../resources/deployments.ts";
@@ -102,7 +102,7 @@ function addTriggers(app: Hono<ControlEnv>): void {
 
 /** Rollouts, counts, the audit trail, options, tails and uploads of assets. */
 function addOperations(app: Hono<ControlEnv>): void {
-  app.post("/scripts/:worker/tails", worker, json(tails.tailBody), (c) =>
+  app.post("/scripts/:worker/tails", worker, tailing, json(tails.tailBody), (c) =>
     tails.createTail(c, c.req.valid("json")),
   );
   app.delete("/scripts/:worker/tails/:tail", tails.deleteTail);

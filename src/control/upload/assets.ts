@@ -1,4 +1,4 @@
-/** Assets of an upload: from its metadata to a set that versions refer to. */
+/** The assets of an upload: from its metadata to a set that versions refer to. */
 
 import { parseHeaders, parseRedirects } from "../../assets/rules.ts";
 import type { StoredAssets } from "../../assets/types.ts";
@@ -12,10 +12,10 @@ import type { WorkerRegistry } from "../../registry/index.ts";
 import { ASSETS_ONLY_MODULE } from "../../versions/names.ts";
 import type { AssetsOfVersion, Version } from "../../versions/types.ts";
 import type { UploadMetadata } from "../schemas.ts";
-import { verifyToken } from "../tokens.ts";
+import { verifyTicket } from "../tickets.ts";
 import type { AssetsDraft, Destination, Draft } from "./draft.ts";
 
-/** A set that is to be stored with its version; `json` is null for one that is there already. */
+/** A set to store with its version; `json` is null where it is stored already. */
 export interface PreparedAssets {
   readonly of: AssetsOfVersion;
   readonly json: string | null;
@@ -38,16 +38,16 @@ export function readAssets({
   } = assets.config ?? {};
   const invalid = (detail: string) => err({ reason: "assets-invalid", detail } as const);
   const headers = parseHeaders(_headers);
-  if (!headers.ok) return invalid(`of _headers, ${headers.error}`);
+  if (!headers.ok) return invalid(`in _headers, ${headers.error}`);
   const redirects = parseRedirects(_redirects, html_handling);
-  if (!redirects.ok) return invalid(`of _redirects, ${redirects.error}`);
+  if (!redirects.ok) return invalid(`in _redirects, ${redirects.error}`);
   if (typeof run_worker_first === "object" && !run_worker_first.some((rule) => rule.startsWith("/"))) {
     return invalid(
-      "of run_worker_first, no rule says where the Worker comes first; add one that begins with /",
+      "in run_worker_first, no rule says which paths reach the Worker first; add one that begins with /",
     );
   }
   return ok({
-    token: assets.jwt,
+    ticket: assets.jwt,
     config: {
       html_handling,
       not_found_handling,
@@ -59,7 +59,7 @@ export function readAssets({
   });
 }
 
-/** What the version will say of its assets; null where it has none. Stores nothing. */
+/** What the version will record about its assets; null where it has none. Stores nothing. */
 export async function prepareAssets(
   { env, registry, worker }: Pick<Destination, "env" | "registry" | "worker">,
   draft: Draft,
@@ -72,13 +72,13 @@ export async function prepareAssets(
     const kept = latest?.assets ?? null;
     return ok(kept && { of: { set: kept.set, has_code }, json: null });
   }
-  const claims = await verifyToken(env, "assets", assets.token);
-  if (claims?.worker !== worker) return err({ reason: "assets-session-invalid" });
-  const session = await registry.claimAssets(claims.id);
+  const ticket = await verifyTicket(env, "assets", assets.ticket);
+  if (ticket?.worker !== worker) return err({ reason: "assets-session-invalid" });
+  const session = await registry.claimAssets(ticket.id);
   if (session === undefined) return err({ reason: "assets-session-invalid" });
   const { folder, manifest, missing } = session;
   if (missing.length > 0) {
-    const detail = `${missing.length} of the files were not uploaded, e.g. the one with the hash ${missing[0]}`;
+    const detail = `${missing.length} of the files were not uploaded, for example the file with the hash ${missing[0]}`;
     return err({ reason: "assets-invalid", detail });
   }
   const stored: StoredAssets = {
@@ -91,14 +91,14 @@ export async function prepareAssets(
   return ok({ of: { set, has_code }, json });
 }
 
-/** To be called once the version is known to be good, and before it is recorded. */
+/** Call it after the version was validated and before it is recorded. */
 export async function storeAssets(
   { SLUICE_KV }: Env,
   registry: Registry,
   { of: { set }, json }: PreparedAssets,
 ): Promise<void> {
   if (json === null) return;
-  // Noted first: should this die in between, the key goes with its Worker.
+  // The registry learns the key first: if this process dies in between, deleting the Worker deletes the key.
   await registry.addAssetSet(set);
   await SLUICE_KV.put(set, json);
 }

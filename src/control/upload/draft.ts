@@ -1,4 +1,4 @@
-/** An upload that was read and checked, and is not recorded yet. */
+/** An upload after it was read and checked, and before it is recorded. */
 
 import type { AssetsConfig } from "../../assets/types.ts";
 import type { Env } from "../../lib/env.ts";
@@ -9,7 +9,7 @@ import type { UploadedBinding } from "../../versions/binding-types.ts";
 import type { Migrations } from "../../versions/classes.ts";
 import type { Module, Settings } from "../../versions/types.ts";
 
-/** A version as uploaded: read and checked, its `inherit` bindings still open, its code not yet started. */
+/** A version as uploaded: its `inherit` bindings are not resolved, and its code has not been started. */
 export interface Draft {
   readonly main_module: string;
   readonly modules: readonly Module[];
@@ -21,18 +21,18 @@ export interface Draft {
   readonly tag: string | null;
   readonly settings: Partial<Settings>;
   readonly migrations: Migrations | null;
-  /** "keep" for those of the version before. */
+  /** "keep" for the assets of the previous version. */
   readonly assets: AssetsDraft | "keep" | null;
   readonly alias: string | null;
 }
 
-/** The assets that an upload names: a token for their files, and how they are served. */
+/** The assets that an upload names: the ticket for their files, and how they are served. */
 export interface AssetsDraft {
-  readonly token: string;
+  readonly ticket: string;
   readonly config: Omit<AssetsConfig, "compatibility_date" | "compatibility_flags">;
 }
 
-/** Where a version goes and who sends it. */
+/** Which Worker a version is for, and who sends it. */
 export interface Destination {
   readonly env: Env;
   readonly registry: Rpc<WorkerRegistry>;

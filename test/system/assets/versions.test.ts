@@ -233,9 +233,9 @@ describe("an upload of assets", () => {
   test("is refused with the line of _headers or _redirects that is wrong, and makes no version", async () => {
     const jwt = await uploadAssets(server, "ruled", files);
     for (const [config, why] of [
-      [{ _headers: "X-A: b" }, "of _headers, line 1"],
-      [{ _redirects: "/a /b\n/a /c" }, "of _redirects, line 2"],
-      [{ run_worker_first: ["!/a"] }, "of run_worker_first"],
+      [{ _headers: "X-A: b" }, "in _headers, line 1"],
+      [{ _redirects: "/a /b\n/a /c" }, "in _redirects, line 2"],
+      [{ run_worker_first: ["!/a"] }, "in run_worker_first"],
       [{ html_handling: "other" }, "html_handling"],
       [{ base_path: "a" }, "base_path"],
     ] as const) {
