@@ -1,33 +1,32 @@
 /**
- * An upload of assets, as wrangler makes it: a manifest, then the files that are not there yet, in groups, then a token
- * that stands for all of them in the version's metadata. Part of the Worker's record, since that says which files there
- * are; the files themselves never pass through it.
+ * An upload of assets, as wrangler makes it: a manifest, then the missing files in groups, then a token that names the
+ * whole upload in the version's metadata. Part of the Worker's record, which knows the files that KV has. The files
+ * themselves never pass through it.
  */
 
 import type { Manifest } from "../assets/manifest.ts";
 import { LIMITS } from "../lib/limits.ts";
 import type { Database } from "./sql/index.ts";
 
-/** An upload of assets. */
 export interface Session {
   readonly id: string;
-  /** When it ends, in seconds since the epoch. */
+  /** When it expires, in seconds since the epoch. */
   readonly expires: number;
-  /** Begins the KV keys of the files: the rest is the hash. */
+  /** Prefix of the files' KV keys. The rest of a key is the file's hash. */
   readonly folder: string;
 }
 
-/** One that has begun, with the hashes of the files that are still to come. */
 export interface OpenSession extends Session {
+  /** Hashes of the files that KV does not have yet. */
   readonly missing: readonly string[];
 }
 
-/** One that files came for, with the announced sizes in bytes of those that were announced. */
 export interface AnnouncedFiles extends Session {
+  /** Announced sizes in bytes, by hash. A hash that was not announced is left out. */
   readonly sizes: Readonly<Record<string, number>>;
 }
 
-/** One that a version is to be made of. */
+/** An upload that becomes part of a version. */
 export interface ClaimedFiles extends OpenSession {
   readonly manifest: Manifest;
 }
@@ -49,14 +48,14 @@ export class AssetSessions {
     return { ...session, folder, missing: this.#db.assets.missingFiles(session.id, folder) };
   }
 
-  /** Undefined where there is none. */
+  /** Undefined where the session has expired. */
   announced(id: string, hashes: readonly string[]): AnnouncedFiles | undefined {
     const expires = this.#db.assets.sessionEnd(id);
     if (expires === undefined) return undefined;
     return { id, expires, folder: this.#folder(), sizes: this.#db.assets.announcedSizes(id, hashes) };
   }
 
-  /** Notes that files are in KV. @returns how many are still to come */
+  /** Records that KV has the files. @returns how many are still missing; undefined where the session has expired */
   add(id: string, hashes: readonly string[]): number | undefined {
     if (this.#db.assets.sessionEnd(id) === undefined) return undefined;
     const folder = this.#folder();
@@ -64,6 +63,7 @@ export class AssetSessions {
     return this.#db.assets.missingFiles(id, folder).length;
   }
 
+  /** Undefined where the session has expired. */
   claim(id: string): ClaimedFiles | undefined {
     const expires = this.#db.assets.sessionEnd(id);
     if (expires === undefined) return undefined;

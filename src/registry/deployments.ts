@@ -1,4 +1,4 @@
-/** What makes a version or a deployment acceptable to a Worker as it is, and how a deployment is recorded. */
+/** Which versions and deployments the registry accepts, and how it records a deployment. */
 import type { SluiceError } from "../lib/errors.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { changedSecrets, endsSplit, type ShareInput } from "../versions/deployment.ts";
@@ -6,7 +6,7 @@ import type { Deployment, Share } from "../versions/types.ts";
 import type { Database } from "./sql/index.ts";
 import type { RecordDeployment, RecordVersion } from "./types.ts";
 
-/** Whether a version can be recorded now. @param isProtected whether `wrangler deploy` may not replace a split */
+/** Whether a version can be recorded. @param isProtected whether `wrangler deploy` may not replace a split */
 export function checkVersion(
   db: Database,
   worker: string,
@@ -27,7 +27,7 @@ export function checkVersion(
 }
 
 /**
- * The shares of a deployment that can be recorded now.
+ * The shares of a deployment, with the numbers of their versions, or why the deployment is refused.
  *
  * @param shares checked by `checkShares`
  * @param isProtected whether a newer version may not take all traffic of a split
@@ -51,7 +51,7 @@ export function checkDeployment(
   return changed.length > 0 ? err({ reason: "secrets-changed", names: changed }) : found;
 }
 
-/** Shares with the numbers of their versions; refused where one is missing or older than the last migration. */
+/** Adds the versions' numbers to shares. Refuses a version that is missing or older than the last class migration. */
 export function findShares(
   db: Database,
   worker: string,
@@ -70,7 +70,7 @@ export function findShares(
   return ok(found);
 }
 
-/** Secrets whose present values all traffic would lose to the older ones of a version. */
+/** Names of the secrets whose current values all traffic would lose by going back to an older version. */
 function secretsChangedSince(
   db: Database,
   shares: readonly Share[],

@@ -1,9 +1,11 @@
 /**
- * The record of one Worker: its versions, deployments and settings. One Durable Object per name; the only writer.
+ * The record of one Worker: its versions, deployments, rollouts and settings. One Durable Object per name, and the only
+ * writer.
  *
- * Guarantees: a change is one transaction, so a crash leaves the old record or the new one. The active deployment
- * reaches KV after the commit; where that fails or the process dies in between, it is published again by the alarm
- * and before any answer is given from this record, so the API never shows what the router does not follow.
+ * Guarantees: each change is one transaction, so a crash leaves either the old record or the new one. The active
+ * deployment reaches KV after the commit. Where that fails, or the process dies in between, the registry publishes it
+ * again: from the alarm, and before it answers from this record. So the API never shows a deployment that the router
+ * does not follow.
  */
 
 import { DurableObject } from "cloudflare:workers";
@@ -28,6 +30,7 @@ import { checkDeployment, checkVersion, insertDeployment } from "./deployments.t
 import { Publisher } from "./publisher.ts";
 import { recordOf, summaryOf } from "./record.ts";
 import { RegistryRollouts } from "./rollouts.ts";
+import { setSubdomain, updateSettings } from "./settings.ts";
 import { clearWorker, type Database, openDatabase } from "./sql/index.ts";
 import type {
   Actor,
@@ -42,9 +45,6 @@ import type {
   WorkerOverview,
 } from "./types.ts";
 import { discardKeys, insertVersion } from "./versions.ts";
-
-/** Settings that the router has to know. */
-const IN_RECORD: readonly (keyof Settings)[] = ["previews", "affinity", "expose_version", "retention"];
 
 export class WorkerRegistry extends DurableObject<Env> {
   readonly #db: Database;
@@ -81,7 +81,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     return this.#db.versions.list(LIMITS.lists.listedVersions);
   }
 
-  /** Some of them, newest first, and how many there are. */
+  /** Newest first. */
   versionPage({ limit, offset }: Page): Paged<Version> {
     return { items: this.#db.versions.list(limit, offset), total: this.#db.versions.count() };
   }
@@ -96,17 +96,18 @@ export class WorkerRegistry extends DurableObject<Env> {
     return listDeployments(this.#db.deployments.all(), LIMITS.lists.listedDeployments);
   }
 
+  /** Newest first. */
   async deploymentPage({ limit, offset }: Page): Promise<Paged<Deployment>> {
     await this.#publisher.publish();
     return { items: this.#db.deployments.page(limit, offset), total: this.#db.deployments.count() };
   }
 
-  /** What was done, newest first. It outlives the Worker. */
+  /** The audit trail, newest first. It outlives the Worker. */
   audit({ limit, offset }: Page): Paged<AuditEntry> {
     return { items: this.#db.audit.page(limit, offset), total: this.#db.audit.count() };
   }
 
-  /** Notes what was done to a Worker elsewhere than in this record. */
+  /** Adds a change to the audit trail that is not part of this record. */
   note(actor: Actor, action: AuditAction, detail: Readonly<Record<string, unknown>>): void {
     this.#db.audit.add(Date.now(), { ...actor, action, detail });
   }
@@ -121,7 +122,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     return recordOf(this.#db, this.#rollouts.active(), Date.now());
   }
 
-  /** To be called before the code of a version is written to KV: should the upload die, the code is deleted. */
+  /** Call it before the code of a version is written to KV: if the version is never recorded, the code is deleted. */
   async announce(versionId: string): Promise<void> {
     this.#db.outbox.discard(versionKey(versionId), Date.now() + LIMITS.uploads.orphanAgeMs);
     await this.#publisher.schedule();
@@ -136,7 +137,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     return this.#sessions.announced(id, hashes);
   }
 
-  /** Notes files that are in KV now. @returns how many are still to come; undefined where the session is gone */
+  /** Records that KV has the files. @returns how many are still missing; undefined where the session has expired */
   addAssets(id: string, hashes: readonly string[]): number | undefined {
     return this.ctx.storage.transactionSync(() => this.#sessions.add(id, hashes));
   }
@@ -145,7 +146,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     return this.#sessions.claim(id);
   }
 
-  /** Notes a set of assets. @param key KV key */
+  /** Records that KV has a set of assets. @param key KV key */
   addAssetSet(key: string): void {
     this.#db.assets.add(key);
   }
@@ -155,7 +156,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     return this.#operations.start(worker, input);
   }
 
-  /** The newest first. */
+  /** Newest first. */
   rollouts(): Rollout[] {
     return this.#rollouts.list();
   }
@@ -165,7 +166,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     return rollout && { rollout, trail: this.#rollouts.trail(id), history: this.#rollouts.history(id) };
   }
 
-  /** What an operator tells a rollout. */
+  /** Applies an operator's command to a rollout. */
   commandRollout(
     worker: string,
     id: string,
@@ -175,7 +176,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     return this.#operations.command(worker, id, command, author);
   }
 
-  /** What a router observed of a rollout. */
+  /** Takes in what a router saw of a rollout. */
   observe(rolloutId: string, observations: readonly Observation[]): Promise<void> {
     return this.#operations.observe(rolloutId, observations);
   }
@@ -204,7 +205,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     return checkVersion(this.#db, worker, input, this.#isProtected());
   }
 
-  /** Refuses what is not valid or cannot be loaded, and changes nothing then. */
+  /** Refuses a deployment that is not valid or whose versions cannot be loaded. Nothing changes then. */
   async recordDeployment(worker: string, input: RecordDeployment): Promise<Result<Deployment, SluiceError>> {
     const shares = checkShares(input.shares);
     if (!shares.ok) return shares;
@@ -248,30 +249,20 @@ export class WorkerRegistry extends DurableObject<Env> {
     return this.#rollouts.active() !== undefined || this.#db.worker.state()?.settings.protect === true;
   }
 
-  /** Traffic moves only to versions that are loaded wherever it is served. */
+  /** Loads versions wherever traffic is served. Traffic moves to a version only after that. */
   async #prepare(worker: string, versions: readonly string[]): Promise<Result<null, SluiceError>> {
     const why = await this.#fleet.prepare(worker, versions);
     return why === undefined ? ok(null) : err({ reason: "version-unloadable", worker, why });
   }
 
-  /** @param previews null for as `enabled` */
+  /** @param previews null for the same as `enabled` */
   setSubdomain(
     actor: Actor,
     worker: string,
     enabled: boolean,
     previews: boolean | null,
   ): Promise<Result<WorkerState, SluiceError>> {
-    return this.#publisher.commit((): Result<WorkerState, SluiceError> => {
-      const state = this.#db.worker.state();
-      if (state === undefined) return err({ reason: "worker-not-found", worker });
-      if (state.enabled === enabled && state.settings.previews === previews) return ok(state);
-      const settings = { ...state.settings, previews };
-      this.#db.worker.setEnabled(enabled);
-      this.#db.worker.setSettings(settings);
-      this.note(actor, "settings", { enabled, previews });
-      this.#db.worker.bumpRevision();
-      return ok({ ...state, enabled, settings });
-    });
+    return this.#change(worker, (state) => setSubdomain(this.#db, actor, state, { enabled, previews }));
   }
 
   updateSettings(
@@ -279,44 +270,42 @@ export class WorkerRegistry extends DurableObject<Env> {
     worker: string,
     change: Partial<Settings>,
   ): Promise<Result<Settings, SluiceError>> {
-    return this.#publisher.commit((): Result<Settings, SluiceError> => {
-      const state = this.#db.worker.state();
-      if (state === undefined) return err({ reason: "worker-not-found", worker });
-      const settings = { ...state.settings, ...change };
-      this.#db.worker.setSettings(settings);
-      this.note(actor, "settings", withoutSecrets(change));
-      if (IN_RECORD.some((name) => name in change)) this.#db.worker.bumpRevision();
-      return ok(settings);
-    });
+    return this.#change(worker, (state) => updateSettings(this.#db, actor, state, change));
   }
 
-  /** Deletes the Worker with all that belongs to it, its code in KV included. */
+  /** Deletes the Worker with everything that belongs to it, including its code in KV. */
   async remove(actor: Actor, worker: string): Promise<Result<null, SluiceError>> {
-    let versions: readonly string[] = [];
-    const removed = await this.#publisher.commit((): Result<null, SluiceError> => {
-      if (this.#db.worker.state() === undefined) return err({ reason: "worker-not-found", worker });
-      versions = discardKeys(this.#db, worker);
+    const removed = await this.#change(worker, () => {
+      const versions = discardKeys(this.#db, worker);
       clearWorker(this.#db);
       this.#rollouts.clear();
       this.#notices.clear();
       this.#db.worker.bumpRevision();
       this.note(actor, "delete", {});
-      return ok(null);
+      return versions;
     });
     if (removed.ok) {
-      // Every process knows that it is gone by now: what they counted before must not come after this.
+      // Every process knows of the deletion by now. Counts from before it must arrive before the metrics forget them.
       await this.#fleet.flush();
-      await this.#publisher.tellMetrics((metrics) => metrics.forget(worker, versions));
+      await this.#publisher.tellMetrics((metrics) => metrics.forget(worker, removed.value));
     }
     await this.#publisher.schedule();
-    return removed;
+    return removed.ok ? ok(null) : removed;
+  }
+
+  /** Changes a Worker that exists, in one transaction, and publishes the result. */
+  #change<T>(worker: string, change: (state: WorkerState) => T): Promise<Result<T, SluiceError>> {
+    return this.#publisher.commit((): Result<T, SluiceError> => {
+      const state = this.#db.worker.state();
+      return state === undefined ? err({ reason: "worker-not-found", worker }) : ok(change(state));
+    });
   }
 
   override async alarm(): Promise<void> {
     await this.#publisher.publish();
     if ((this.#rollouts.nextLook() ?? Number.POSITIVE_INFINITY) <= nowOf(this.env))
       await this.#operations.look();
-    // Not awaited: whoever hears of it late must not make the gate late.
+    // Not awaited: a slow receiver of notices must not delay the gate.
     if ((this.#notices.next() ?? Number.POSITIVE_INFINITY) <= Date.now()) void this.#deliverNotices();
     await this.#publisher.collect();
     await this.#publisher.schedule();
@@ -327,7 +316,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     await this.#publisher.schedule();
   }
 
-  /** A deployment that no rollout makes: it stands, and ends the one that is under way. */
+  /** Makes a deployment that no rollout asked for. It stays, and ends the active rollout. */
   #deployFromOutside(input: Omit<Deployment, "id" | "created_on">): Deployment {
     const deployment = insertDeployment(this.#db, input, Date.now());
     const rollout = this.#rollouts.active();
@@ -342,11 +331,6 @@ export class WorkerRegistry extends DurableObject<Env> {
     const record = await this.record();
     return record && summaryOf(this.#db, record, this.#rollouts.list()[0]);
   }
-}
-
-/** As it may be shown. */
-function withoutSecrets({ webhooks, ...change }: Partial<Settings>): Readonly<Record<string, unknown>> {
-  return { ...change, ...(webhooks === undefined ? {} : { webhooks: webhooks.map(({ url }) => url) }) };
 }
 
 /** The registry of a Worker. */

@@ -1,6 +1,6 @@
 /**
- * Commits changes to a Worker's record and publishes them: the active deployment and what hangs on it go to KV and to
- * every process. Owns the object's one alarm, which repeats what did not arrive and wakes for everything that is due.
+ * Commits changes of a Worker's record and publishes them to KV and every process. Owns the object's one alarm, which
+ * repeats a publication that failed and wakes the object for everything else that is due.
  */
 import { alarmTime } from "../lib/clock.ts";
 import type { Env } from "../lib/env.ts";
@@ -33,7 +33,7 @@ export class Publisher {
   readonly #rollouts: Rollouts;
   readonly #notices: Notices;
   readonly #publishing: Publishing;
-  /** What was said last of whether a process may serve an older deployment. */
+  /** What the metrics were last told; undefined before that. */
   #reportedStale: boolean | undefined;
 
   constructor({ storage, env, db, fleet, rollouts, notices }: PublisherOptions) {
@@ -53,13 +53,13 @@ export class Publisher {
     );
   }
 
-  /** Whether there is anything that KV or a process is not known to have. */
+  /** Whether KV or a process may lack something that was committed. */
   get isBehind(): boolean {
     const { current, published } = this.#db.worker.revision();
     return published < current || this.#db.outbox.writesLeft().length > 0;
   }
 
-  /** One transaction, and the publication of what it changed. */
+  /** Runs a change in one transaction and publishes the result. */
   async commit<T>(change: () => T): Promise<T> {
     const result = this.#storage.transactionSync(change);
     if (this.isBehind) {
@@ -95,7 +95,7 @@ export class Publisher {
     };
   }
 
-  /** What else a commit left to be written, one key after the other. */
+  /** Writes the pending values of other keys to KV, one after the other. */
   async #writeLeft(): Promise<void> {
     for (const { key, value } of this.#db.outbox.writesLeft()) {
       await this.#env.SLUICE_KV.put(key, value);
@@ -103,7 +103,7 @@ export class Publisher {
     }
   }
 
-  /** Deletes keys that nothing refers to any more, after all publications: a key that is written again must stay. */
+  /** Deletes what is due from KV. Runs in the queue of publications, so that a key that is written again stays. */
   collect(): Promise<void> {
     return this.#publishing.enqueue(async () => {
       for (const key of this.#db.outbox.garbage(Date.now())) {
@@ -118,7 +118,7 @@ export class Publisher {
     });
   }
 
-  /** Says in the metrics whether a process may serve an older deployment. */
+  /** Tells the metrics whether a process may serve an older deployment. */
   async #reportStale(): Promise<void> {
     const isStale = this.isBehind;
     if (isStale === this.#reportedStale) return;
@@ -127,7 +127,7 @@ export class Publisher {
     this.#reportedStale = isStale;
   }
 
-  /** Never rejects. */
+  /** Never rejects: deployments go on without the metrics. */
   async tellMetrics(tell: (metrics: Rpc<Metrics>) => Promise<void>): Promise<void> {
     try {
       await tell(metricsOf(this.#env));
@@ -136,7 +136,7 @@ export class Publisher {
     }
   }
 
-  /** Sets the alarm for what is still to be done, or clears it. */
+  /** Sets the alarm for whatever is due next, or clears it. */
   async schedule(): Promise<void> {
     const look = this.#rollouts.nextLook();
     const times = [

@@ -1,4 +1,4 @@
-/** What the router and the lists of Workers see of a registry. Pure but for reading the database. */
+/** What a registry publishes: the record for routers, and its summary for lists of Workers. Only reads the database. */
 import { LIMITS } from "../lib/limits.ts";
 import type { Rollout } from "../rollout/types.ts";
 import { classesByNamespace } from "../versions/classes.ts";
@@ -10,7 +10,7 @@ import type { Database } from "./sql/index.ts";
 /**
  * The record that the router follows; undefined while nothing is deployed.
  *
- * @param rollout the one that is under way
+ * @param rollout the active one
  * @param now in ms since the epoch
  */
 export function recordOf(
@@ -42,7 +42,7 @@ export function recordOf(
   };
 }
 
-/** What lists of Workers show of a record. @param newest the newest rollout, whether it is under way or not */
+/** What lists of Workers show of a record. @param newest the newest rollout, active or ended */
 export function summaryOf(
   db: Database,
   { revision, enabled, deployment_id, versions }: DeploymentRecord,

@@ -1,4 +1,4 @@
-/** Takes what routers see of a rollout to the Worker's registry. No version has a channel to it. */
+/** Takes what routers see of a rollout to the Worker's registry. Only Sluice's own code can reach it. */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../lib/env.ts";
 import type { Observation } from "../rollout/records.ts";

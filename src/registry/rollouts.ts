@@ -1,4 +1,4 @@
-/** Rollouts as the registry runs them: planned from what is deployed, applied in its transactions, asked by its alarm. */
+/** Runs rollouts: plans them, applies events to them in transactions, and asks the gate from the alarm. */
 import { nowOf } from "../lib/clock.ts";
 import type { Env } from "../lib/env.ts";
 import type { SluiceError } from "../lib/errors.ts";
@@ -66,9 +66,9 @@ export class RegistryRollouts {
       ({ version_id, percentage }) => version_id !== candidate.id && percentage > 0,
     );
     const [stable] = others;
-    if (stable === undefined) return invalid(`version ${candidate.id} has all of the traffic already`);
+    if (stable === undefined) return invalid(`version ${candidate.id} already serves all traffic`);
     if (others.length !== 1) {
-      return invalid("two other versions share the traffic: give one of them all of it first");
+      return invalid("two other versions share the traffic: deploy one of them at 100% first");
     }
     const found = findShares(this.#db, worker, [{ version_id: candidate.id, percentage: 0 }]);
     if (!found.ok) return found;
@@ -89,7 +89,7 @@ export class RegistryRollouts {
     return this.#fleet.prepare(worker, [candidate.version_id, stable.version_id]);
   }
 
-  /** What an operator tells a rollout. */
+  /** Applies an operator's command. */
   async command(
     worker: string,
     id: string,
@@ -100,7 +100,7 @@ export class RegistryRollouts {
     if (rollout === undefined) return err({ reason: "rollout-not-found", worker, id });
     const considered = this.#rollouts.consider(rollout, { type: command });
     if (!considered.ok) return considered;
-    // As a rule both are loaded. A version whose isolate was lost is loaded again before it gets more traffic.
+    // Both are usually loaded. A version whose isolate was lost is loaded again before it gets more traffic.
     if ((considered.value.deploy ?? 0) > 0) {
       const why = await this.#prepare(worker, rollout);
       if (why !== undefined) return err({ reason: "version-unloadable", worker, why });
@@ -115,13 +115,13 @@ export class RegistryRollouts {
     return changed;
   }
 
-  /** What a router observed of a rollout. */
+  /** Takes in what a router saw, and asks the gate where that is due. */
   async observe(rolloutId: string, observations: readonly Observation[]): Promise<void> {
     if (this.#rollouts.observe(rolloutId, observations)) await this.look();
     else await this.#publisher.schedule();
   }
 
-  /** Asks the gate of the rollout that is under way. */
+  /** Asks the gate of the active rollout, where there is one. */
   async look(): Promise<void> {
     const rollout = this.#rollouts.active();
     if (rollout === undefined) return;
@@ -147,13 +147,13 @@ export class RegistryRollouts {
     await this.#publisher.schedule();
   }
 
-  /** Notes how long it took until every process followed the end of a rollout. @param decided in ms since the epoch */
+  /** Records how long the end of a rollout took to reach every process. @param decided in ms since the epoch */
   #settle(id: string, decided: number): void {
     if (this.#publisher.isBehind || this.#rollouts.active()?.id === id) return;
     this.#rollouts.settle(id, Date.now() - decided);
   }
 
-  /** Applies an event, with the deployment that it makes. Called in a transaction. */
+  /** Applies an event with its deployment, notices and audit entry. Called in a transaction. */
   apply(rollout: Rollout, event: RolloutEvent, who: Author): Result<Rollout, SluiceError> {
     const applied = this.#rollouts.apply(rollout, event, who, (after, percentage) =>
       this.#deploy(after, percentage, who),
@@ -163,7 +163,7 @@ export class RegistryRollouts {
     const worker = this.#db.worker.name();
     const webhooks = this.#db.worker.state()?.settings.webhooks ?? [];
     if (notice !== null) this.#notices.add(webhooks, { worker, notice, rollout: after }, Date.now());
-    // Routers start and stop observing with it.
+    // The record tells routers which rollout to observe.
     if (notice !== null || after.phase !== rollout.phase) {
       this.#db.worker.bumpRevision();
       const { id, phase, stage, reason } = after;
@@ -174,7 +174,7 @@ export class RegistryRollouts {
     return ok(after);
   }
 
-  /** @returns the deployment's id */
+  /** Makes the deployment of a stage. @param percentage of the candidate @returns the deployment's id */
   #deploy(
     { id, phase, stage, candidate, stable, plan }: Rollout,
     percentage: number,

@@ -1,4 +1,4 @@
-/** What the registry takes and returns. */
+/** What the registry's methods take and return. */
 
 import type { LookPoint, TrailEntry } from "../rollout/records.ts";
 import type { Plan, Rollout } from "../rollout/types.ts";
@@ -6,7 +6,7 @@ import type { Lifecycle } from "../versions/classes.ts";
 import type { ShareInput } from "../versions/deployment.ts";
 import type { Author, Deployment, Settings, Source, Version, WorkerState } from "../versions/types.ts";
 
-/** Something that was done to a Worker, with who did it. */
+/** One change of a Worker, with its author. */
 export interface AuditEntry {
   readonly seq: number;
   /** ISO 8601 in UTC. */
@@ -14,13 +14,13 @@ export interface AuditEntry {
   readonly author: Author;
   readonly source: Source;
   readonly action: AuditAction;
-  /** What it was about; secrets are named, never shown. */
+  /** Secrets are named, their values never shown. */
   readonly detail: Readonly<Record<string, unknown>>;
 }
 
 export type AuditAction = "version" | "deployment" | "rollout" | "settings" | "triggers" | "delete";
 
-/** Who acts, and with what. */
+/** Who makes a change, and with which client. */
 export interface Actor {
   readonly author: Author;
   readonly source: Version["source"];
@@ -32,13 +32,13 @@ type NewVersion = Omit<Version, "number" | "author" | "source">;
 export interface RecordVersion {
   readonly actor: Actor;
   readonly version: NewVersion;
-  /** Id of the latest version that the bindings were resolved against; null for the first. Changed since: refused. */
+  /** Id of the latest version when the bindings were resolved; null for the first. Refused where another is latest. */
   readonly basedOn: string | null;
   /** Deploys the version at 100% in the same transaction. */
   readonly deploy: Pick<Deployment, "triggered_by" | "message"> | null;
-  /** Id of the deployment that must still be the active one; null for whichever is. Changed since: refused. */
+  /** Id of the deployment that this one replaces; null for any. Refused where another is active. */
   readonly replaces: string | null;
-  /** Settings that come with the upload. */
+  /** Settings that the upload changes. */
   readonly settings: Partial<Settings>;
   /** The Worker's classes after the upload's migrations; null where it has none. */
   readonly lifecycle: Lifecycle | null;
@@ -48,9 +48,9 @@ export interface RecordDeployment {
   readonly actor: Actor;
   readonly shares: readonly ShareInput[];
   readonly message: string | null;
-  /** Id of the deployment that must still be the active one; null for whichever is. Changed since: refused. */
+  /** Id of the deployment that this one replaces; null for any. Refused where another is active. */
   readonly replaces: string | null;
-  /** Whether secrets that have changed since the version was made, and `protect`, are no reason to refuse it. */
+  /** Accepts the deployment even where it brings back old secrets or ends a protected split. */
   readonly force: boolean;
 }
 
@@ -78,7 +78,7 @@ export interface RolloutDetail {
   readonly history: readonly LookPoint[];
 }
 
-/** A Worker as its other parts are read: all of one moment. */
+/** A Worker with its latest version and active deployment, read at one moment. */
 export interface WorkerOverview {
   readonly worker: WorkerState;
   readonly latest: Version;

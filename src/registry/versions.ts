@@ -1,4 +1,4 @@
-/** How a version is recorded, and what it leaves in KV. Called in transactions. */
+/** Records versions, and deletes what a Worker has in KV. Called in transactions. */
 import { newId } from "../lib/ids.ts";
 import { previewKey, versionKey } from "../versions/keys.ts";
 import { previewLabels } from "../versions/preview.ts";
@@ -32,7 +32,7 @@ export function insertVersion(db: Database, worker: string, input: RecordVersion
   return version;
 }
 
-/** Has everything deleted that a Worker has in KV beside its record. @returns the ids of its versions */
+/** Marks everything that a Worker has in KV, except its record, for deletion. @returns the ids of its versions */
 export function discardKeys(db: Database, worker: string): readonly string[] {
   const versions = db.versions.ids();
   const labels = [

@@ -1,9 +1,9 @@
 /**
- * The clients that have been counted, so that each counts once in a rollout: retries of one failure, and clients that fail for
- * ever, would otherwise pass for many. Bounded: what does not fit is sampled by hash, which favours neither version.
+ * The clients that a rollout has counted. Each client counts once: otherwise one client that retries, or that always
+ * fails, would look like many. The set is bounded; a full set samples clients by hash, which favours neither version.
  */
 
-/** Number of values of a hash. */
+/** Number of possible hashes. */
 const HASHES = 2 ** 32;
 
 export class ClientSet {
@@ -12,14 +12,14 @@ export class ClientSet {
   /** Only hashes below it are counted; halved whenever the set is full. */
   #limit: number;
 
-  /** @param seen hashes of a set that was kept @param limit of that set */
+  /** `seen` and `limit` are what `dump` returned for a stored set. @param capacity clients to keep at most */
   constructor(capacity: number, seen: Iterable<number> = [], limit = HASHES) {
     this.#capacity = capacity;
     this.#seen = new Set(seen);
     this.#limit = limit;
   }
 
-  /** Whether a client counts: it is new, and in the sample. It is known from now on. @param hash 32 bits, of the client's key */
+  /** Adds a client. @param hash 32 bits, of the client's key @returns whether it counts: it is new, and in the sample */
   admit(hash: number): boolean {
     if (hash >= this.#limit || this.#seen.has(hash)) return false;
     this.#seen.add(hash);
@@ -34,7 +34,7 @@ export class ClientSet {
     return this.#seen.size;
   }
 
-  /** To be kept. */
+  /** What to store. */
   dump(): { readonly hashes: Uint32Array<ArrayBuffer>; readonly limit: number } {
     return { hashes: Uint32Array.from(this.#seen), limit: this.#limit };
   }

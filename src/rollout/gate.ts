@@ -1,54 +1,55 @@
 /**
- * Whether the candidate is worse than the stable version, good enough to get more traffic, or not known yet. Pure: no clock, no
- * I/O, no randomness.
+ * Judges whether the candidate is worse than the stable version, good enough for more traffic, or neither yet. Pure: no
+ * clock, no I/O, no randomness.
  *
- * The statistic is an e-process: a bet against "the candidate fails no more often than the stable version". In an interval with
- * c and s new clients and fc and fs failures among them, each failure falls on the candidate with a probability of at most
- * π = c / (c + s) where that is true, whatever the rate of failures is doing meanwhile. A bet on the ratio r multiplies the stake
- * by r for a failure of the candidate and divides it by 1 + π(r − 1) for any failure. The mean of the bets is a supermartingale
- * that begins at 1, so the probability that it ever reaches 1/α is at most α (Ville's inequality): at any look, any ramp, any
- * traffic, and with any shared rate of failures that moves. docs/gates.md has the proof, the assumptions and what was measured.
- * After Lindon and Malek, "Anytime-Valid Inference for Multinomial Count Data", arXiv 2011.03567.
+ * The statistic is an e-process: a bet against "the candidate fails no more often than the stable version". Take an
+ * interval with c and s new clients, fc and fs of which failed. If the statement is true, each failure is the
+ * candidate's with a probability of at most π = c / (c + s), whatever the failure rate does. A bet on the ratio r
+ * multiplies its stake by r for each failure of the candidate, and divides it by 1 + π(r − 1) for each failure of
+ * either version. The mean of the bets is a supermartingale that starts at 1, so it ever reaches 1/α with a probability
+ * of at most α (Ville's inequality). This holds for any number of looks, any ramp, any traffic, and any failure rate
+ * that both versions share. docs/gates.md has the proof, the assumptions and measurements. After Lindon and Malek,
+ * "Anytime-Valid Inference for Multinomial Count Data", arXiv 2011.03567.
  */
 
-/** New clients of an interval on one version, and how many of them failed. */
+/** The new clients of one version in an interval, and how many of them failed. */
 export interface Arm {
   readonly exposures: number;
   readonly failures: number;
 }
 
-/** What came in between two looks. Each client counts once in a rollout, with its first answer. */
+/** The clients counted between two looks. Each client counts once in a rollout, with its first answer. */
 export interface Interval {
   readonly candidate: Arm;
   readonly stable: Arm;
 }
 
-/** Ratios that are bet on: the last ones see a broken candidate in seconds, the first ones a small regression in time. */
+/** Ratios to bet on. The large ones find a broken candidate in seconds, the small ones find a small regression later. */
 const BETS = [1.5, 2, 3, 5, 10, 30] as const;
-/** Odds that are bet on against the configured share: half to twice as many clients as there should be. */
+/** Odds to bet on against the configured share: from half to twice the expected number of clients. */
 const SHARE_BETS = [0.5, 0.67, 0.8, 1.25, 1.5, 2] as const;
 
 /** How a metric is judged. */
 export interface MetricOptions {
   /** Probability of a false rollback by this metric over a whole rollout, in (0, 1). */
   readonly alpha: number;
-  /** How many times the stable version's failures are allowed, at least 1. */
+  /** Allowed ratio of the candidate's failure rate to the stable version's, at least 1. */
   readonly margin: number;
-  /** A candidate that is this many times as bad must not be taken for a good one. More than 1. */
+  /** A candidate that fails this many times as often must not pass as good. More than 1. */
   readonly tolerance: number;
 }
 
-/** Everything that is remembered of a metric. Natural logarithms of the stakes. */
+/** The state of a metric: natural logarithms of the stakes. */
 export interface MetricState {
   /** One per bet that the candidate is worse. */
   readonly worse: readonly number[];
-  /** The bet that it is good enough; begins anew with each stage. */
+  /** The bet that it is good enough. Starts again with each stage. */
   readonly good: number;
 }
 
 export const NEW_METRIC: MetricState = { worse: BETS.map(() => 0), good: 0 };
 
-/** The metric after one more interval. One without clients, or without failures, changes nothing. */
+/** The metric after one more interval. An interval without clients or without failures changes nothing. */
 export function observe(state: MetricState, interval: Interval, options: MetricOptions): MetricState {
   const { candidate, stable } = interval;
   const clients = candidate.exposures + stable.exposures;
@@ -63,17 +64,21 @@ export function observe(state: MetricState, interval: Interval, options: MetricO
   };
 }
 
-/** For a new stage: what was learned of a smaller share is no reason to go on from this one. */
+/** For a new stage: evidence from a smaller share is no reason to leave this stage early. */
 export function beginStage(state: MetricState): MetricState {
   return { ...state, good: 0 };
 }
 
-/** Growth of a bet on the ratio r, in natural logarithms. @param share of the failures that falls on the candidate under the null */
+/**
+ * Growth of a bet on the ratio r, in natural logarithms.
+ *
+ * @param share the candidate's expected share of the failures under the null hypothesis
+ */
 function gain(candidateFailures: number, failures: number, share: number, r: number): number {
   return candidateFailures * Math.log(r) - failures * Math.log1p(share * (r - 1));
 }
 
-/** Share of the failures that a candidate has which fails `ratio` times as often. */
+/** Expected share of the failures for a candidate that fails `ratio` times as often. @param share of the clients */
 function scaled(share: number, ratio: number): number {
   return (ratio * share) / (ratio * share + 1 - share);
 }
@@ -88,12 +93,12 @@ export function goodness({ good }: MetricState): number {
   return Math.exp(good);
 }
 
-/** Evidence that clients are not shared out as configured (sample-ratio mismatch). Natural logarithms, one per bet. */
+/** Evidence that clients are not split as configured (sample-ratio mismatch). Natural logarithms, one per bet. */
 export type ShareState = readonly number[];
 
 export const NEW_SHARE: ShareState = SHARE_BETS.map(() => 0);
 
-/** @param share of the candidate as configured, in (0, 1) */
+/** @param share configured for the candidate, in (0, 1) */
 export function observeShare(state: ShareState, { candidate, stable }: Interval, share: number): ShareState {
   const clients = candidate.exposures + stable.exposures;
   if (clients === 0) return state;
@@ -104,17 +109,17 @@ export function shareEvidence(state: ShareState): number {
   return meanOfExp(state);
 }
 
-/** Never more than a double can hold: what is that large has been decided long ago. */
+/** Capped to fit a double: evidence that large decided the rollout long before. */
 function meanOfExp(logs: readonly number[]): number {
   const largest = Math.max(...logs);
   const mean = logs.reduce((sum, log) => sum + Math.exp(log - largest), 0) / logs.length;
   return Math.exp(Math.min(largest + Math.log(mean), 700));
 }
 
-/** A candidate that fails this often after this many clients is broken, where the stable version does not fail likewise. */
+/** From `exposures` clients on, a candidate that fails for `share` of them is broken, unless stable fails as well. */
 const FLOOR = { exposures: 20, share: 0.5, stableShare: 0.25 } as const;
 
-/** @param total of the rollout so far */
+/** @param total counts of the rollout so far */
 export function isBroken({ candidate, stable }: Interval): boolean {
   const fails = (arm: Arm, share: number) => arm.exposures > 0 && arm.failures >= share * arm.exposures;
   return (

@@ -1,6 +1,6 @@
 /**
- * Webhooks: what operators hear of a rollout. Noted with the transition that they are about, so that a crash loses none, and sent
- * again until the other side takes them: at least once, in any order.
+ * Webhooks: notices to operators about a rollout. A notice is stored in the transaction that it reports, so a crash
+ * loses none. It is sent until the receiver accepts it or the attempts run out: duplicates and any order are possible.
  */
 import { toHex, utf8 } from "../lib/bytes.ts";
 import { LIMITS } from "../lib/limits.ts";
@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS notice (
 );
 `;
 
-/** Seconds since the epoch, a dot and the body are signed, so that an old notice cannot be sent again as a new one. */
+/** Signs the time in seconds since the epoch, a dot and the body: the receiver can refuse a replayed notice. */
 const SIGNATURE_HEADER = "Sluice-Signature";
 
 interface Row {
@@ -47,7 +47,7 @@ export class Notices {
     sql.exec(SCHEMA);
   }
 
-  /** To be called in the transaction of what it is about. @param now in ms since the epoch */
+  /** Call it in the transaction that the notice reports. @param now in ms since the epoch */
   add(webhooks: readonly Webhook[], { worker, notice, rollout }: News, now: number): void {
     for (const webhook of webhooks) {
       const id = crypto.randomUUID();
@@ -57,14 +57,14 @@ export class Notices {
     }
   }
 
-  /** When the next one is to be sent, in ms since the epoch; undefined where there is none, or one is on its way. */
+  /** When the next notice is due, in ms since the epoch; undefined where there is none, or while `deliver` runs. */
   next(): number | undefined {
     if (this.#sending) return undefined;
     const [row] = this.#sql.exec("SELECT min(next) AS next FROM notice").toArray();
     return (row?.next as number | null) ?? undefined;
   }
 
-  /** Sends what is due. Never rejects. @param now the time in ms since the epoch */
+  /** Sends every notice that is due. Never rejects. @param now returns the time in ms since the epoch */
   async deliver(now: () => number): Promise<void> {
     if (this.#sending) return;
     this.#sending = true;
@@ -97,7 +97,7 @@ export class Notices {
     this.#sql.exec("UPDATE notice SET attempts = ?, next = ? WHERE id = ?", attempts + 1, next, id);
   }
 
-  /** @returns why it was not taken */
+  /** @returns why the receiver did not accept it; undefined where it did */
   async #post(url: string, secret: string | null, body: string, now: number): Promise<string | undefined> {
     try {
       const time = Math.floor(now / 1000);

@@ -1,10 +1,10 @@
-/** Plans: their templates, and what a valid one is. Pure. */
+/** Rollout plans: templates, defaults, validation, and their short notation. Pure. */
 import { err, ok, type Result } from "../lib/result.ts";
 import type { Gates, Plan, Stage } from "./types.ts";
 
 const DEFAULT_GATES: Gates = { alpha: 0.01, margin: 1, latency: true };
 
-/** Clients after which "no failures" means at most 0.5% of them (the rule of three: 3 / 0.005). */
+/** Without a failure among this many clients, the failure rate is at most 0.5% (rule of three: 3 / 0.005). */
 const DEFAULT_EXPOSURES = 600;
 
 const stage = (percentage: number, minutes: number, min_exposures = DEFAULT_EXPOSURES): Stage => ({
@@ -15,7 +15,7 @@ const stage = (percentage: number, minutes: number, min_exposures = DEFAULT_EXPO
 });
 const PROMOTION: Stage = { percentage: 100, soak_seconds: 0, min_exposures: 0, approval: "auto" };
 
-/** Plans by name. The first stage of `careful` is small enough to break for few, and slow enough to see a small regression. */
+/** Plans by name. The first stage of `careful` exposes few clients, and is long enough to find a small regression. */
 export const TEMPLATES = {
   fast: [stage(10, 2, 100), stage(50, 2, 100), PROMOTION],
   standard: [stage(1, 10), stage(5, 10), stage(25, 10), stage(50, 10), PROMOTION],
@@ -26,7 +26,7 @@ export type TemplateName = keyof typeof TEMPLATES;
 
 type Loose<T> = { readonly [Name in keyof T]?: T[Name] | undefined };
 
-/** A plan as it may be given: what is left out has its default. */
+/** A plan as an operator gives it. Omitted fields get their defaults. */
 interface PlanInput {
   readonly stages?: readonly Loose<Stage>[] | undefined;
   readonly template?: TemplateName | undefined;
@@ -34,7 +34,7 @@ interface PlanInput {
   readonly on_fail?: Plan["on_fail"] | undefined;
 }
 
-/** @returns the plan, or what is wrong with it, for a sentence that begins with "the plan" */
+/** @returns the plan, or what is wrong with it as the rest of a sentence that begins with "the plan" */
 export function makePlan({
   stages,
   template = "standard",
@@ -53,14 +53,14 @@ export function makePlan({
   if (made.length === 0) return err("has no stages");
   for (const [i, { percentage }] of made.entries()) {
     if (!(percentage > 0 && percentage <= 100))
-      return err(`has a stage at ${percentage}%; use more than 0, and at most 100`);
+      return err(`has a stage at ${percentage}%; use more than 0 and at most 100`);
     if (Math.abs(percentage * 1000 - Math.round(percentage * 1000)) > 1e-6) {
-      return err(`has a stage at ${percentage}%; at most three decimals are kept`);
+      return err(`has a stage at ${percentage}%; use at most three decimals`);
     }
     const before = made[i - 1];
     if (before !== undefined && before.percentage >= percentage) {
       return err(
-        `goes from ${before.percentage}% to ${percentage}%; each stage has to be larger than the one before`,
+        `goes from ${before.percentage}% to ${percentage}%; each stage must be larger than the one before`,
       );
     }
   }
@@ -73,7 +73,7 @@ export function makePlan({
   return ok({ stages: made, gates: { alpha, margin, latency }, on_fail });
 }
 
-/** A stage as it may be written. */
+/** A stage in the short notation. */
 export interface StageInput {
   readonly percentage: number;
   readonly soak_seconds?: number;
@@ -82,13 +82,15 @@ export interface StageInput {
 
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
 
-/** `5%:10m,25%:30m:manual,100%`. @returns the stages, or a sentence that says what is none */
+/** Parses `5%:10m,25%:30m:manual,100%`. @returns the stages, or a sentence that names the part that is not one */
 export function parseStages(text: string): Result<StageInput[], string> {
   const stages: StageInput[] = [];
   for (const part of text.split(",")) {
     const match = /^(\d+(?:\.\d+)?)%?(?::(\d+(?:\.\d+)?)([smhd]))?(:manual)?$/.exec(part.trim());
     if (match === null) {
-      return err(`"${part}" is no stage: write 5%:10m, or 5%:10m:manual to be asked before the next one.`);
+      return err(
+        `"${part}" is not a stage: write 5%:10m, or 5%:10m:manual to approve the next stage yourself.`,
+      );
     }
     const [, percentage, soak, unit = "s", manual] = match;
     stages.push({
@@ -100,7 +102,7 @@ export function parseStages(text: string): Result<StageInput[], string> {
   return ok(stages);
 }
 
-/** The same the other way round. */
+/** A stage in the notation that `parseStages` reads. */
 export function stageText({ percentage, soak_seconds, approval }: Stage): string {
   const unit = (["d", "h", "m"] as const).find((name) => soak_seconds % (UNITS[name] as number) === 0) ?? "s";
   const soak = soak_seconds === 0 ? "" : `:${soak_seconds / (UNITS[unit] as number)}${unit}`;

@@ -1,10 +1,11 @@
+/** What a rollout records and what routers report about it. */
 import type { Author } from "../versions/types.ts";
 import type { Notice, Rollout, RolloutEvent } from "./types.ts";
 
 /**
- * What a router saw of one client's first answer: hash of the client's key (null for a request without one), whether it was
- * the candidate's, whether it failed, how long it took in ms, and the percentage of the version that it got: an answer that was
- * given before a stage began says nothing about the shares of that stage.
+ * One client's first answer, as a router saw it: the hash of the client's key (null for a request without a key),
+ * whether the candidate answered, whether the answer failed, its time in ms, and the percentage that the answering
+ * version had. The percentage tells apart answers from before the current stage, which say nothing about its split.
  */
 export type Observation = readonly [
   hash: number | null,
@@ -14,7 +15,7 @@ export type Observation = readonly [
   percentage: number,
 ];
 
-/** A transition of a rollout, with all that is needed to have it again. Time in ms since the epoch. */
+/** A transition of a rollout, with everything needed to replay it. Time in ms since the epoch. */
 export interface TrailEntry {
   readonly time: number;
   readonly who: Author;
@@ -24,14 +25,14 @@ export interface TrailEntry {
   readonly deployment_id: string | null;
 }
 
-/** What the gate knew at one look: ms since the epoch, and the E-value of each metric. */
+/** The E-value of each metric at one look. Time in ms since the epoch. */
 export interface LookPoint {
   readonly time: number;
   readonly errors: number;
   readonly latency: number;
 }
 
-/** What an event came to. */
+/** The result of an event. */
 export interface RolloutPatch {
   readonly rollout: Rollout;
   readonly deployed: boolean;

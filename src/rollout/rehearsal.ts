@@ -1,6 +1,6 @@
 /**
- * A plan without a server: what a rollout would come to with traffic from a model or from a log, by the code that runs the real
- * one. Pure: time and randomness are passed in. Failures only: a model has no latency.
+ * Simulates a rollout of a plan without a server, with traffic from a model or from a log, using the code that runs real
+ * rollouts. Pure: time and randomness are passed in. It covers failures only, since a model has no latency.
  */
 import { hashKey, prepareSeed } from "../router/hash.ts";
 import { thresholdOf } from "../router/split.ts";
@@ -9,24 +9,24 @@ import { intervals, type Random } from "./simulate.ts";
 import { NEW_EVIDENCE, stageOf, step } from "./step.ts";
 import { type Plan, type Rollout, type RolloutEvent, TERMINAL } from "./types.ts";
 
-/** What comes in during a second of a stage. @param share of the candidate in (0, 1) */
+/** The clients of one second. @param share of the candidate in (0, 1) */
 export type Source = (second: number, share: number) => Interval;
 
-/** How a rehearsal ended. */
+/** How a simulated rollout ended. */
 export interface Outcome {
-  /** A phase that ends a rollout, or the one that it was in when the time was over. */
+  /** A terminal phase, or the phase at the time limit. */
   readonly phase: Rollout["phase"];
   readonly reason: string;
-  /** From the start to that. */
+  /** From the start to the end of the simulation. */
   readonly seconds: number;
-  /** Clients that had the candidate, and those of them that failed. */
+  /** Clients of the candidate, and how many of them failed. */
   readonly exposures: number;
   readonly failures: number;
 }
 
 const NOBODY = { id: "simulation", email: "simulation" };
 
-/** @param limit seconds after which it is broken off */
+/** @param limit in seconds of simulated time */
 export function rehearse(plan: Plan, source: Source, limit: number): Outcome {
   let rollout: Rollout = {
     id: "simulation",
@@ -68,7 +68,7 @@ export function rehearse(plan: Plan, source: Source, limit: number): Outcome {
   return { phase: rollout.phase, reason: rollout.reason, seconds: second, ...candidate };
 }
 
-/** @param clientsPerSecond distinct ones @param stable @param candidate probabilities of a failure */
+/** @param clientsPerSecond distinct clients @param stable probability of a failure @param candidate the same */
 export function modelSource(
   clientsPerSecond: number,
   stable: number,
@@ -84,7 +84,7 @@ export function modelSource(
   };
 }
 
-/** A request of a log. Time in seconds since the log's first one. */
+/** A request in a log. Time in seconds since the first request. */
 export interface LogEntry {
   readonly key: string;
   readonly failed: boolean;
@@ -92,10 +92,11 @@ export interface LogEntry {
 }
 
 /**
- * The log once more, each client with its first answer, split as a rollout of a version with the id would split it. The
- * candidate fails as the stable version did, and for some clients more.
+ * Replays a log, each client with its first answer, and splits the clients as a rollout of the version would. The
+ * candidate fails where the log's request failed, and for some more clients.
  *
- * @param extra probability that a client of the candidate fails in addition
+ * @param version id of the simulated candidate
+ * @param extra probability that a client fails on the candidate although its request in the log did not
  */
 export function logSource(
   entries: readonly LogEntry[],

@@ -1,6 +1,6 @@
 /**
- * Rollouts of one Worker: the state machine (step.ts) with its record. Part of the Worker's registry, so that a transition, its
- * evidence and the deployment that it makes are one transaction.
+ * The rollouts of one Worker: the state machine (step.ts) with its tables. Part of the Worker's registry, so that a
+ * transition, its evidence and its deployment are one transaction.
  */
 import type { SluiceError } from "../lib/errors.ts";
 import { LIMITS } from "../lib/limits.ts";
@@ -44,30 +44,30 @@ CREATE TABLE IF NOT EXISTS rollout_clients (
 );
 `;
 
-/** Who a transition is by where nobody asked for it. */
+/** The author of a transition that no operator asked for. */
 export const GATE: Author = { id: "gate", email: "gate" };
 
-/** What came in and has not been looked at. */
+/** Counted since the last look. */
 interface Pending {
   errors: Interval;
   latency: Interval;
   shared: Interval;
 }
 
-const NO_NEWS = (): Pending => ({ errors: NOTHING, latency: NOTHING, shared: NOTHING });
+const NOTHING_PENDING = (): Pending => ({ errors: NOTHING, latency: NOTHING, shared: NOTHING });
 
 export class Rollouts {
   readonly #sql: Sql;
   readonly #now: () => number;
   #clients: ClientSet | undefined;
-  #pending: Pending = NO_NEWS();
+  #pending: Pending = NOTHING_PENDING();
   /** Latencies of the stable version until there are enough for its 95th percentile. */
   #calibration: number[] = [];
   #slowMs: number | null = null;
   #lookedAt = 0;
   #keptAt = 0;
 
-  /** @param now the time in ms since the epoch */
+  /** @param now returns the time in ms since the epoch */
   constructor(sql: Sql, now: () => number) {
     this.#sql = sql;
     this.#now = now;
@@ -75,7 +75,7 @@ export class Rollouts {
     this.#slowMs = this.active()?.evidence.slow_ms ?? null;
   }
 
-  /** The one that has not ended. */
+  /** The rollout that has not ended. There is at most one. */
   active(): Rollout | undefined {
     return this.#states("SELECT state FROM rollout WHERE active = 1")[0];
   }
@@ -84,7 +84,7 @@ export class Rollouts {
     return this.#states("SELECT state FROM rollout WHERE id = ?", id)[0];
   }
 
-  /** The newest first. */
+  /** Newest first. */
   list(): Rollout[] {
     return this.#states(
       "SELECT state FROM rollout ORDER BY created DESC LIMIT ?",
@@ -92,7 +92,7 @@ export class Rollouts {
     );
   }
 
-  /** What happened to one, the oldest first. */
+  /** The transitions of a rollout, oldest first. */
   trail(id: string): TrailEntry[] {
     return this.#sql
       .exec("SELECT * FROM rollout_event WHERE rollout_id = ? ORDER BY seq", id)
@@ -107,14 +107,14 @@ export class Rollouts {
       }));
   }
 
-  /** What the gate knew over time, the oldest first. */
+  /** The evidence of a rollout over time, oldest first. */
   history(id: string): LookPoint[] {
     return this.#sql
       .exec("SELECT time, errors, latency FROM rollout_look WHERE rollout_id = ? ORDER BY time", id)
       .toArray() as unknown as LookPoint[];
   }
 
-  /** A rollout that is still to be started. */
+  /** A new rollout, neither started nor stored. */
   make(candidate: Side, stable: Side, plan: Plan, author: Author): Rollout {
     return {
       id: crypto.randomUUID(),
@@ -122,7 +122,7 @@ export class Rollouts {
       stable,
       plan,
       phase: "pending",
-      reason: "not begun yet",
+      reason: "not started yet",
       stage: 0,
       stage_since: this.#now(),
       created: this.#now(),
@@ -133,16 +133,16 @@ export class Rollouts {
     };
   }
 
-  /** What an event would come to, and nothing else. */
+  /** The transition that an event would make. Changes nothing. */
   consider(rollout: Rollout, event: RolloutEvent): Result<Transition, SluiceError> {
     const outcome = step(rollout, event, this.#now());
     return outcome.ok ? outcome : err({ reason: "rollout-state", id: rollout.id, detail: outcome.error });
   }
 
   /**
-   * Has an event happen. To be called in a transaction.
+   * Applies an event and stores the result. Call it in a transaction.
    *
-   * @param deploy makes the deployment that the transition wants, and says its id
+   * @param deploy makes the deployment that the transition wants, and returns its id
    */
   apply(
     rollout: Rollout,
@@ -179,7 +179,7 @@ export class Rollouts {
     }
     if (event.type === "look") this.#keepLook(after);
     if (event.type === "start") this.#reset();
-    // What came in while the stage was prepared was shared out as the one before says.
+    // Clients counted while the new stage was being prepared were split by the previous stage.
     if (after.stage !== rollout.stage) this.#pending.shared = NOTHING;
     if (isActive === 0) {
       this.#reset();
@@ -190,7 +190,7 @@ export class Rollouts {
     return ok({ rollout: after, deployed: deployment !== null, notice });
   }
 
-  /** Notes how long it took until what ended a rollout was everywhere. */
+  /** Records how long the end of a rollout took to reach every process. */
   settle(id: string, ms: number): void {
     const rollout = this.get(id);
     if (rollout === undefined || rollout.settled_ms !== null) return;
@@ -198,7 +198,7 @@ export class Rollouts {
     this.#sql.exec("UPDATE rollout SET state = ? WHERE id = ?", state, id);
   }
 
-  /** Takes in what a router saw. @returns whether the gate should be asked now */
+  /** Counts what a router saw. @returns whether the gate is due */
   observe(rolloutId: string, observations: readonly Observation[]): boolean {
     const rollout = this.active();
     if (rollout === undefined || rollout.id !== rolloutId) return false;
@@ -210,16 +210,16 @@ export class Rollouts {
     return this.#now() - this.#lookedAt >= LIMITS.rollouts.lookMs;
   }
 
-  /** What has come in since the last look, as an event. */
+  /** Empties the counts since the last look into an event. */
   takeLook(): Extract<RolloutEvent, { type: "look" }> {
     const { errors, latency, shared } = this.#pending;
-    this.#pending = NO_NEWS();
+    this.#pending = NOTHING_PENDING();
     this.#lookedAt = this.#now();
     const stage = this.active()?.stage ?? 0;
     return { type: "look", interval: { errors, latency }, stage, shared, slow_ms: this.#slowMs };
   }
 
-  /** What `takeLook` took, where it could not be looked at. */
+  /** Puts back what `takeLook` took, where its event could not be applied. */
   giveBack({ interval, shared }: Extract<RolloutEvent, { type: "look" }>): void {
     this.#pending = {
       errors: add(this.#pending.errors, interval.errors),
@@ -228,12 +228,12 @@ export class Rollouts {
     };
   }
 
-  /** When the gate should be asked next, in ms since the epoch; undefined where nothing is to be decided. */
+  /** When the gate is due next, in ms since the epoch; undefined while there is nothing to decide. */
   nextLook(): number | undefined {
     const rollout = this.active();
     if (rollout === undefined) return undefined;
-    const hasNews = this.#pending.errors !== NOTHING;
-    const soon = hasNews ? this.#lookedAt + LIMITS.rollouts.lookMs : Number.POSITIVE_INFINITY;
+    const hasPending = this.#pending.errors !== NOTHING;
+    const soon = hasPending ? this.#lookedAt + LIMITS.rollouts.lookMs : Number.POSITIVE_INFINITY;
     const next = Math.min(nextLook(rollout) ?? Number.POSITIVE_INFINITY, soon);
     return Number.isFinite(next) ? Math.max(next, this.#lookedAt + LIMITS.rollouts.lookMs) : undefined;
   }
@@ -244,7 +244,7 @@ export class Rollouts {
     this.#reset();
   }
 
-  /** @param configured percentage of the candidate in the stage */
+  /** @param configured percentage of the candidate in the current stage */
   #count([, isCandidate, failed, ms, percentage]: Observation, configured: number): void {
     const one = (bad: boolean): Interval => {
       const arm = { exposures: 1, failures: bad ? 1 : 0 };
@@ -258,7 +258,7 @@ export class Rollouts {
     else if (!isCandidate) this.#calibrate(ms);
   }
 
-  /** The threshold comes from answers that are not counted against it. */
+  /** The answers that set the threshold are not themselves judged by it. */
   #calibrate(ms: number): void {
     if (this.#calibration.push(ms) < LIMITS.rollouts.calibrationSize) return;
     const sorted = this.#calibration.sort((x, y) => x - y);
@@ -281,7 +281,7 @@ export class Rollouts {
     return this.#clients;
   }
 
-  /** Every look of the last minutes, and fewer and fewer of those before: each time there are too many, every second one goes. */
+  /** Stores the look. Whenever there are too many, every second one is deleted, so recent looks stay the densest. */
   #keepLook({ id, evidence: { metrics } }: Rollout): void {
     this.#sql.exec(
       "INSERT OR REPLACE INTO rollout_look VALUES (?, ?, ?, ?)",
@@ -312,7 +312,7 @@ export class Rollouts {
 
   #reset(): void {
     this.#clients = undefined;
-    this.#pending = NO_NEWS();
+    this.#pending = NOTHING_PENDING();
     this.#calibration = [];
     this.#slowMs = null;
   }

@@ -1,24 +1,23 @@
-/**
- * What a gate would do: a model of traffic, second by second, and judges that look at it. Pure: randomness is passed in.
- */
+/** A model of traffic, second by second, and judges that decide on it. Pure: randomness is passed in. */
 import { type Arm, evidence, type Interval, type MetricOptions, NEW_METRIC, observe } from "./gate.ts";
 
 /** A source of numbers in [0, 1). */
 export type Random = () => number;
 
-/** Distinct clients that come to a Worker, and how often they fail. */
+/** The clients of a Worker, and how often they fail. */
 export interface Traffic {
+  /** Distinct new clients. */
   readonly clientsPerSecond: number;
   readonly seconds: number;
-  /** Probability that a client's first answer of the stable version fails, by second. */
+  /** Probability that a client's first answer from the stable version fails, by second. */
   readonly stable: (second: number) => number;
-  /** The same of the candidate. */
+  /** The same for the candidate. */
   readonly candidate: (second: number) => number;
   /** Share of the candidate in (0, 1), by second. */
   readonly share: (second: number) => number;
 }
 
-/** Says whether it would roll back, given what came in since it was asked last. */
+/** Says whether it would roll back, given the clients since the previous call. */
 type Judge = (interval: Interval) => boolean;
 
 /** The interval of each second. */
@@ -57,7 +56,7 @@ export function judge<Name extends string>(
   return fired;
 }
 
-/** Ours: gate.ts. */
+/** Sluice's gate: gate.ts. */
 export function eProcess(options: MetricOptions): Judge {
   let state = NEW_METRIC;
   return (interval) => {
@@ -67,7 +66,7 @@ export function eProcess(options: MetricOptions): Judge {
   };
 }
 
-/** What most tools do: more than `limit` of the candidate's answers of the last `window` seconds failed. */
+/** What most tools do: rolls back when more than `limit` of the candidate's answers in `window` seconds failed. */
 export function fixedThreshold(limit: number, window: number): Judge {
   const last: Arm[] = [];
   let [exposures, failures] = [0, 0];
@@ -82,7 +81,11 @@ export function fixedThreshold(limit: number, window: number): Judge {
   };
 }
 
-/** A test for two proportions over everything so far, read again and again. @param z that counts as significant, e.g. 1.645 for 5% */
+/**
+ * A test for two proportions over everything so far, repeated every second.
+ *
+ * @param z threshold of significance, e.g. 1.645 for 5%
+ */
 export function repeatedZTest(z: number): Judge {
   let [ce, cf, se, sf] = [0, 0, 0, 0];
   return ({ candidate, stable }) => {
@@ -96,7 +99,7 @@ export function repeatedZTest(z: number): Judge {
   };
 }
 
-/** Exact for small means; beyond, rounded from a normal distribution: only how many come depends on it, not how they fail. */
+/** Exact up to a mean of 30, then a rounded normal distribution: it draws how many clients come, not how many fail. */
 function poisson(mean: number, random: Random): number {
   if (mean > 30) {
     const normal = Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());

@@ -1,6 +1,6 @@
 /**
- * The rollout as a state machine: what an event does to it, and what has to be deployed with that. Pure: the time is passed
- * in. Every transition can be had again from the rollout before it and the event.
+ * The rollout as a state machine: the next state for an event, and the deployment that goes with it. Pure: the time is
+ * passed in. Replaying an event on the previous state gives the same transition.
  */
 import { err, ok, type Result } from "../lib/result.ts";
 import type { Phase } from "../versions/types.ts";
@@ -30,10 +30,10 @@ import {
   type Transition,
 } from "./types.ts";
 
-/** E-value at which a candidate is taken for good enough: a twice as bad one gets there with a probability of 1 in 20. */
+/** E-value at which a candidate is good enough. One that fails twice as often reaches it in 1 of 20 rollouts. */
 const GOOD = 20;
 const TOLERANCE = 2;
-/** E-value at which the shares are taken for wrong. */
+/** E-value at which the observed split counts as wrong. */
 const SHARE_ALARM = 1_000;
 
 export const NEW_EVIDENCE: Evidence = {
@@ -44,7 +44,7 @@ export const NEW_EVIDENCE: Evidence = {
   slow_ms: null,
 };
 
-/** E-value at which a metric ends the rollout: α is shared by those that are watched. */
+/** E-value at which a metric fails the gate. The watched metrics share α. */
 export function thresholdOf({ plan }: Rollout): number {
   return metricsOf(plan.gates.latency).length / plan.gates.alpha;
 }
@@ -57,17 +57,17 @@ export function stageOf({ plan, stage }: Rollout): Stage {
   return plan.stages[stage] as Stage;
 }
 
-/** When the gate has to be asked although nothing came in, in ms since the epoch; undefined where time alone decides nothing. */
+/** When the gate is due without new clients, in ms since the epoch; undefined while time alone decides nothing. */
 export function nextLook(rollout: Rollout): number | undefined {
   if (rollout.phase !== "running") return undefined;
   return rollout.stage_since + stageOf(rollout).soak_seconds * 1000;
 }
 
-/** @returns why the event is not possible in the phase, for a sentence that begins with "the rollout" */
+/** @returns the transition, or why the event is refused as the rest of a sentence that begins with "the rollout" */
 export function step(rollout: Rollout, event: RolloutEvent, now: number): Result<Transition, string> {
   const stay = ok<Transition>({ rollout, deploy: null, notice: null });
   if (TERMINAL.has(rollout.phase)) {
-    // Whoever says it twice gets the same answer; nothing else can be done with it.
+    // Repeating the command that ended the rollout succeeds. Every other command is refused.
     const same = { abort: "aborted", promote: "promoted" } as const;
     const isSame = (event.type === "abort" || event.type === "promote") && same[event.type] === rollout.phase;
     const isLate = event.type === "look" || event.type === "taken_over";
@@ -77,23 +77,23 @@ export function step(rollout: Rollout, event: RolloutEvent, now: number): Result
     case "start":
       return rollout.phase === "pending"
         ? ok(enterStage(rollout, 0, now))
-        : err(`has begun (${rollout.phase})`);
+        : err(`has already started (${rollout.phase})`);
     case "look":
       return ok(look(rollout, event, now));
     case "pause":
-      return rollout.phase === "paused" ? stay : ok(moveTo(rollout, "paused", "paused by hand"));
+      return rollout.phase === "paused" ? stay : ok(moveTo(rollout, "paused", "paused by an operator"));
     case "resume":
       if (rollout.phase !== "paused") return err(`is not paused (${rollout.phase})`);
-      return ok(moveTo(rollout, "running", "resumed by hand"));
+      return ok(moveTo(rollout, "running", "resumed by an operator"));
     case "approve":
       if (rollout.phase !== "awaiting_approval" && rollout.phase !== "holding") {
-        return err(`waits for nobody (${rollout.phase})`);
+        return err(`is not waiting for approval (${rollout.phase})`);
       }
       return ok(enterStage(forgiven(rollout), rollout.stage + 1, now));
     case "promote":
-      return ok(end(rollout, "promoted", "promoted by hand", now));
+      return ok(end(rollout, "promoted", "promoted by an operator", now));
     case "abort":
-      return ok(end(rollout, "aborted", "aborted by hand", now));
+      return ok(end(rollout, "aborted", "aborted by an operator", now));
     case "taken_over":
       return ok({
         ...end(rollout, "aborted", `another deployment took over (${event.by})`, now),
@@ -112,19 +112,19 @@ function look(before: Rollout, event: Extract<RolloutEvent, { type: "look" }>, n
   }
   if (rollout.phase === "paused" || rollout.phase === "awaiting_approval") return quiet(rollout);
   if (shareEvidence(rollout.evidence.share) >= SHARE_ALARM) {
-    return hold(rollout, "clients are not shared out as configured");
+    return hold(rollout, "clients are not split as configured");
   }
   const { soak_seconds, approval } = stageOf(rollout);
   if (now < rollout.stage_since + soak_seconds * 1000) return quiet(rollout);
   const lacking = lackOf(rollout);
   if (lacking !== undefined) return hold(rollout, lacking);
   if (approval === "manual") {
-    return { ...moveTo(rollout, "awaiting_approval", "the gate has passed"), notice: "approval" };
+    return { ...moveTo(rollout, "awaiting_approval", "the gate passed"), notice: "approval" };
   }
   return enterStage(rollout, rollout.stage + 1, now);
 }
 
-/** Who approves of a candidate that a gate holds has seen what it holds it for: from now on it is judged by what is new. */
+/** Approving a failing candidate accepts the evidence so far: from then on the gate judges only new clients. */
 function forgiven(rollout: Rollout): Rollout {
   if (failureOf(rollout) === undefined) return rollout;
   return { ...rollout, evidence: { ...NEW_EVIDENCE, slow_ms: rollout.evidence.slow_ms } };
@@ -140,7 +140,7 @@ function learn(
   const byMetric = <T>(make: (metric: Metric) => T) => ({ errors: make("errors"), latency: make("latency") });
   return {
     metrics: byMetric((metric) => observe(metrics[metric], interval[metric], options)),
-    // Two looks may overlap, and one of them have gone on to the next stage.
+    // Looks can overlap: another one may have entered the next stage since these clients were counted.
     share: seenIn === rollout.stage ? observeShare(share, shared, stageOf(rollout).percentage / 100) : share,
     total: byMetric((metric) => add(total[metric], interval[metric])),
     stage: byMetric((metric) => add(stage[metric], interval[metric])),
@@ -148,10 +148,10 @@ function learn(
   };
 }
 
-/** Why the candidate is worse; undefined where nothing says so. */
+/** Why the candidate fails the gate; undefined where it does not. */
 function failureOf(rollout: Rollout): string | undefined {
   const { metrics, total } = rollout.evidence;
-  if (isBroken(total.errors)) return `the candidate is broken: ${describe(total.errors)} failed`;
+  if (isBroken(total.errors)) return `the candidate is broken: it failed for ${describe(total.errors)}`;
   for (const metric of metricsOf(rollout.plan.gates.latency)) {
     const e = evidence(metrics[metric]);
     if (e < thresholdOf(rollout)) continue;
@@ -161,20 +161,20 @@ function failureOf(rollout: Rollout): string | undefined {
   return undefined;
 }
 
-/** Why it is too early to go on; undefined where it is not. */
+/** Why it is too early for the next stage; undefined where it is not. */
 function lackOf(rollout: Rollout): string | undefined {
   const { metrics, stage } = rollout.evidence;
   const { candidate } = stage.errors;
-  if (candidate.exposures === 0) return "no client has come to the candidate";
+  if (candidate.exposures === 0) return "no client has used the candidate in this stage";
   if (candidate.exposures >= stageOf(rollout).min_exposures) return undefined;
   if (metricsOf(rollout.plan.gates.latency).every((metric) => goodness(metrics[metric]) >= GOOD))
     return undefined;
-  return `${candidate.exposures} of ${stageOf(rollout).min_exposures} clients have come to the candidate`;
+  return `${candidate.exposures} of ${stageOf(rollout).min_exposures} required clients have used the candidate`;
 }
 
 function describe({ candidate, stable }: Interval): string {
   const of = ({ failures, exposures }: Interval["stable"]) => `${failures} of ${exposures}`;
-  return `${of(candidate)} clients, and ${of(stable)} of the stable version's`;
+  return `${of(candidate)} clients, against ${of(stable)} on the stable version`;
 }
 
 const quiet = (rollout: Rollout): Transition => ({ rollout, deploy: null, notice: null });
@@ -183,7 +183,7 @@ function moveTo(rollout: Rollout, phase: Phase, reason: string): Transition {
   return quiet({ ...rollout, phase, reason });
 }
 
-/** Said once, however often the gate says it. */
+/** Sends one notice, however often the gate finds the same. */
 function hold(rollout: Rollout, reason: string): Transition {
   const held = moveTo(rollout, "holding", reason);
   return rollout.phase === "holding" || rollout.phase === "paused" ? held : { ...held, notice: "hold" };
@@ -195,7 +195,7 @@ function enterStage(rollout: Rollout, index: number, now: number): Transition {
     return end(
       { ...rollout, stage: Math.min(index, rollout.plan.stages.length - 1) },
       "promoted",
-      "every stage has passed",
+      "every stage passed",
       now,
     );
   }
@@ -203,7 +203,7 @@ function enterStage(rollout: Rollout, index: number, now: number): Transition {
   const evidenceNow: Evidence = {
     ...rollout.evidence,
     metrics: { errors: beginStage(metrics.errors), latency: beginStage(metrics.latency) },
-    // Another share is configured from now on.
+    // This stage has another split.
     share: NEW_SHARE,
     stage: { errors: NOTHING, latency: NOTHING },
   };
@@ -221,7 +221,7 @@ function enterStage(rollout: Rollout, index: number, now: number): Transition {
   };
 }
 
-/** Ends a rollout: promoted, the candidate has all traffic; otherwise the stable version has. */
+/** Ends a rollout. All traffic goes to the candidate where it was promoted, otherwise to the stable version. */
 function end(
   rollout: Rollout,
   phase: "promoted" | "rolled_back" | "aborted",

@@ -1,99 +1,100 @@
+/** A rollout: its plan, its state, its events and its transitions. */
 import type { Author, Phase } from "../versions/types.ts";
 import type { Interval, MetricState, ShareState } from "./gate.ts";
 
 /** One step of a plan. */
 export interface Stage {
-  /** Share of the candidate, above 0 and up to 100. At 100 the candidate is promoted. */
+  /** Percentage of the candidate, more than 0 and at most 100. At 100 the candidate is promoted. */
   readonly percentage: number;
-  /** Least time in the stage, in seconds. */
+  /** Minimum time in the stage, in seconds. */
   readonly soak_seconds: number;
-  /** New clients of the candidate without which the stage is not over, unless the gate is sure before. */
+  /** New clients of the candidate that the stage needs, unless the gate is certain earlier. */
   readonly min_exposures: number;
-  /** Whether somebody has to say that it goes on. */
+  /** Whether an operator must approve the next stage. */
   readonly approval: "auto" | "manual";
 }
 
-/** When a rollout takes itself back. */
+/** When a rollout rolls itself back. */
 export interface Gates {
-  /** Probability of a false rollback in the whole rollout, all metrics together. */
+  /** Probability of a false rollback over the whole rollout and all metrics. */
   readonly alpha: number;
-  /** How many times the stable version's failures are allowed. */
+  /** Allowed ratio of the candidate's failure rate to the stable version's. */
   readonly margin: number;
-  /** Whether answers that are slower than the stable version's own past 95th percentile count as failures of a second metric. */
+  /** Whether a second metric counts answers slower than the stable version's earlier 95th percentile as failures. */
   readonly latency: boolean;
 }
 
-/** Copied when the rollout starts; never changes under it. */
+/** Fixed when the rollout starts. */
 export interface Plan {
   readonly stages: readonly Stage[];
   readonly gates: Gates;
-  /** What a failed gate does: back to the stable version, or leave the traffic and wait for somebody. */
+  /** After a failed gate: go back to the stable version, or keep the split and wait for an operator. */
   readonly on_fail: "rollback" | "hold";
 }
 
 export const TERMINAL: ReadonlySet<Phase> = new Set(["promoted", "rolled_back", "aborted"]);
 
-/** What a gate watches: failed answers (5xx and exceptions), and slow ones. */
+/** What the gate watches: failed answers (5xx and exceptions) and slow answers. */
 export const METRICS = ["errors", "latency"] as const;
 export type Metric = (typeof METRICS)[number];
 
-/** What is known of a candidate, as far as decisions need it. */
+/** What decisions need to know about a candidate. */
 export interface Evidence {
   readonly metrics: Readonly<Record<Metric, MetricState>>;
   readonly share: ShareState;
-  /** Of the whole rollout and of the stage, by metric: both have the same exposures once latency is measured. */
+  /** Counts of the whole rollout and of the stage. Latency is counted only once `slow_ms` is known. */
   readonly total: Readonly<Record<Metric, Interval>>;
   readonly stage: Readonly<Record<Metric, Interval>>;
-  /** Above this many ms an answer is slow; null until enough answers of the stable version were seen. */
+  /** An answer above this many ms is slow; null until the stable version has given enough answers. */
   readonly slow_ms: number | null;
 }
 
-/** One version's part in a rollout. */
+/** One of the two versions in a rollout. */
 export interface Side {
   readonly version_id: string;
   readonly number: number;
 }
 
-/** A rollout as it stands. Times in ms since the epoch. */
+/** The state of a rollout. Times in ms since the epoch. */
 export interface Rollout {
   readonly id: string;
   readonly candidate: Side;
   readonly stable: Side;
   readonly plan: Plan;
   readonly phase: Phase;
-  /** Why it is in the phase, in a sentence's words. */
+  /** Why it is in this phase. Shown to operators. */
   readonly reason: string;
   /** Index of the stage. */
   readonly stage: number;
   readonly stage_since: number;
   readonly created: number;
   readonly ended: number | null;
-  /** From the decision that ended it to the moment from which no request goes to the side that lost, in ms; null until then. */
+  /** Time in ms from the decision that ended it until no request went to the losing version; null before that. */
   readonly settled_ms: number | null;
   readonly author: Author;
   readonly evidence: Evidence;
 }
 
-/** What happens to a rollout. */
+/** What can happen to a rollout. */
 export type RolloutEvent =
   | { readonly type: "start" }
-  /** What came in since the last look; the gate is asked. */
+  /** The gate judges the clients since the last look. */
   | {
       readonly type: "look";
       readonly interval: Readonly<Record<Metric, Interval>>;
-      /** Index of the stage in which that came in. */
+      /** Index of the stage in which they were counted. */
       readonly stage: number;
-      /** Clients that came since that stage began: whether they are shared out as it says. */
+      /** The clients that were split by that stage: evidence for or against its split. */
       readonly shared: Interval;
       readonly slow_ms: number | null;
     }
   | { readonly type: "pause" }
   | { readonly type: "resume" }
-  /** Somebody takes the responsibility for the next stage. */
+  /** An operator takes responsibility for the next stage. */
   | { readonly type: "approve" }
   | { readonly type: "promote" }
   | { readonly type: "abort" }
-  /** Another deployment was made: it stands, and the rollout is over. */
+  /** An operator deployed something else. That deployment stays, and the rollout ends. */
   | { readonly type: "taken_over"; readonly by: string };
 
 export type RolloutCommand = Extract<
@@ -101,13 +102,13 @@ export type RolloutCommand = Extract<
   "pause" | "resume" | "approve" | "promote" | "abort"
 >;
 
-/** What is to be deployed with a transition; null for no change. The candidate's share. */
+/** Percentage of the candidate to deploy with a transition; null for no deployment. */
 type Intent = number | null;
 
-/** What an operator should hear of. */
+/** What operators are notified about. */
 export type Notice = "stage" | "hold" | "approval" | "rollback" | "finish";
 
-/** What an event comes to. */
+/** The result of an event. */
 export interface Transition {
   readonly rollout: Rollout;
   readonly deploy: Intent;

@@ -1,18 +1,18 @@
 /**
- * Publishing: what a Durable Object has committed reaches KV and every process, one change at a time. The registry of a
- * Worker and the account's object publish with this; each repeats from its alarm what did not arrive.
+ * Publishes what a Durable Object has committed to KV and every process, one record at a time. Used by each Worker's
+ * registry and by the account's object. Each repeats a failed publication from its alarm.
  */
 import { log } from "../lib/log.ts";
 
-/** What is committed and not published yet, as of one moment. */
+/** What is committed but not published, at one moment. */
 export interface Publication {
-  /** For the log: what is published. */
+  /** Names it in the log. */
   readonly subject: Readonly<Record<string, unknown>>;
-  /** Writes to KV what must be there first. Where it rejects, nothing else happens. */
+  /** Writes to KV what must be there first. Where it rejects, the attempt ends. */
   prepare?(): Promise<void>;
   /** Writes to KV. May reject. */
   write(): Promise<void>;
-  /** Tells every process, also where `write` failed. @returns whether all of them have it */
+  /** Tells every process, even where `write` failed. @returns whether all of them have it */
   tell(): Promise<boolean>;
   /** Called when KV and every process have it. */
   confirm(): void;
@@ -26,7 +26,7 @@ export class Publishing {
   #queue: Promise<void> = Promise.resolve();
 
   /**
-   * @param next what is to be published; undefined where nothing is
+   * @param next what to publish; undefined where everything is published
    * @param after runs after each attempt, before the next one. Sets the alarm that repeats it. Never rejects
    */
   constructor(
@@ -40,14 +40,14 @@ export class Publishing {
   }
 
   /**
-   * Publishes what is committed by the time it is this call's turn: an older record never lands on a newer one. Never
-   * rejects; where something does not arrive, nothing is undone.
+   * Waits for earlier publications, then publishes what is committed: an older record never lands on a newer one. Never
+   * rejects. A failed publication undoes nothing.
    */
   publish(): Promise<void> {
     return this.enqueue(() => this.#publishNext());
   }
 
-  /** Runs a task after all publications that are under way, and before all later ones. @param task never rejects */
+  /** Runs a task after all earlier publications and before all later ones. @param task must not reject */
   enqueue(task: () => Promise<void>): Promise<void> {
     this.#queue = this.#queue.then(task);
     return this.#queue;

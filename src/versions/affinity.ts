@@ -1,14 +1,14 @@
-/** Sources of request keys as people write them: on the command line and on the page. Pure. */
+/** Sources of request keys in the notation of the command line and the dashboard. Pure. */
 import { err, ok, type Result } from "../lib/result.ts";
 
 export interface SourceInput {
   readonly type: string;
   readonly name?: string;
-  /** Seconds. */
+  /** In seconds. */
   readonly max_age?: number;
 }
 
-/** `header:X-User`, `cookie:session`, `issued-cookie`, `issued-cookie:name`, `address`. */
+/** Parses `header:X-User`, `cookie:session`, `issued-cookie`, `issued-cookie:name`, `address`. */
 export function parseSource(text: string): Result<SourceInput, string> {
   const [kind = "", ...rest] = text.split(":");
   const name = rest.join(":");
@@ -16,7 +16,7 @@ export function parseSource(text: string): Result<SourceInput, string> {
   if (kind === "issued-cookie") return ok({ type: "issued_cookie", ...(name === "" ? {} : { name }) });
   if (kind === "address" && name === "") return ok({ type: "address" });
   return err(
-    `"${text}" is no source of keys: use header:<name>, cookie:<name>, issued-cookie[:<name>] or address.`,
+    `"${text}" is not a key source: use header:<name>, cookie:<name>, issued-cookie[:<name>] or address.`,
   );
 }
 

@@ -1,6 +1,6 @@
-/** The bindings of a version: as uploaded, as stored, and as the version's own clients know them. */
+/** The types of a version's bindings: as uploaded, as stored, and as the version's own clients see them. */
 
-/** A binding as it is stored: resolved, so never `inherit`. */
+/** A stored binding. `inherit` is already resolved. */
 export type Binding =
   | { readonly type: "plain_text"; readonly name: string; readonly text: string }
   | { readonly type: "json"; readonly name: string; readonly json: unknown }
@@ -13,7 +13,7 @@ export type Binding =
       readonly type: "queue";
       readonly name: string;
       readonly queue_name: string;
-      /** Seconds. */
+      /** In seconds. */
       readonly delivery_delay?: number | undefined;
     }
   | { readonly type: "analytics_engine"; readonly name: string; readonly dataset?: string | undefined }
@@ -38,26 +38,26 @@ interface ObjectsBindingRecord {
   readonly type: "durable_object_namespace";
   readonly name: string;
   readonly class_name: string;
-  /** The Worker that has the class, where it is not the one that has the binding. */
+  /** The Worker that has the class; absent where that is the Worker with the binding. */
   readonly script_name?: string | undefined;
   readonly namespace_id: string;
 }
 
-/** A binding as far as its client in the version has to know it. */
+/** What the client of a binding in the version needs to know about it. */
 export interface ClientBinding {
   readonly type: string;
   readonly name: string;
 }
 
-/** Takes the value of a binding from the Worker's latest version. */
+/** Takes the value of a binding in the Worker's latest version. */
 export interface InheritBinding {
   readonly type: "inherit";
   readonly name: string;
-  /** Name of the binding there, where it differs. */
+  /** Name of the binding in that version; absent where it is the same. */
   readonly old_name?: string | undefined;
 }
 
-/** A binding as it comes: what it refers to is not looked up yet. */
+/** A binding as uploaded: what it refers to has not been looked up yet. */
 export type UploadedBinding =
   | Exclude<Binding, ObjectsBindingRecord>
   | Omit<ObjectsBindingRecord, "namespace_id">

@@ -1,9 +1,9 @@
-/** Bindings of a version: what an upload asks for → what is stored. Pure; env.ts says what the code sees of them. */
+/** Resolves the bindings of an upload to those that are stored. Pure. */
 import type { SluiceError } from "../lib/errors.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import type { Binding, InheritBinding } from "./binding-types.ts";
 
-/** The types that an upload may name. */
+/** The binding types that an upload may use. */
 const BINDING_TYPES = [
   "plain_text",
   "json",
@@ -21,7 +21,7 @@ const BINDING_TYPES = [
   "inherit",
 ] as const;
 
-/** What to do instead of the types that people are most likely to try. */
+/** Alternatives to the unsupported types that people are most likely to try. */
 const ADVICE: ReadonlyMap<string, string> = new Map(
   Object.entries({
     mtls_certificate: "let a proxy in front of the origin present the certificate",
@@ -46,7 +46,7 @@ const ADVICE: ReadonlyMap<string, string> = new Map(
   }),
 );
 
-/** How to refuse a binding of a type that this release does not run. */
+/** The refusal of a binding whose type this release does not support. */
 export function unsupportedBinding(type: string, name: string): SluiceError {
   const instead = ADVICE.get(type) ?? "reach a service on the network with fetch()";
   const advice = `remove the binding and ${instead}; this release runs ${BINDING_TYPES.join(", ")}`;
@@ -54,7 +54,7 @@ export function unsupportedBinding(type: string, name: string): SluiceError {
 }
 
 /**
- * The bindings of a new version: those uploaded, with `inherit` replaced, and those kept from the version before.
+ * The bindings of a new version: the uploaded ones, with `inherit` resolved, and those kept from the previous version.
  * Secrets are always kept, whatever `keep` says: a deploy never deletes a secret.
  *
  * @param keep binding types that the upload asks to keep (`keep_bindings`)
@@ -89,7 +89,7 @@ export function resolveBindings(
 /** Secrets to set, or to delete where the value is null. */
 export type SecretChanges = Readonly<Record<string, string | null>>;
 
-/** The bindings after a change of secrets; refuses to delete a secret that is not there. */
+/** The bindings after a change of secrets. Refuses to delete a secret that does not exist. */
 export function changeSecrets(
   worker: string,
   bindings: readonly Binding[],
@@ -103,7 +103,7 @@ export function changeSecrets(
     if (text !== null && existing !== undefined && existing.type !== "secret_text") {
       return err({
         reason: "upload-invalid",
-        detail: `"${name}" is a ${existing.type} binding already; choose another name or remove that binding first`,
+        detail: `"${name}" is already a ${existing.type} binding; choose another name or remove that binding first`,
       });
     }
   }

@@ -7,7 +7,7 @@ import { utf8 } from "../lib/bytes.ts";
 import type { Binding } from "./binding-types.ts";
 import type { AssetsOfVersion, Module } from "./types.ts";
 
-/** Everything but the bytes. */
+/** Everything but the bytes of the modules. */
 export interface BlobHeader {
   readonly worker: string;
   readonly version: string;
@@ -17,13 +17,13 @@ export interface BlobHeader {
   readonly compatibility_date: string;
   readonly compatibility_flags: readonly string[];
   readonly bindings: readonly Binding[];
-  /** Whether the main module has a default export; a blob that is still to be inspected says false. */
+  /** Whether the main module has a default export. False until the upload has been inspected. */
   readonly has_default: boolean;
-  /** Whether the default export takes batches of queues. */
+  /** Whether the default export handles batches of queues. */
   readonly takes_batches?: boolean;
-  /** Whether it takes cron triggers. */
+  /** Whether the default export handles cron triggers. */
   readonly takes_crons?: boolean;
-  /** The main module's classes that run as Durable Objects, with the ids of their namespaces. */
+  /** Namespace ids by name of the main module's Durable Object classes. */
   readonly classes?: Readonly<Record<string, string>>;
   readonly assets?: AssetsOfVersion;
 }
@@ -63,14 +63,14 @@ export function encodeBlob({ header, modules }: VersionBlob): Uint8Array<ArrayBu
   return out;
 }
 
-/** The modules are views of `buffer`. Throws, saying what is wrong, where the value is not a whole version. */
+/** The modules are views of `buffer`. Throws an error that says what is wrong where the value is not a whole version. */
 export function decodeBlob(buffer: ArrayBuffer): VersionBlob {
   const all = new Uint8Array(buffer);
   if (all.length < PREFIX_BYTES || !MAGIC.every((byte, i) => all[i] === byte)) {
-    throw new Error("the stored version does not begin as one");
+    throw new Error("the stored value does not start like a version");
   }
   const headerEnd = PREFIX_BYTES + new DataView(buffer).getUint32(MAGIC.length, true);
-  if (headerEnd > all.length) throw new Error("the stored version ends within its header");
+  if (headerEnd > all.length) throw new Error("the stored version is cut off in its header");
   const { modules: table, ...header } = JSON.parse(
     new TextDecoder().decode(all.subarray(PREFIX_BYTES, headerEnd)),
   ) as StoredHeader;

@@ -1,29 +1,26 @@
 /**
- * The hooks of a process. Every entrypoint and Durable Object of one Worker shares module state within a workerd
- * process, so whoever registers here is told by whoever runs the hook there, without a request between them.
+ * The hooks of a process. All entrypoints and Durable Objects of Sluice share module state within a workerd process, so
+ * code that runs a hook reaches the code that registered for it without a request.
  */
 import type { Env } from "../lib/env.ts";
 import type { DeploymentRecord, RoutesRecord } from "./record.ts";
 
-/** Told of every change that is made known here: a new record, or null where the Worker was deleted. */
+/** Called for every change made in this isolate: with the new record, or null where the Worker was deleted. */
 export type ReplicaListener = (worker: string, record: DeploymentRecord | null) => void;
 
 const listeners = new Set<ReplicaListener>();
 
-/** What was made known before there was anybody to tell. */
+/** Changes from before the first listener registered. */
 const untold = new Map<string, DeploymentRecord | null>();
 
-/**
- * Registers a cache of this isolate. Every entrypoint and Durable Object of one Worker shares module state within a
- * workerd process, so a deployment made here reaches the router of the same process without a wait.
- */
+/** Registers a cache of records, so that a deployment made in this isolate reaches its router at once. */
 export function onReplicated(listener: ReplicaListener): void {
   listeners.add(listener);
   for (const [worker, record] of untold) listener(worker, record);
   untold.clear();
 }
 
-/** Tells the caches of this isolate, those made later included. */
+/** Tells the caches of this isolate, including one that registers later. */
 export function notify(worker: string, record: DeploymentRecord | null): void {
   if (listeners.size === 0) untold.set(worker, record);
   for (const listener of listeners) listener(worker, record);
@@ -31,7 +28,7 @@ export function notify(worker: string, record: DeploymentRecord | null): void {
 
 const routesListeners = new Set<(record: RoutesRecord) => void>();
 
-/** Registers who follows routes and custom domains in this isolate. */
+/** Registers a cache of the routes and custom domains. */
 export function onRoutes(listener: (record: RoutesRecord) => void): void {
   routesListeners.add(listener);
 }
@@ -42,39 +39,39 @@ export function notifyRoutes(record: RoutesRecord): void {
 
 const flushHooks = new Set<() => Promise<void>>();
 
-/** Registers a meter of this isolate. @param flush sends what it has counted. Never rejects */
+/** Registers a meter. @param flush sends its counts. Never rejects */
 export function onFlush(flush: () => Promise<void>): void {
   flushHooks.add(flush);
 }
 
-/** Sends what the meters of this isolate have counted and not sent yet. */
+/** Sends the counts that the meters of this isolate have not sent yet. */
 export async function flushCounts(): Promise<void> {
   await Promise.all([...flushHooks].map((flush) => flush()));
 }
 
-/** Moves what a Worker has in this process to the versions of its new deployment. Never rejects. */
+/** Moves what a Worker runs in this process to the versions of its new deployment. Never rejects. */
 type MoveHook = (env: Env, worker: string) => Promise<void>;
 
 const moveHooks = new Set<MoveHook>();
 
-/** Registers what moves with a deployment. */
+/** Registers a hook that runs after each deployment. */
 export function onMoved(move: MoveHook): void {
   moveHooks.add(move);
 }
 
-/** Resolves when all of it has moved. */
+/** Runs those hooks. Resolves when everything has moved. */
 export async function moveAll(env: Env, worker: string): Promise<void> {
   await Promise.all([...moveHooks].map((move) => move(env, worker)));
 }
 
 const drainHooks = new Set<() => void>();
 
-/** Registers what ends when the server is about to stop. */
+/** Registers a hook that runs when the server is about to stop. */
 export function onDrain(drain: () => void): void {
   drainHooks.add(drain);
 }
 
-/** Ends what would keep the process from stopping. */
+/** Ends everything that would keep the process from stopping. */
 export function drainAll(): void {
   for (const drain of drainHooks) drain();
 }

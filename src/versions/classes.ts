@@ -1,8 +1,8 @@
-/** The Durable Object classes of a Worker, as its migrations leave them. Pure. */
+/** The Durable Object classes of a Worker, and the migrations that change them. Pure. */
 import type { SluiceError } from "../lib/errors.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 
-/** One class and the namespace of its objects, which outlives the class's name. */
+/** A class and the namespace of its objects. A renamed class keeps its namespace. */
 interface ObjectClass {
   readonly class_name: string;
   readonly namespace_id: string;
@@ -14,7 +14,7 @@ export interface Lifecycle {
   readonly classes: readonly ObjectClass[];
 }
 
-/** A migration as wrangler sends it (https://developers.cloudflare.com/durable-objects/reference/durable-objects-migrations/). */
+/** A migration as wrangler sends it: https://developers.cloudflare.com/durable-objects/reference/durable-objects-migrations/ */
 export interface Migrations {
   readonly old_tag?: string | undefined;
   readonly new_tag?: string | undefined;
@@ -29,10 +29,10 @@ export interface MigrationStep {
 }
 
 /**
- * The classes after a migration. Objects of a deleted class are not found again: a class of the same name that comes
- * later has a namespace of its own.
+ * The classes after a migration. Deleting a class makes its objects unreachable: a later class of the same name gets a
+ * new namespace.
  *
- * @param newId gives the id of a new namespace
+ * @param newId makes the id of a new namespace
  */
 export function migrate(
   before: Lifecycle,
@@ -41,20 +41,19 @@ export function migrate(
 ): Result<Lifecycle, SluiceError> {
   const refuse = (detail: string) => err({ reason: "migration-invalid", detail } as const);
   if ((migrations.old_tag ?? null) !== before.tag) {
-    return refuse(
-      `it expects the Worker at the migration ${JSON.stringify(migrations.old_tag ?? null)}, and it is at ${JSON.stringify(before.tag)}`,
-    );
+    const [expected, last] = [migrations.old_tag ?? null, before.tag].map((tag) => JSON.stringify(tag));
+    return refuse(`it expects ${expected} as the last migration, but that is ${last}`);
   }
   const classes = new Map(before.classes.map(({ class_name, namespace_id }) => [class_name, namespace_id]));
   for (const step of migrations.steps) {
     for (const name of [...(step.new_classes ?? []), ...(step.new_sqlite_classes ?? [])]) {
-      if (classes.has(name)) return refuse(`the class "${name}" is there already`);
+      if (classes.has(name)) return refuse(`the class "${name}" already exists`);
       classes.set(name, newId());
     }
     for (const { from, to } of step.renamed_classes ?? []) {
       const namespace = classes.get(from);
       if (namespace === undefined) return refuse(`there is no class "${from}" to rename`);
-      if (classes.has(to)) return refuse(`the class "${to}" is there already`);
+      if (classes.has(to)) return refuse(`the class "${to}" already exists`);
       classes.delete(from);
       classes.set(to, namespace);
     }
@@ -68,13 +67,13 @@ export function migrate(
   });
 }
 
-/** By namespace, as the deployment record has them; undefined for none. */
+/** Class names by namespace id, for the deployment record; undefined where there are none. */
 export function classesByNamespace({ classes }: Lifecycle): Record<string, string> | undefined {
   if (classes.length === 0) return undefined;
   return Object.fromEntries(classes.map(({ class_name, namespace_id }) => [namespace_id, class_name]));
 }
 
-/** By class, as a version has them; undefined for none. */
+/** Namespace ids by class name, for a version; undefined where there are none. */
 export function namespacesByClass({ classes }: Lifecycle): Record<string, string> | undefined {
   if (classes.length === 0) return undefined;
   return Object.fromEntries(classes.map(({ class_name, namespace_id }) => [class_name, namespace_id]));

@@ -1,14 +1,14 @@
-/** What makes a deployment valid, and how one is read back. Pure. */
+/** Rules about deployments: valid shares, what to list, when a split ends. Pure. */
 import type { SluiceError } from "../lib/errors.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import type { Binding } from "./binding-types.ts";
 import type { Deployment, Share, Version } from "./types.ts";
 
-/** Versions that one deployment may name. */
+/** Maximum number of versions in a deployment. */
 const MAX_SHARES = 2;
-/** How far from 100 the sum may be: wrangler rounds each percentage to three decimals. */
+/** Allowed distance of the sum from 100: wrangler rounds each percentage to three decimals. */
 const SUM_TOLERANCE = 0.001;
-/** Absorbs what adding binary fractions loses. */
+/** Absorbs the rounding errors of binary fractions. */
 const FLOAT_SLACK = 1e-9;
 
 /** A share as an operator gives it. */
@@ -17,7 +17,7 @@ export interface ShareInput {
   readonly percentage: number;
 }
 
-/** Checks the percentages and that the versions are distinct; says the first thing that is wrong. */
+/** Checks the percentages, and that the versions are distinct. Reports the first problem. */
 export function checkShares(inputs: readonly ShareInput[]): Result<readonly ShareInput[], SluiceError> {
   const refuse = (detail: string) => err({ reason: "deployment-invalid", detail } as const);
   if (inputs.length === 0) return refuse("a deployment needs at least one version");
@@ -34,14 +34,14 @@ export function checkShares(inputs: readonly ShareInput[]): Result<readonly Shar
     const thousandths = Math.round(percentage * 1000);
     if (Math.abs(percentage * 1000 - thousandths) > 1e-6) {
       return refuse(
-        `the percentage of ${version_id} is ${percentage}; at most three decimals are kept, so round it to ${thousandths / 1000}`,
+        `the percentage of ${version_id} is ${percentage}; use at most three decimals, so round it to ${thousandths / 1000}`,
       );
     }
     sum += percentage;
     rounded.push({ version_id, percentage: thousandths / 1000 });
   }
   if (new Set(inputs.map((input) => input.version_id)).size !== inputs.length) {
-    return refuse(`version ${inputs[0]?.version_id} is named twice; name each version once`);
+    return refuse(`version ${inputs[0]?.version_id} is listed twice; list each version once`);
   }
   if (Math.abs(sum - 100) > SUM_TOLERANCE + FLOAT_SLACK) {
     return refuse(`the percentages add up to ${Number(sum.toFixed(6))}; they must add up to 100`);
@@ -50,33 +50,32 @@ export function checkShares(inputs: readonly ShareInput[]): Result<readonly Shar
 }
 
 /**
- * Deployments to list: the newest `limit`, and where none of them is all on one version, the newest older one that
- * is. wrangler's `rollback` looks for that one, and a long ramp would otherwise hide it.
+ * The deployments to list: the newest `limit`. Where none of those before the active one has a version at 100%, the
+ * newest older one that does is added: wrangler's `rollback` looks for it, and a long ramp would otherwise hide it.
  *
  * @param newestFirst every deployment of the Worker
  */
 export function listDeployments(newestFirst: readonly Deployment[], limit: number): readonly Deployment[] {
   const listed = newestFirst.slice(0, limit);
-  // What wrangler looks for.
   const isStable = (deployment: Deployment) => deployment.versions.some((share) => share.percentage === 100);
   if (listed.slice(1).some(isStable)) return listed;
   const older = newestFirst.slice(limit).find(isStable);
   return older === undefined ? listed : [...listed, older];
 }
 
-/** Whether the latest version is the only one that serves: what editing a secret in place requires. */
+/** Whether the latest version serves alone, as editing a secret in place requires. */
 export function latestServesAlone(latest: Version, active: Deployment | undefined): boolean {
   return active?.versions.length === 1 && active.versions[0]?.version_id === latest.id;
 }
 
-/** Whether a deployment gives all traffic to a version that is newer than both of a split: what `wrangler deploy` does. */
+/** Whether a deployment replaces a split by one version newer than both, as `wrangler deploy` does. */
 export function endsSplit(active: Deployment, next: readonly Share[]): boolean {
   const [only] = next;
   if (active.versions.length !== 2 || next.length !== 1 || only === undefined) return false;
   return active.versions.every(({ number }) => number < only.number);
 }
 
-/** Names of the secrets that differ between two versions, those that only one of them has included. */
+/** Names of the secrets that differ between two versions, including those that only one of them has. */
 export function changedSecrets(before: readonly Binding[], after: readonly Binding[]): string[] {
   const [old, current] = [before, after].map(
     (bindings) =>

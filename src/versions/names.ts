@@ -1,19 +1,19 @@
-/** Names of modules that Sluice adds to a version. */
+/** Names that Sluice reserves in a version: the modules and entrypoints that it adds. */
 
-/** Uploads may not use names that begin like this. */
+/** Uploads may not use module names with this prefix. */
 export const RESERVED_MODULE_PREFIX = "__sluice";
 export const WRAPPER_MODULE = "__sluice_main.js";
-/** What versions have besides their own code (client/). */
+/** Sluice's code in every version: the clients of its bindings (bindings/client.ts). */
 export const CLIENT_MODULE = "__sluice_client.js";
-/** Entrypoint through which batches come to a version that has a `queue` handler. */
+/** Entrypoint that takes batches for a version with a `queue` handler. */
 export const QUEUE_ENTRYPOINT = "__sluice_queue__";
-/** Entrypoint through which cron triggers come to a version. */
+/** Entrypoint that takes the cron triggers of a version. */
 export const SCHEDULED_ENTRYPOINT = "__sluice_scheduled__";
 
-/** Begins the names of both entrypoints' methods; the rest describes the event, for those who read traces. */
+/** Prefix of both entrypoints' method names. The rest describes the event, for readers of traces. */
 export const EVENT_METHOD = "event:";
 
-/** What the name of such a method says. */
+/** The description of an event in a method name. */
 interface EventInfo {
   readonly [name: string]: string | number;
 }
@@ -27,7 +27,7 @@ export const SERVICE_WORKER_MODULE = "__sluice_service_worker.js";
 /** Main module of an upload that has assets and no code. */
 export const ASSETS_ONLY_MODULE = "__sluice_assets_only.js";
 
-/** A run of a cron trigger, with the time that it is for in ms since the epoch. */
+/** A run of a cron trigger. Scheduled time in ms since the epoch. */
 export interface ScheduledRun {
   readonly cron: string;
   readonly time: number;

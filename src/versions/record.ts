@@ -3,35 +3,32 @@
 import { checkShares } from "./deployment.ts";
 import type { Affinity, Phase, Retained, Share } from "./types.ts";
 
-/**
- * The active deployment as the router reads it from KV, key `deployment/<worker>`. Self-contained: a request is
- * routed without another read.
- */
+/** The active deployment, key `deployment/<worker>`. Self-contained: routing a request needs no other read. */
 export interface DeploymentRecord {
   readonly schema: 1;
   readonly worker: string;
-  /** Grows by one with every change of this record, and never restarts, not even when the Worker is deleted. */
+  /** Increases with every change of this record, and never restarts, even when the Worker is deleted. */
   readonly revision: number;
   readonly deployment_id: string;
   /** Whether `<worker>.<domain>` serves (wrangler's `workers_dev`). */
   readonly enabled: boolean;
-  /** One or two shares, in the order in which the operator gave them. */
+  /** One or two shares, in the operator's order. */
   readonly versions: readonly Share[];
-  /** The Worker's Durable Object classes by the ids of their namespaces; absent where it has none. */
+  /** The Worker's Durable Object classes by namespace id; absent where it has none. */
   readonly classes?: Readonly<Record<string, string>>;
-  /** Whether single versions are served at hostnames of their own. */
+  /** Whether versions have preview hostnames. */
   readonly previews?: boolean;
-  /** Where requests carry their key, in order; absent for the key header and the client's address. */
+  /** Sources of the request key, in order; absent for the default: the key header, then the client's address. */
   readonly affinity?: Affinity;
-  /** Whether responses say which version made them. */
+  /** Whether responses name the version that made them. */
   readonly expose_version?: boolean;
-  /** Versions with assets that pages may still refer to, in the order in which to look; absent where there are none. */
+  /** Versions whose assets pages may still refer to, in lookup order; absent where there are none. */
   readonly retained?: readonly Retained[];
-  /** The rollout that is under way; absent where there is none. */
+  /** The active rollout; absent where there is none. */
   readonly rollout?: WatchedRollout;
 }
 
-/** What lists of Workers show, beside each record in KV: as of the same revision. Times are ISO 8601 in UTC. */
+/** What lists of Workers show: the KV metadata of a deployment record, of the same revision. Times in ISO 8601, UTC. */
 export interface WorkerSummary {
   readonly revision: number;
   readonly enabled: boolean;
@@ -40,29 +37,29 @@ export interface WorkerSummary {
   readonly deployed_on: string;
   readonly deployment_id: string;
   readonly versions: readonly Share[];
-  /** The newest rollout; null where there never was one. */
+  /** The newest rollout; null where there has been none. */
   readonly rollout: { readonly id: string; readonly phase: Phase } | null;
 }
 
-/** Custom domains and routes of all Workers as the router reads them from KV, key `routes`. */
+/** Custom domains and routes of all Workers, key `routes`. */
 export interface RoutesRecord {
   readonly schema: 1;
-  /** Grows by one with every change. */
+  /** Increases with every change. */
   readonly revision: number;
   /** Worker by hostname. */
   readonly domains: Readonly<Record<string, string>>;
   readonly routes: readonly { readonly pattern: string; readonly worker: string }[];
 }
 
-/** The version behind a hostname of its own, as the router reads it from KV, key `preview/<label>`. */
+/** The version of a preview hostname, key `preview/<label>`. */
 export interface PreviewRecord {
   readonly worker: string;
   readonly version_id: string;
 }
 
 /**
- * Reads a record that KV gave. Undefined where it is not one: the caller keeps what it has. Strict, because a
- * record that is half right would route half right.
+ * Parses a record from KV. Undefined where it is invalid: the caller keeps its last good record. Strict, because a
+ * partly valid record would route some requests wrong.
  */
 export function parseDeploymentRecord(text: string): DeploymentRecord | undefined {
   let value: unknown;
@@ -82,7 +79,7 @@ export function parseDeploymentRecord(text: string): DeploymentRecord | undefine
     !Array.isArray(record.versions) ||
     !record.versions.every(isShare) ||
     !checkShares(record.versions).ok ||
-    // Two of one number: neither would be the candidate.
+    // With equal numbers, neither version would be the candidate.
     record.versions[0]?.number === record.versions[1]?.number ||
     !isClasses(record.classes) ||
     !isOptional(record.previews, isBoolean) ||
@@ -144,9 +141,9 @@ function isShare(value: unknown): value is Share {
   );
 }
 
-/** What the router has to know of a rollout. */
+/** What the router needs to know about a rollout. */
 interface WatchedRollout {
   readonly id: string;
-  /** Id of the version that is on trial. */
+  /** Version id. */
   readonly candidate: string;
 }

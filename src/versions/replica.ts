@@ -1,6 +1,6 @@
 /**
- * The KV side of the store: what the registry publishes and the router reads.
- * Workers KV is eventually consistent; the revision in each record lets a reader keep the newer of two.
+ * Reads and writes the KV values that the registry publishes and the router reads. Workers KV is eventually consistent:
+ * the revision in each record lets a reader keep the newer of two.
  */
 import { LIMITS } from "../lib/limits.ts";
 import { deploymentKey, previewKey, ROUTES_KEY, versionKey } from "./keys.ts";
@@ -10,7 +10,7 @@ export function writeRoutes(kv: KVNamespace, record: RoutesRecord): Promise<void
   return kv.put(ROUTES_KEY, JSON.stringify(record));
 }
 
-/** Null where no Worker ever had a route. */
+/** Null where no Worker has ever had a route. */
 export function readRoutes(kv: KVNamespace): Promise<RoutesRecord | null> {
   return kv.get(ROUTES_KEY, { type: "json", cacheTtl: LIMITS.snapshot.kvCacheSeconds });
 }
@@ -27,7 +27,7 @@ export function writeRecord(
   return kv.put(deploymentKey(record.worker), JSON.stringify(record), { metadata: summary });
 }
 
-/** All Workers, by name. Null for one that was last published by a Sluice that knew no summaries. */
+/** All Workers, by name. Null for a Worker that was last published by a release without summaries. */
 export async function listWorkers(kv: KVNamespace): Promise<Map<string, WorkerSummary | null>> {
   const prefix = deploymentKey("");
   const found = new Map<string, WorkerSummary | null>();
@@ -52,7 +52,7 @@ export function readRecord(kv: KVNamespace, worker: string): Promise<string | nu
   return kv.get(deploymentKey(worker), { type: "text", cacheTtl: LIMITS.snapshot.kvCacheSeconds });
 }
 
-/** A version's code and bindings; null where it is not there. Immutable, so KV may cache it for long. */
+/** A version's code and bindings; null where there is none. Immutable, so KV may cache it for a day. */
 export function readVersion(kv: KVNamespace, id: string): Promise<ArrayBuffer | null> {
   return kv.get(versionKey(id), { type: "arrayBuffer", cacheTtl: 86_400 });
 }

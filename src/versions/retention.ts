@@ -1,9 +1,9 @@
-/** Whose assets may still be asked for. Pure. */
+/** Which versions keep their assets reachable. Pure. */
 import type { Retained, Retention } from "./types.ts";
 
 const HOUR_MS = 3_600_000;
 
-/** A version with assets that has been deployed at some time. */
+/** A version with assets that is or was in a deployment. */
 export interface Deployed {
   readonly version_id: string;
   readonly number: number;
@@ -13,8 +13,8 @@ export interface Deployed {
 }
 
 /**
- * The versions whose assets stay reachable, those in the active deployment first, then the newest ones. A version that never
- * served is not among them: nobody has a page of it, and its files may not be public yet.
+ * The versions whose assets stay reachable: those of the active deployment first, then the newest. A version that was
+ * never deployed is not included: no client has a page of it, and its files may not be public yet.
  *
  * @param now in ms since the epoch
  */

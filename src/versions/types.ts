@@ -1,35 +1,36 @@
+/** What a version, a deployment and a Worker consist of. */
 import type { Binding } from "./binding-types.ts";
 
-/** One version's part of a deployment. */
+/** A version's share of a deployment. */
 export interface Share {
   readonly version_id: string;
-  /** Counts the Worker's versions from 1; the higher one of a deployment is the candidate. */
+  /** Number of the version, from 1. The higher one of a deployment is the candidate. */
   readonly number: number;
   /** 0 to 100, at most three decimals. */
   readonly percentage: number;
 }
 
-/** Where a request may carry its key. The key header comes before all of them. */
+/** A source of the request key. The key header takes precedence over all of them. */
 export type AffinitySource =
   | { readonly type: "header"; readonly name: string }
   | { readonly type: "cookie"; readonly name: string }
-  /** A cookie that Sluice sets itself where there is none. Nothing can come after it. Age in seconds. */
+  /** A cookie that Sluice sets where the request has none, so it is always the last source. Age in seconds. */
   | { readonly type: "issued_cookie"; readonly name: string; readonly max_age: number }
-  /** The client's address, where a trusted header carries it. */
+  /** The client's address, from a trusted header. */
   | { readonly type: "address" };
 
 export type Affinity = readonly AffinitySource[];
 
-/** Who made a version or a deployment, and with what. */
+/** Who made a version or a deployment. */
 export interface Author {
   readonly id: string;
   readonly email: string;
 }
 
-/** `dash` is the dashboard, as Cloudflare calls it. */
+/** The client it was made with. `dash` is Cloudflare's name for the dashboard. */
 export type Source = "wrangler" | "api" | "dash";
 
-/** The module types that a version can be made of, named as Worker Loader names them. */
+/** The types of a version's modules, with the names that Worker Loader uses. */
 export type ModuleType = "js" | "cjs" | "wasm" | "text" | "data" | "json";
 
 export interface Module {
@@ -38,13 +39,13 @@ export interface Module {
   readonly bytes: Uint8Array;
 }
 
-/** A class or object that a version exports beside its default. */
+/** A named export of a version: a class or an object with handlers. */
 export interface NamedHandler {
   readonly name: string;
   readonly handlers: readonly string[];
 }
 
-/** What was learned by starting the version once. */
+/** What starting the version once has shown. */
 export interface Inspection {
   /** Events that the default export handles, e.g. `["fetch", "scheduled"]`. */
   readonly handlers: readonly string[];
@@ -54,12 +55,12 @@ export interface Inspection {
   readonly startup_time_ms: number;
 }
 
-/** What starting an upload came to. */
+/** The result of starting an upload. */
 export type InspectionOutcome =
   | { readonly ok: true; readonly inspection: Omit<Inspection, "startup_time_ms"> }
   | { readonly ok: false; readonly message: string };
 
-/** Reply of the validating process: an outcome and the time it took, or why there is none. */
+/** Reply of the validating process: the outcome and the time it took, or why there is no outcome. */
 export type ValidatorReply =
   | (InspectionOutcome & { readonly startup_time_ms: number })
   | { readonly fault: string };
@@ -77,18 +78,18 @@ export interface Version {
   readonly main_module: string;
   readonly compatibility_date: string;
   readonly compatibility_flags: readonly string[];
-  /** With the secrets' values: redact before showing. */
+  /** Includes the values of secrets: redact before showing. */
   readonly bindings: readonly Binding[];
   readonly inspection: Inspection;
   /** SHA-256 of the modules, in hex. */
   readonly etag: string;
   readonly size_bytes: number;
   readonly assets: AssetsOfVersion | null;
-  /** Name under which the version was to be previewed; a newer version may have it by now. */
+  /** Preview name that the version was uploaded with. A newer version may have taken it over. */
   readonly alias: string | null;
 }
 
-/** Immutable record of which one or two versions serve. The newest one is the active deployment. */
+/** Immutable record of which one or two versions serve. The newest deployment is the active one. */
 export interface Deployment {
   readonly id: string;
   readonly created_on: string;
@@ -99,47 +100,48 @@ export interface Deployment {
   readonly versions: readonly Share[];
 }
 
-/** What belongs to the Worker and not to a version. */
+/** Settings of the Worker, independent of its versions. */
 export interface Settings {
   readonly tags: readonly string[] | null;
   readonly logpush: boolean;
   readonly observability: Readonly<Record<string, unknown>> | null;
-  /** Whether versions have hostnames of their own; null for as long as the Worker has one. */
+  /** Whether versions have preview hostnames; null for the same as whether the Worker has its own hostname. */
   readonly previews: boolean | null;
   readonly affinity: Affinity | null;
   readonly expose_version: boolean;
   readonly retention: Retention;
   /** Whether `wrangler deploy` may not replace a split. */
   readonly protect: boolean;
-  /** Who hears of rollouts. */
+  /** Receivers of notices about rollouts. */
   readonly webhooks: readonly Webhook[];
 }
 
-/** How long the assets of a version outlive its deployment: whichever of the two is longer. */
+/** How long the assets of a version outlive its deployment. The longer of the two applies. */
 export interface Retention {
-  /** While this many deployed versions with assets are not newer. */
+  /** While the version is among this many newest deployed versions with assets. */
   readonly versions: number;
   readonly hours: number;
 }
 
-/** What a version says about its assets. */
+/** The assets of a version. */
 export interface AssetsOfVersion {
   /** KV key of the set. */
   readonly set: string;
-  /** Whether the version has code of its own beside them. */
+  /** Whether the version also has code. */
   readonly has_code: boolean;
 }
 
-/** A version whose files may still be asked for by pages that it made. */
+/** A version whose assets stay reachable for pages that it served. */
 export interface Retained {
   readonly version_id: string;
   readonly number: number;
   /** KV key of its assets. */
   readonly set: string;
-  /** When that ends, in ms since the epoch; null while the version is among the newest. */
+  /** When that ends, in ms since the epoch; null while the version is active or among the newest. */
   readonly until: number | null;
 }
 
+/** Phase of a rollout. The last three are terminal. */
 export type Phase =
   | "pending"
   | "running"
@@ -150,18 +152,18 @@ export type Phase =
   | "rolled_back"
   | "aborted";
 
-/** Where notices go. */
+/** A receiver of notices. */
 export interface Webhook {
   readonly url: string;
-  /** Signs what is sent; null for no signature. */
+  /** Key that signs the notices; null for no signature. */
   readonly secret: string | null;
-  /** `slack` sends what Slack's incoming webhooks, and many others, take. */
+  /** `slack` is the format of Slack's incoming webhooks, which many other services accept. */
   readonly format: "json" | "slack";
 }
 
 export type IssuedCookie = Extract<AffinitySource, { readonly type: "issued_cookie" }>;
 
-/** The one row about the Worker itself. */
+/** The Worker itself. `tag` is its opaque id. */
 export interface WorkerState {
   readonly name: string;
   readonly tag: string;

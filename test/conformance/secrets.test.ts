@@ -114,7 +114,7 @@ describe("secret put", () => {
     const project = await useProject(server, "taken");
     await leavesAlone(server, "taken", async () => {
       const output = failed(await project.wrangler(["secret", "put", "NAME"], "v"));
-      expect(output).toContain('"NAME" is a plain_text binding already');
+      expect(output).toContain('"NAME" is already a plain_text binding');
     });
   });
 });
@@ -154,7 +154,7 @@ test("secret bulk sets and deletes in one version, and does nothing of it where 
 
   await leavesAlone(server, "bulk", async () => {
     const wrong = failed(await project.wrangler(["secret", "bulk"], '{"MORE":"m","NAME":"clash"}'));
-    expect(wrong).toContain('"NAME" is a plain_text binding already');
+    expect(wrong).toContain('"NAME" is already a plain_text binding');
   });
 });
 

@@ -220,12 +220,12 @@ describe("a rollout", () => {
     world.now += 3_600_000;
     world.look(none);
     expect([world.phase, world.active.share]).toEqual(["holding", 10]);
-    expect(world.rollouts.list()[0]?.reason).toBe("no client has come to the candidate");
+    expect(world.rollouts.list()[0]?.reason).toBe("no client has used the candidate in this stage");
     world.look(healthy);
     expect([world.phase, world.active.share]).toEqual(["running", 50]);
   });
 
-  test("holds where clients are not shared out as configured", () => {
+  test("holds where clients are not split as configured", () => {
     const world = started();
     world.look(lopsided);
     expect([world.phase, world.active.share]).toEqual(["holding", 10]);

@@ -142,7 +142,7 @@ test("sluice affinity, protect and options show and set the same", async () => {
     /protect +on[\s\S]*expose-version +on[\s\S]*10 versions, 1 hours/,
   );
   for (const [args, says] of [
-    [["affinity", "by-hand", "magic"], '"magic" is no source of keys'],
+    [["affinity", "by-hand", "magic"], '"magic" is not a key source'],
     [["affinity", "by-hand", "issued-cookie", "address"], "must be the last one"],
     [["protect", "by-hand", "maybe"], "on, off"],
     [["options", "by-hand", "--retain-versions", "-1"], "versions"],

@@ -132,7 +132,7 @@ describe("a candidate", () => {
     await waitUntil(() => crowd.answers.length > before + 200);
     await crowd.leave();
     expect(ended.reason).toMatch(
-      /the candidate fails more often: \d+ of \d+ clients, and 0 of \d+ of the stable version's/,
+      /the candidate fails more often: \d+ of \d+ clients, against 0 of \d+ on the stable version/,
     );
     expect(
       (await call(server, "GET", "/workers/scripts/fails/deployments")).result.deployments[0].versions,
@@ -172,7 +172,7 @@ describe("a candidate", () => {
       stages: [{ percentage: 50, soak_seconds: 1, min_exposures: 20 }],
     });
     const held = await until("lonely", result.id, "holding");
-    expect(held.reason).toBe("no client has come to the candidate");
+    expect(held.reason).toBe("no client has used the candidate in this stage");
     expect(await shares("lonely")).toEqual([50, 50]);
     const crowd = new Crowd(server, "lonely");
     await until("lonely", result.id, "promoted");
@@ -209,7 +209,7 @@ describe("an operator", () => {
     const early = await say("by-hand", result.id, "approve");
     expect([early.status, early.errors[0]?.message]).toEqual([
       409,
-      expect.stringContaining("waits for nobody (running)"),
+      expect.stringContaining("is not waiting for approval (running)"),
     ]);
     expect((await say("by-hand", result.id, "abort")).result.phase).toBe("aborted");
     expect((await say("by-hand", result.id, "abort")).result.phase).toBe("aborted");
@@ -229,12 +229,12 @@ describe("an operator", () => {
     expect([again.status, again.errors[0]?.message]).toEqual([409, expect.stringContaining(result.id)]);
     await say("second", result.id, "abort");
     for (const [body, status, says] of [
-      [{ version_id: stable }, 400, "has all of the traffic already"],
+      [{ version_id: stable }, 400, "already serves all traffic"],
       [{ version_id: "nothing" }, 404, "has no version nothing"],
       [
         { version_id: candidate, stages: [{ percentage: 50 }, { percentage: 5 }] },
         400,
-        "each stage has to be larger",
+        "each stage must be larger",
       ],
       [{ version_id: candidate, stages: [{ percentage: 50, soak_seconds: -1 }] }, 400, "soak_seconds"],
       [{ version_id: candidate, gates: { alpha: 0 } }, 400, "alpha"],
@@ -372,12 +372,12 @@ test("sluice rollout starts one and waits, says how it ended with its exit code,
   await crowd.leave();
   const status = await sluice("status", "cli");
   expect(status.stdout).toMatch(
-    /Phase {6}promoted: every stage has passed[\s\S]*✓ +40% for 2 s[\s\S]*errors +E /,
+    /Phase {6}promoted: every stage passed[\s\S]*✓ +40% for 2 s[\s\S]*errors +E /,
   );
   expect((await sluice("list", "cli")).stdout.trim().split("\n")).toHaveLength(2);
   expect(JSON.parse((await sluice("status", "cli", "--json")).stdout).phase).toBe("promoted");
   const wrong = await sluice("start", "cli", "--to", "latest", "--stages", "half");
-  expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringContaining('"half" is no stage')]);
+  expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringContaining('"half" is not a stage')]);
 }, 120_000);
 
 test("sluice simulate says what a plan would do, with a model and with a log, and how often it would be wrong", async () => {

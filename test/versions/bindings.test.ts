@@ -166,7 +166,7 @@ describe("a change of secrets", () => {
         ok: false,
         error: {
           reason: "upload-invalid",
-          detail: expect.stringContaining(`"${name}" is a ${type} binding`),
+          detail: expect.stringContaining(`"${name}" is already a ${type} binding`),
         },
       });
     }

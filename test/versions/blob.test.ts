@@ -73,7 +73,7 @@ describe("a stored version", () => {
   test("is refused wherever it was cut off", () => {
     for (let end = 0; end < whole.length; end++) {
       expect(() => decodeBlob(whole.slice(0, end).buffer), `${end} bytes`).toThrow(
-        /^the stored version (does not begin as one|ends within its header|has \d+ bytes instead of \d+)$/,
+        /^the stored (value does not start like a version|version is cut off in its header|version has \d+ bytes instead of \d+)$/,
       );
     }
   });
@@ -92,10 +92,10 @@ describe("a stored version", () => {
     for (let at = 0; at < 4; at++) {
       const other = whole.slice();
       other[at] = 0;
-      expect(() => decodeBlob(other.buffer), `byte ${at}`).toThrow(/does not begin/);
+      expect(() => decodeBlob(other.buffer), `byte ${at}`).toThrow(/does not start/);
     }
-    expect(() => decodeBlob(new TextEncoder().encode('{"modules":[]}').buffer)).toThrow(/does not begin/);
-    expect(() => decodeBlob(new ArrayBuffer(0))).toThrow(/does not begin/);
+    expect(() => decodeBlob(new TextEncoder().encode('{"modules":[]}').buffer)).toThrow(/does not start/);
+    expect(() => decodeBlob(new ArrayBuffer(0))).toThrow(/does not start/);
   });
 
   test("is refused, with a message, where it lies about the length of its header", () => {
@@ -109,7 +109,7 @@ describe("a stored version", () => {
     for (const length of [whole.length - 7, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff]) {
       const lying = whole.slice();
       new DataView(lying.buffer).setUint32(4, length, true);
-      expect(() => decodeBlob(lying.buffer), `${length}`).toThrow(/ends within its header/);
+      expect(() => decodeBlob(lying.buffer), `${length}`).toThrow(/is cut off in its header/);
     }
   });
 

@@ -61,13 +61,9 @@ describe("a migration", () => {
   });
 
   test.each<[string, MigrationStep, RegExp]>([
-    ["makes a class that is there", { new_sqlite_classes: ["A"] }, /"A" is there already/],
+    ["makes a class that is there", { new_sqlite_classes: ["A"] }, /"A" already exists/],
     ["renames a class that is not there", { renamed_classes: [{ from: "X", to: "Y" }] }, /no class "X"/],
-    [
-      "renames to a class that is there",
-      { renamed_classes: [{ from: "A", to: "A" }] },
-      /"A" is there already/,
-    ],
+    ["renames to a class that is there", { renamed_classes: [{ from: "A", to: "A" }] }, /"A" already exists/],
     ["deletes a class that is not there", { deleted_classes: ["X"] }, /no class "X"/],
   ])("is refused where it %s", (_, step, detail) => {
     expect(() => migrated([{ new_sqlite_classes: ["A"] }], [step])).toThrow(detail);

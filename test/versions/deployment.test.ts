@@ -63,7 +63,7 @@ describe("the shares of a deployment", () => {
         { version_id: "a", percentage: one },
         { version_id: "a", percentage: other },
       ]);
-      expect(twice).toMatchObject({ ok: false, error: { detail: expect.stringContaining("named twice") } });
+      expect(twice).toMatchObject({ ok: false, error: { detail: expect.stringContaining("listed twice") } });
     }
   });
 

@@ -1,4 +1,4 @@
-/** The assets of the Worker: which files are in KV, and uploads under way. */
+/** The Worker's assets: the files that KV has, and the uploads in progress. */
 import type { Manifest } from "../../assets/manifest.ts";
 import { first } from "./first.ts";
 
@@ -40,6 +40,7 @@ export class AssetTables {
     this.#sql.exec("INSERT INTO asset_folder VALUES (1, ?)", folder);
   }
 
+  /** Records that KV has a file or a set. */
   add(key: string): void {
     this.#sql.exec("INSERT OR IGNORE INTO asset VALUES (?)", key);
   }
@@ -66,7 +67,7 @@ export class AssetTables {
       ?.expires;
   }
 
-  /** Hashes of announced files that are not in KV. @param folder that their keys begin with */
+  /** Hashes of the announced files that KV does not have. @param folder prefix of their keys */
   missingFiles(session: string, folder: string): string[] {
     return this.#sql
       .exec<{ hash: string }>(
@@ -79,7 +80,7 @@ export class AssetTables {
       .map(({ hash }) => hash);
   }
 
-  /** Those of the hashes that were announced, with their sizes. */
+  /** Sizes in bytes, by hash. A hash that was not announced is left out. */
   announcedSizes(session: string, hashes: readonly string[]): Record<string, number> {
     const rows = this.#sql.exec<{ hash: string; size: number }>(
       "SELECT hash, size FROM announced_file WHERE session = ? AND hash IN (SELECT value FROM json_each(?))",
@@ -97,7 +98,7 @@ export class AssetTables {
     return Object.fromEntries(rows.toArray().map(({ path, hash, size }) => [path, [hash, size] as const]));
   }
 
-  /** @param now in seconds since the epoch */
+  /** Deletes the sessions that have expired. @param now in seconds since the epoch */
   closeSessions(now: number): void {
     this.#sql.exec("DELETE FROM asset_session WHERE expires < ?", now);
     this.#sql.exec("DELETE FROM announced_file WHERE session NOT IN (SELECT id FROM asset_session)");

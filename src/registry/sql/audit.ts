@@ -1,3 +1,4 @@
+/** The audit trail. It outlives the Worker. */
 import type { Source } from "../../versions/types.ts";
 import type { AuditAction, AuditEntry } from "../types.ts";
 import { first } from "./first.ts";

@@ -1,3 +1,4 @@
+/** The Worker's deployments, and which versions have been in one. */
 import type { Deployed } from "../../versions/retention.ts";
 import type { AssetsOfVersion, Deployment, Share, Source } from "../../versions/types.ts";
 import { first } from "./first.ts";
@@ -85,13 +86,13 @@ export class DeploymentTable {
     return found && toDeployment(found);
   }
 
-  /** Notes which versions the active deployment has from now on. @param now in ms since the epoch */
+  /** Records the versions of the deployment that becomes active. @param now in ms since the epoch */
   setDeployed(ids: readonly string[], now: number): void {
     this.#sql.exec("UPDATE deployed SET left_on = ? WHERE left_on IS NULL", now);
     for (const id of ids) this.#sql.exec("INSERT OR REPLACE INTO deployed VALUES (?, NULL)", id);
   }
 
-  /** The newest versions with assets that have been deployed. */
+  /** Versions with assets that have been deployed: the active ones first, then the newest. */
   withAssets(limit: number): Deployed[] {
     return this.#sql
       .exec<{ version_id: string; number: number; assets: string; left_on: number | null }>(

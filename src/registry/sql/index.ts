@@ -1,4 +1,4 @@
-/** The registry's database: its tables by noun, each with all statements over it. No SQL elsewhere in the registry. */
+/** The registry's database: one class per noun, with its tables and every statement over them. */
 import { AssetTables } from "./assets.ts";
 import { AuditTable } from "./audit.ts";
 import { DeploymentTable } from "./deployments.ts";
@@ -6,7 +6,7 @@ import { Outbox } from "./outbox.ts";
 import { VersionTable } from "./versions.ts";
 import { WorkerTable } from "./worker.ts";
 
-/** All of it is synchronous. */
+/** Every method is synchronous. */
 export interface Database {
   readonly worker: WorkerTable;
   readonly versions: VersionTable;
@@ -27,7 +27,7 @@ export function openDatabase(sql: SqlStorage): Database {
   };
 }
 
-/** Forgets a Worker with all that belongs to it. The audit trail stays, and so do the keys to delete. */
+/** Deletes the Worker's rows. The audit trail, the revision and the keys to delete from KV stay. */
 export function clearWorker({ worker, versions, deployments, assets, outbox }: Database): void {
   for (const table of [versions, deployments, assets, outbox, worker]) table.clear();
 }

@@ -1,3 +1,4 @@
+/** What KV must still be told: values to write after the commit, and keys to delete. */
 import { first } from "./first.ts";
 
 const SCHEMA = `
@@ -20,7 +21,7 @@ export class Outbox {
     sql.exec(SCHEMA);
   }
 
-  /** To be called with what else has to change: KV gets it after the commit. */
+  /** Call it in the transaction of the change: KV gets the value after the commit. */
   writeLater(key: string, value: string): void {
     this.#sql.exec("INSERT OR REPLACE INTO kv_write VALUES (?, ?)", key, value);
   }
@@ -29,11 +30,12 @@ export class Outbox {
     return this.#sql.exec<{ key: string; value: string }>("SELECT * FROM kv_write").toArray();
   }
 
-  /** Forgets a write that was made, unless there is another one for the key by now. */
+  /** Deletes a write that KV has taken, unless the key has a newer value by now. */
   written(key: string, value: string): void {
     this.#sql.exec("DELETE FROM kv_write WHERE key = ? AND value = ?", key, value);
   }
 
+  /** Has a key deleted from KV, unless `keep` is called before. @param deleteAfter in ms since the epoch */
   discard(key: string, deleteAfter: number): void {
     this.#sql.exec("INSERT OR REPLACE INTO garbage VALUES (?, ?)", key, deleteAfter);
   }
@@ -42,6 +44,7 @@ export class Outbox {
     this.#sql.exec("DELETE FROM garbage WHERE key = ?", key);
   }
 
+  /** Keys to delete, at most 100. @param now in ms since the epoch */
   garbage(now: number): string[] {
     return this.#sql
       .exec<{ key: string }>("SELECT key FROM garbage WHERE delete_after <= ? LIMIT 100", now)
@@ -56,7 +59,7 @@ export class Outbox {
     );
   }
 
-  /** Forgets what is to be written. What is to be deleted stays. */
+  /** Deletes the pending writes. The keys to delete stay. */
   clear(): void {
     this.#sql.exec("DELETE FROM kv_write");
   }

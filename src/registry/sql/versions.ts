@@ -1,3 +1,4 @@
+/** The Worker's versions. A stored version never changes. */
 import type { Binding } from "../../versions/binding-types.ts";
 import type { AssetsOfVersion, Inspection, Source, Version } from "../../versions/types.ts";
 import { first } from "./first.ts";
@@ -28,7 +29,7 @@ CREATE TABLE IF NOT EXISTS version_detail (
 );
 `;
 
-/** Joins what newer releases know of a version to it. */
+/** Adds the columns of `version_detail`, a table that came with a later release. */
 const VERSIONS =
   "SELECT version.*, detail.assets, detail.alias FROM version LEFT JOIN version_detail AS detail ON version_id = id";
 
@@ -99,7 +100,7 @@ export class VersionTable {
     return found && toVersion(found);
   }
 
-  /** Newest first. @param offset how many of the newest to leave out */
+  /** Newest first. @param offset number of the newest to skip */
   list(limit: number, offset = 0): Version[] {
     return this.#sql
       .exec<VersionRow>(`${VERSIONS} ORDER BY number DESC LIMIT ? OFFSET ?`, limit, offset)
@@ -122,7 +123,7 @@ export class VersionTable {
       .map(({ id }) => id);
   }
 
-  /** The aliases under which versions were uploaded. */
+  /** The preview aliases that versions were uploaded with. */
   aliases(): string[] {
     return this.#sql
       .exec<{ alias: string }>("SELECT DISTINCT alias FROM version_detail WHERE alias IS NOT NULL")

@@ -1,3 +1,4 @@
+/** The Worker itself: its settings, its revision and its Durable Object classes. */
 import type { Lifecycle } from "../../versions/classes.ts";
 import type { Settings, WorkerState } from "../../versions/types.ts";
 import { first } from "./first.ts";
@@ -33,7 +34,7 @@ interface WorkerRow extends Record<string, SqlStorageValue> {
   last_time: number;
 }
 
-/** What a Worker begins with, and what one that was made before a setting existed has. */
+/** The settings of a new Worker. A Worker from before a setting existed gets that setting from here too. */
 const DEFAULT_SETTINGS: Settings = {
   tags: null,
   logpush: false,
@@ -46,7 +47,7 @@ const DEFAULT_SETTINGS: Settings = {
   webhooks: [],
 };
 
-/** The Worker's classes, and the first version that has them. */
+/** The Worker's classes, and the number of the first version that has them. */
 interface StoredLifecycle extends Lifecycle {
   readonly since: number;
 }
@@ -73,7 +74,7 @@ export class WorkerTable {
     };
   }
 
-  /** The name, also of a Worker that was deleted. */
+  /** The name, even after the Worker was deleted. */
   name(): string {
     return this.#row()?.name ?? "";
   }
@@ -96,6 +97,7 @@ export class WorkerTable {
     this.#sql.exec("UPDATE worker SET settings = ?", JSON.stringify(settings));
   }
 
+  /** `current` counts the changes of the published record. KV and every process have `published`. */
   revision(): { readonly current: number; readonly published: number } {
     const found = this.#row();
     return { current: found?.revision ?? 0, published: found?.published ?? 0 };
@@ -109,7 +111,7 @@ export class WorkerTable {
     this.#sql.exec("UPDATE worker SET published = max(published, ?)", revision);
   }
 
-  /** A time for a record: `wanted`, but later than every one before it, since lists are sorted by these texts. */
+  /** `wanted`, or 1 ms after the last time returned where that is later: lists sort by these texts. */
   nextTime(wanted: number): string {
     const time = Math.max(wanted, (this.#row()?.last_time ?? 0) + 1);
     this.#sql.exec("UPDATE worker SET last_time = ?", time);
@@ -134,7 +136,7 @@ export class WorkerTable {
     );
   }
 
-  /** Forgets the Worker, but not the revision: no reader may take a successor of the same name for something older. */
+  /** Keeps the revision: otherwise a reader would take a new Worker of this name for an older record. */
   clear(): void {
     this.#sql.exec("DELETE FROM lifecycle");
     this.#sql.exec("UPDATE worker SET tag = NULL, created_on = NULL, enabled = 1, settings = '{}'");

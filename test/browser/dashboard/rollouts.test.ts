@@ -30,7 +30,7 @@ test("a failing rollout rolls itself back while the page is open, and the page s
   const seen = useLoad("failing");
   await page.fill("[name=stages]", "nonsense");
   await page.click("text=Start the rollout");
-  await page.waitForSelector("text=is no stage");
+  await page.waitForSelector("text=is not a stage");
   await page.fill("[name=stages]", "20%:10m,100%");
   await page.click("text=Start the rollout");
   await page.waitForURL(/rollouts\/[0-9a-f-]{36}$/);
