@@ -26,7 +26,9 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["test/{cli,dashboard,metrics,rollout,router,versions,workers}/**/*.test.ts"],
+          include: [
+            "test/{assets,bindings,cli,dashboard,events,metrics,rollout,router,runtime,versions,workers}/**/*.test.ts",
+          ],
         },
       },
       // The whole program, started as `sluice serve` on free ports with a data folder of its own.
