@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type BatchOutcome, fateOf, nextDelivery } from "../../src/bindings/queue/delivery.ts";
+import { fateOf, nextDelivery } from "../../src/bindings/queue/delivery.ts";
+import type { BatchOutcome } from "../../src/bindings/queue/types.ts";
 import { type Windows, withinLimit } from "../../src/bindings/ratelimit/windows.ts";
 
 const CONSUMER = { batch_size: 10, max_wait_ms: 5_000 };
@@ -78,7 +79,8 @@ describe("what becomes of a message", () => {
 describe("a rate limit", () => {
   test("lets as many calls through in each window as it says, for each key by itself", () => {
     const windows: Windows = new Map();
-    const call = (key: string, now: number) => withinLimit(windows, key, 2, 10_000, now, 100);
+    const call = (key: string, now: number) =>
+      withinLimit(windows, key, { limit: 2, lengthMs: 10_000, maxKeys: 100 }, now);
     expect([call("a", 0), call("a", 9_999), call("a", 9_999), call("b", 9_999)]).toEqual([
       true,
       true,
@@ -90,7 +92,8 @@ describe("a rate limit", () => {
 
   test("counts a bounded number of keys, and forgets the window begun longest ago", () => {
     const windows: Windows = new Map();
-    for (let i = 0; i < 50; i++) withinLimit(windows, `k${i}`, 1, 10_000, i, 10);
+    for (let i = 0; i < 50; i++)
+      withinLimit(windows, `k${i}`, { limit: 1, lengthMs: 10_000, maxKeys: 10 }, i);
     expect([...windows.keys()]).toEqual(Array.from({ length: 10 }, (_, i) => `k${i + 40}`));
   });
 });

@@ -1,4 +1,4 @@
-/** `ratelimit`: fixed windows, counted in the memory of one process for all Workers that name the same namespace. */
+/** `ratelimit`: fixed windows, counted in this process's memory and shared by all Workers that name the same namespace. */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../../lib/env.ts";
 import { LIMITS } from "../../lib/limits.ts";
@@ -17,15 +17,7 @@ const windows: Windows = new Map();
 export class RateLimitBinding extends WorkerEntrypoint<Env, Props> {
   limit(key: string): { readonly success: boolean } {
     const { namespace, limit, period } = this.ctx.props;
-    const name = `${namespace}/${period}/${key}`;
-    const success = withinLimit(
-      windows,
-      name,
-      limit,
-      period * 1000,
-      Date.now(),
-      LIMITS.bindings.maxRateLimitKeys,
-    );
-    return { success };
+    const bounds = { limit, lengthMs: period * 1000, maxKeys: LIMITS.bindings.maxRateLimitKeys };
+    return { success: withinLimit(windows, `${namespace}/${period}/${key}`, bounds, Date.now()) };
   }
 }

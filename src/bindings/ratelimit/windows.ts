@@ -1,4 +1,4 @@
-/** Counting in fixed windows. Pure but for the map that it is given; time is passed in. */
+/** Counts calls in fixed windows. Pure but for the map that it is given; the caller passes the time in. */
 
 interface Window {
   /** When it began, in ms since the epoch: a multiple of its length. */
@@ -6,23 +6,27 @@ interface Window {
   count: number;
 }
 
-/** By key, the one that was begun longest ago first. */
+/** By key, ordered by when each window's first call came, oldest first. */
 export type Windows = Map<string, Window>;
+
+interface Limit {
+  /** Calls that succeed in each window. */
+  readonly limit: number;
+  readonly lengthMs: number;
+  /** Keys counted at once. Beyond that the oldest window is forgotten, and its key counts from zero again. */
+  readonly maxKeys: number;
+}
 
 /**
  * Counts a call, and says whether it is within the limit of its window.
  *
- * @param lengthMs of a window
  * @param now in ms since the epoch
- * @param maxKeys counted at once; beyond that the window begun longest ago is forgotten, and its key starts anew
  */
 export function withinLimit(
   windows: Windows,
   key: string,
-  limit: number,
-  lengthMs: number,
+  { limit, lengthMs, maxKeys }: Limit,
   now: number,
-  maxKeys: number,
 ): boolean {
   const began = now - (now % lengthMs);
   let window = windows.get(key);
