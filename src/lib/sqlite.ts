@@ -1,11 +1,4 @@
-/** What Sluice uses of SQLite. */
-
-/** SQLite, as far as it is used here. */
-export interface Sql {
-  exec(query: string, ...bindings: unknown[]): { toArray(): Record<string, unknown>[] };
-}
-
-/** SQLite, as far as it is used here. */
+/** What Sluice uses of SQLite: less than a Durable Object gives, so that unit tests can run it on Node.js. */
 export interface Sql {
   exec(query: string, ...bindings: unknown[]): { toArray(): Record<string, unknown>[] };
 }

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type BatchOutcome, fateOf, nextDelivery } from "../../src/bindings/queue/delivery.ts";
+import { fateOf, nextDelivery } from "../../src/bindings/queue/delivery.ts";
+import type { BatchOutcome } from "../../src/bindings/queue/types.ts";
 import { type Windows, withinLimit } from "../../src/bindings/ratelimit/windows.ts";
 
 const CONSUMER = { batch_size: 10, max_wait_ms: 5_000 };

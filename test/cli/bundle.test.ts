@@ -38,7 +38,7 @@ async function copyOf(original: string): Promise<string> {
 }
 
 test("a copied checkout runs its own files, and the original keeps running its own", {
-  timeout: 30_000,
+  timeout: 120_000,
 }, async () => {
   const original = await copyOf(ROOT);
   const before = bundled(original);

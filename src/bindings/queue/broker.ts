@@ -11,8 +11,8 @@ import { log } from "../../lib/log.ts";
 import { type Rpc, stubOf } from "../../lib/rpc.ts";
 import { eventTarget } from "../../runtime/events.ts";
 import { eventMethod, QUEUE_ENTRYPOINT } from "../../versions/names.ts";
-import { type BatchOutcome, type Consumer, fateOf, nextDelivery, type Waiting } from "./delivery.ts";
-import type { DeliveredBatch, QueuedMessage, QueueMetrics } from "./types.ts";
+import { type Consumer, fateOf, nextDelivery, type Waiting } from "./delivery.ts";
+import type { BatchOutcome, DeliveredBatch, QueuedMessage, QueueMetrics } from "./types.ts";
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS message (

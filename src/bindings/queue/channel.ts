@@ -1,4 +1,4 @@
-/** `queue`: a channel from a version to one queue (../objects/queue.ts). */
+/** `queue`: a channel from a version to one queue (broker.ts). */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../../lib/env.ts";
 import { brokerOf } from "./broker.ts";

@@ -1,10 +1,8 @@
-/** `Queue` and `MessageBatch` as a version's code has them, over src/bindings/queue/channel.ts and ../objects/queue.ts. */
-
+/** `Queue` and `MessageBatch` for a version's code: sends go to channel.ts, batches come from broker.ts. */
 import type { Rpc } from "../../lib/rpc.ts";
 import { eventEntrypoint } from "../shared/event-entrypoint.ts";
 import type { QueueBinding } from "./channel.ts";
-import type { BatchOutcome } from "./delivery.ts";
-import type { DeliveredBatch, QueuedMessage, QueueMetrics } from "./types.ts";
+import type { BatchOutcome, DeliveredBatch, QueuedMessage, QueueMetrics } from "./types.ts";
 
 /** Cloudflare's limits (https://developers.cloudflare.com/queues/platform/limits/), sizes in bytes, times in seconds. */
 const MAX = { message: 128_000, batch: 256_000, messages: 100, delay: 86_400 } as const;
@@ -75,7 +73,7 @@ export class WorkerQueue {
   }
 }
 
-/** The body as it is stored, and its size in bytes. */
+/** The body in its stored form, and its size in bytes. */
 function encode(body: unknown, type: string): Pick<QueuedMessage, "body" | "size"> {
   const required = (wanted: string) =>
     new TypeError(`Content Type "${type}" requires a value of type ${wanted}, but received: ${typeof body}`);
@@ -96,7 +94,7 @@ function encode(body: unknown, type: string): Pick<QueuedMessage, "body" | "size
       return measured(text);
     }
     case "v8":
-      // Refuses what cannot be cloned; its size is not known here.
+      // Throws for a value that cannot be cloned. Its size is not known here.
       return { body: structuredClone(body), size: 0 };
     default:
       throw new TypeError(`Unsupported queue message content type: ${type}`);
@@ -179,7 +177,7 @@ interface Handler {
   queue(batch: object, env: unknown, ctx: unknown): unknown;
 }
 
-/** The entrypoint through which batches come to a version's `queue` handler. */
+/** The entrypoint that passes batches to a version's `queue` handler. */
 export function queueEntrypoint(main: Handler) {
   return eventEntrypoint(
     main,

@@ -1,18 +1,19 @@
-/** What a queue does next. Pure: time is passed in. Times in ms since the epoch, unless they say otherwise. */
+/** What a queue does next. Pure: the caller passes the time in. Times are in ms since the epoch unless they say otherwise. */
+import type { BatchOutcome } from "./types.ts";
 
-/** Who takes the messages of a queue, and how. Defaults are Cloudflare's (https://developers.cloudflare.com/queues/configuration/configure-queues/). */
+/** The Worker that takes the messages of a queue, and how. Defaults are Cloudflare's (https://developers.cloudflare.com/queues/configuration/configure-queues/). */
 export interface Consumer {
   readonly id: string;
   readonly worker: string;
   /** Messages in a batch, 1 to 100. */
   readonly batch_size: number;
-  /** How long a batch may wait until it is full. */
+  /** How long a message may wait for its batch to fill up. */
   readonly max_wait_ms: number;
-  /** How often a message is tried again. */
+  /** Deliveries after the first one, for each message. */
   readonly max_retries: number;
-  /** Seconds before that. */
+  /** Seconds before each of them. */
   readonly retry_delay: number;
-  /** Name of the queue that gets what failed for the last time; null drops it. */
+  /** Name of the queue that gets a message after its last failed delivery; null drops the message. */
   readonly dead_letter_queue: string | null;
 }
 
@@ -24,17 +25,17 @@ export const CONSUMER_DEFAULTS = {
   dead_letter_queue: null,
 } as const;
 
-/** What waits, as far as the next delivery depends on it. */
+/** The waiting messages, as far as the next delivery depends on them. */
 export interface Waiting {
   /** Messages that may be delivered now. */
   readonly ready: number;
-  /** Since when the oldest of them may. */
+  /** When the first of them became ready. */
   readonly readySince: number | undefined;
-  /** When the next delayed one may. */
+  /** When the next delayed message becomes ready. */
   readonly nextReady: number | undefined;
 }
 
-/** When the next batch is to be delivered; undefined where nothing waits. */
+/** When to look for the next batch; undefined if nothing waits. */
 export function nextDelivery(
   { ready, readySince, nextReady }: Waiting,
   { batch_size, max_wait_ms }: Pick<Consumer, "batch_size" | "max_wait_ms">,
@@ -42,21 +43,9 @@ export function nextDelivery(
 ): number | undefined {
   if (ready >= batch_size) return now;
   const full = readySince === undefined ? undefined : readySince + max_wait_ms;
-  // One that becomes ready may fill the batch earlier.
+  // The next delayed message may fill the batch earlier.
   const times = [full, nextReady].filter((time) => time !== undefined);
   return times.length === 0 ? undefined : Math.max(Math.min(...times), now);
-}
-
-/** What a consumer said about a batch. */
-export interface BatchOutcome {
-  /** Messages that it acknowledged by themselves. */
-  readonly acked: readonly string[];
-  /** Messages that it wants again, with seconds to wait for each. */
-  readonly retried: readonly { readonly id: string; readonly delay: number | undefined }[];
-  /** What becomes of the others. */
-  readonly others: "ack" | "retry";
-  /** Seconds to wait for the others. */
-  readonly othersDelay: number | undefined;
 }
 
 type Fate =
@@ -64,7 +53,7 @@ type Fate =
   | { readonly kind: "dead" }
   | { readonly kind: "retry"; readonly at: number };
 
-/** What becomes of a message after its batch was delivered. */
+/** What to do with a message once its batch was delivered. */
 export function fateOf(
   message: { readonly id: string; readonly attempts: number },
   outcome: BatchOutcome,

@@ -1,5 +1,4 @@
-/** `RateLimit` as a version's code has it, over src/bindings/ratelimit/channel.ts. */
-
+/** `RateLimit` for a version's code: calls go to channel.ts. */
 import type { Rpc } from "../../lib/rpc.ts";
 import type { RateLimitBinding } from "./channel.ts";
 

@@ -1,0 +1,154 @@
+/**
+ * Which loaded isolates stay, and which are due to be unloaded. Pure but for the isolates that it holds: the caller
+ * passes the time in (ms since the epoch) and does the unloading.
+ */
+import { LIMITS } from "../lib/limits.ts";
+
+/** An isolate that the loader has, or is about to have. */
+export interface Resident {
+  readonly worker: string;
+  readonly version: string;
+  /** Whether its events are traced. It then runs beside the version's own isolate, while somebody tails the Worker. */
+  readonly tailed: boolean;
+  /** When it may be unloaded; undefined while a deployment has its version. */
+  dueAt: number | undefined;
+  /** Whether it waits for the deployment that it was loaded for, rather than for its unloading. */
+  prepared: boolean;
+}
+
+/** An isolate to unload, as it was listed: `take` says whether that still holds. */
+export interface Due<Isolate extends Resident> {
+  readonly name: string;
+  readonly isolate: Isolate;
+  readonly dueAt: number | undefined;
+}
+
+/** Reserved for a deployment. Twice as long as a preparation may take, since the deployment may never be made. */
+export function reserve(now: number): Pick<Resident, "prepared" | "dueAt"> {
+  return { prepared: true, dueAt: now + 2 * LIMITS.loading.prepareMs };
+}
+
+export class Residents<Isolate extends Resident> {
+  /** By loader name. */
+  readonly #isolates = new Map<string, Isolate>();
+  /** The versions of each Worker's deployment, once this process was told of it. */
+  readonly #kept = new Map<string, ReadonlySet<string>>();
+
+  add(name: string, isolate: Isolate): void {
+    this.#isolates.set(name, isolate);
+  }
+
+  remove(name: string): void {
+    this.#isolates.delete(name);
+  }
+
+  of(worker: string): Isolate[] {
+    return [...this.#isolates.values()].filter((isolate) => isolate.worker === worker);
+  }
+
+  /** Reserves a version that would otherwise be unloaded before its deployment is published. */
+  reserve(version: string, now: number): void {
+    for (const isolate of this.#isolates.values()) {
+      if (isolate.version === version && isolate.dueAt !== undefined) Object.assign(isolate, reserve(now));
+    }
+  }
+
+  /** Drains the versions that were reserved for a deployment that is not made. */
+  giveUp(versions: readonly string[], now: number): void {
+    for (const isolate of this.#isolates.values()) {
+      if (isolate.prepared && versions.includes(isolate.version))
+        leave(isolate, now + LIMITS.loading.drainMs);
+    }
+  }
+
+  /**
+   * Decides about an isolate that a request has loaded: it stays where its Worker's deployment has the version. Where
+   * the deployment is not known here, it stays unless only a visit asked for it.
+   *
+   * @param isVisit whether a preview or a pin asked for the version, not the deployment
+   */
+  release(isolate: Isolate, isVisit: boolean, now: number): void {
+    const kept = this.#kept.get(isolate.worker);
+    const isKept = kept === undefined ? !isVisit : kept.has(isolate.version);
+    if (isKept) stay(isolate);
+    else leave(isolate, now + (isVisit ? LIMITS.loading.visitMs : LIMITS.loading.drainMs));
+  }
+
+  /** Decides about a traced isolate that was just loaded: the tail may have ended meanwhile. */
+  releaseTraced(isolate: Isolate, isTailed: boolean, now: number): void {
+    if (isTailed) stay(isolate);
+    else leave(isolate, now);
+  }
+
+  /**
+   * Drains a Worker's traced isolates: nobody tails it any more.
+   *
+   * @returns those isolates
+   */
+  endTail(worker: string, now: number): Isolate[] {
+    const traced = this.of(worker).filter(({ tailed }) => tailed);
+    for (const isolate of traced) isolate.dueAt ??= now + LIMITS.loading.drainMs;
+    return traced;
+  }
+
+  /**
+   * Takes in a Worker's new deployment: its versions stay, the Worker's other versions drain. One that drains already
+   * keeps its time.
+   *
+   * @param versions none where the Worker was deleted
+   * @param isTailed whether somebody tails the Worker: otherwise its traced isolates drain too
+   */
+  retain(worker: string, versions: ReadonlySet<string>, isTailed: boolean, now: number): void {
+    if (versions.size > 0) this.#kept.set(worker, versions);
+    else this.#kept.delete(worker);
+    for (const isolate of this.of(worker)) {
+      if (versions.has(isolate.version) && (isTailed || !isolate.tailed)) stay(isolate);
+      else isolate.dueAt ??= now + LIMITS.loading.drainMs;
+    }
+  }
+
+  /** How many isolates are to be unloaded sooner or later, those reserved for a deployment included. */
+  get leaving(): number {
+    return this.#leaving().length;
+  }
+
+  /** Whether more isolates drain than may do so at once. */
+  get crowded(): boolean {
+    return excess(this.#leaving()) > 0;
+  }
+
+  /** What to unload now: the isolates whose time has come, and the earliest of those that drain beyond the limit. */
+  due(now: number): Due<Isolate>[] {
+    const leaving = this.#leaving().sort((x, y) => (x.dueAt ?? 0) - (y.dueAt ?? 0));
+    let tooMany = excess(leaving);
+    return leaving.filter(({ isolate, dueAt = 0 }) => dueAt <= now || (!isolate.prepared && tooMany-- > 0));
+  }
+
+  /**
+   * Removes an isolate that `due` listed.
+   *
+   * @returns false where it may no longer be unloaded: a deployment has it again, or another sweep was faster
+   */
+  take({ name, isolate, dueAt }: Due<Isolate>): boolean {
+    if (this.#isolates.get(name) !== isolate || isolate.dueAt !== dueAt) return false;
+    return this.#isolates.delete(name);
+  }
+
+  #leaving(): Due<Isolate>[] {
+    return [...this.#isolates]
+      .map(([name, isolate]) => ({ name, isolate, dueAt: isolate.dueAt }))
+      .filter(({ dueAt }) => dueAt !== undefined);
+  }
+}
+
+function stay(isolate: Resident): void {
+  Object.assign(isolate, { prepared: false, dueAt: undefined });
+}
+
+function leave(isolate: Resident, dueAt: number): void {
+  Object.assign(isolate, { prepared: false, dueAt });
+}
+
+function excess(leaving: readonly Due<Resident>[]): number {
+  return leaving.filter(({ isolate }) => !isolate.prepared).length - LIMITS.loading.maxDraining;
+}
