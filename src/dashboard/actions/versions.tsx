@@ -1,4 +1,4 @@
-/** The form of the editor: a version with another main module. */
+/** The editor's form: creates a version with a changed main module. */
 import { messageOf, type PageContext, param, scriptPath, statusOf, workerOf } from "../context.ts";
 import { workerPath } from "../layout.tsx";
 import { deploymentsPage } from "../pages/deployments.tsx";
@@ -18,6 +18,6 @@ export async function saveVersion(c: PageContext): Promise<Response> {
     annotations: { "workers/message": input.message || "Edited on the dashboard" },
   });
   if (deployed.success) return c.redirect(workerPath(worker, "?done=deployed"), 303);
-  const problem = `The version was made, but not deployed. ${messageOf(deployed)}`;
+  const problem = `The version was created, but not deployed. ${messageOf(deployed)}`;
   return c.html(await deploymentsPage(c, worker, { problem }), statusOf(deployed));
 }
