@@ -54,6 +54,15 @@ export function nameOf(id: string, numbers: ReadonlyMap<string, number>): string
   return id === "other" ? "older versions" : shortId(id);
 }
 
+/** Longest text of an option in a form. */
+const OPTION_LENGTH = 60;
+
+/** A version in a form's list: number, short id, and tag or message. */
+export function optionText({ id, number, annotations }: VersionView): string {
+  const about = annotations["workers/tag"] ?? annotations["workers/message"] ?? "";
+  return `#${number} ${shortId(id)} ${about}`.slice(0, OPTION_LENGTH);
+}
+
 export function numbersOf(
   ...lists: readonly (readonly {
     readonly id?: string;

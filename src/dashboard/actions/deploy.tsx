@@ -1,7 +1,8 @@
 /** Forms that change which versions serve. */
 import { messageOf, type PageContext, scriptPath, statusOf, workerOf } from "../context.ts";
 import { workerPath } from "../layout.tsx";
-import { deploymentsPage, partsOf, type SplitInput } from "../pages/deployments.tsx";
+import { deploymentsPage } from "../pages/deployments.tsx";
+import { partsOf, type SplitInput } from "../pages/split-form.tsx";
 import { readActive } from "../worker.ts";
 
 export async function changeSplit(c: PageContext): Promise<Response> {

@@ -1,25 +1,13 @@
 /** `/workers/{worker}`: the active split, its traffic, and past deployments. */
 
 import type { Child } from "hono/jsx";
-import { shortId } from "../../lib/ids.ts";
 import type { Account } from "../../metrics/report.ts";
 import type { Share } from "../../versions/types.ts";
+import { ChartData, ChartPanel } from "../chart-panel.tsx";
 import { type Charts, trafficCharts } from "../charts.ts";
 import { mayChange, type PageContext, pageNumber } from "../context.ts";
 import { count, milliseconds, NONE, percent, ratePercent, splitText } from "../format.ts";
-import {
-  Alert,
-  Csrf,
-  Layout,
-  Pages,
-  PhaseChip,
-  SplitBar,
-  Table,
-  Time,
-  VersionName,
-  workerPath,
-} from "../layout.tsx";
-import { describeMoves, movesBetween } from "../moves.ts";
+import { Alert, Layout, Pages, PhaseChip, SplitBar, Table, Time, VersionName, workerPath } from "../layout.tsx";
 import type { MetricsView, RolloutView, VersionView } from "../types.ts";
 import {
   nameOf,
@@ -31,6 +19,7 @@ import {
   readVersion,
   readVersions,
 } from "../worker.ts";
+import { SplitForm, type SplitInput, suggest } from "./split-form.tsx";
 
 const PER_PAGE = 20;
 
@@ -41,15 +30,6 @@ interface Live {
   readonly metrics: MetricsView;
   readonly rollouts: readonly Omit<RolloutView, "trail" | "history">[];
   readonly numbers: ReadonlyMap<string, number>;
-  readonly mayChange: boolean;
-}
-
-/** The form's values, which a refusal shows again. */
-export interface SplitInput {
-  readonly stable: string;
-  readonly candidate: string;
-  readonly percentage: number;
-  readonly message: string;
 }
 
 export async function deploymentsPage(
@@ -85,12 +65,12 @@ export async function deploymentsPage(
       <Alert message={DONE[c.req.query("done") ?? ""]} kind="done" />
       <div id="live-split">{shown["live-split"]}</div>
       {mayChange(c) && live.active !== undefined ? (
-        <ChangeForm
+        <SplitForm
           c={c}
           worker={worker}
           active={live.active}
           versions={offered}
-          rollout={live.rollouts.find(({ ended_on }) => ended_on === null)}
+          isRolloutRunning={live.rollouts.some(({ ended_on }) => ended_on === null)}
           input={given.input ?? suggest(live.active.versions, offered, asked)}
         />
       ) : null}
@@ -105,35 +85,54 @@ export async function deploymentsPage(
         </div>
         <ChartData charts={charts} />
       </section>
-      <section aria-labelledby="history-title">
-        <h2 id="history-title">History</h2>
-        <Table caption="Deployments, newest first" head={["Time (UTC)", "Author", "Split", "Message", ""]}>
-          {deployments.map((deployment, i) => (
-            <tr>
-              <td>
-                <Time at={deployment.created_on} />
-              </td>
-              <td>
-                {deployment.author_email} <small>{originOf(deployment)}</small>
-              </td>
-              <td>
-                {splitText(deployment.versions)}
-                {changeOf(deployments[i + 1])}
-              </td>
-              <td class="text">{deployment.annotations["workers/message"] ?? ""}</td>
-              <td>
-                {deployment.id === live.active?.id ? (
-                  <span class="chip">active</span>
-                ) : mayChange(c) ? (
-                  <a href={workerPath(worker, `/rollback?deployment=${deployment.id}`)}>Roll back to this</a>
-                ) : null}
-              </td>
-            </tr>
-          ))}
-        </Table>
-        <Pages path={workerPath(worker)} page={page} per_page={PER_PAGE} total={total} />
-      </section>
+      <History c={c} worker={worker} active={live.active} deployments={deployments} total={total} />
     </Layout>
+  );
+}
+
+/** Past deployments, a page of them. */
+function History({
+  c,
+  worker,
+  active,
+  deployments,
+  total,
+}: {
+  c: PageContext;
+  worker: string;
+  active: PagedDeployment | undefined;
+  deployments: readonly PagedDeployment[];
+  total: number;
+}) {
+  return (
+    <section aria-labelledby="history-title">
+      <h2 id="history-title">History</h2>
+      <Table caption="Deployments, newest first" head={["Time (UTC)", "Author", "Split", "Message", ""]}>
+        {deployments.map((deployment, i) => (
+          <tr>
+            <td>
+              <Time at={deployment.created_on} />
+            </td>
+            <td>
+              {deployment.author_email} <small>{originOf(deployment)}</small>
+            </td>
+            <td>
+              {splitText(deployment.versions)}
+              {changeOf(deployments[i + 1])}
+            </td>
+            <td class="text">{deployment.annotations["workers/message"] ?? ""}</td>
+            <td>
+              {deployment.id === active?.id ? (
+                <span class="chip">active</span>
+              ) : mayChange(c) ? (
+                <a href={workerPath(worker, `/rollback?deployment=${deployment.id}`)}>Roll back to this</a>
+              ) : null}
+            </td>
+          </tr>
+        ))}
+      </Table>
+      <Pages path={workerPath(worker)} page={pageNumber(c)} per_page={PER_PAGE} total={total} />
+    </section>
   );
 }
 
@@ -164,138 +163,6 @@ async function withMissing(
   return [...versions, ...found].sort((x, y) => y.number - x.number);
 }
 
-/** First values of the form: the version that the query asks for at 0%, else the active split, else the newest version at 0%. */
-function suggest(
-  shares: readonly Share[],
-  versions: readonly VersionView[],
-  asked: string | undefined,
-): SplitInput {
-  const sorted = [...shares].sort((x, y) => y.number - x.number);
-  const [newest, other] = sorted;
-  if (asked !== undefined) {
-    const stable = sorted.find(({ version_id }) => version_id !== asked);
-    return { stable: stable?.version_id ?? "", candidate: asked, percentage: 0, message: "" };
-  }
-  if (newest !== undefined && other !== undefined) {
-    const { version_id: candidate, percentage } = newest;
-    return { stable: other.version_id, candidate, percentage, message: "" };
-  }
-  const stable = newest?.version_id ?? "";
-  const candidate = versions.find(({ id }) => id !== stable)?.id ?? stable;
-  return { stable, candidate, percentage: 0, message: "" };
-}
-
-function ChangeForm({
-  c,
-  worker,
-  active,
-  versions,
-  rollout,
-  input,
-}: {
-  c: PageContext;
-  worker: string;
-  active: PagedDeployment;
-  versions: readonly VersionView[];
-  rollout: Live["rollouts"][number] | undefined;
-  input: SplitInput;
-}) {
-  const options = (chosen: string) =>
-    versions.map(({ id, number, annotations }) => (
-      <option value={id} data-number={number} selected={id === chosen}>
-        {`#${number} ${shortId(id)} ${annotations["workers/tag"] ?? annotations["workers/message"] ?? ""}`.slice(
-          0,
-          60,
-        )}
-      </option>
-    ));
-  const numbers = numbersOf(versions);
-  const candidate = [...active.versions].sort((x, y) => y.number - x.number)[0];
-  const stable = active.versions.find((share) => share !== candidate);
-  const after = partsOf(input, numbers);
-  return (
-    <section aria-labelledby="change-title" id="change">
-      <h2 id="change-title">Change the split</h2>
-      {rollout === undefined ? null : (
-        <p class="alert">A rollout is in progress. Changing the split here ends it.</p>
-      )}
-      <form
-        class="card"
-        id="split-form"
-        method="post"
-        action={workerPath(worker, "/split")}
-        data-active={JSON.stringify(active.versions)}
-      >
-        <Csrf user={c.var.user} />
-        <input type="hidden" name="base" value={active.id} />
-        <div class="fields">
-          <label>
-            Stable version, gets the rest
-            <select name="stable">{options(input.stable)}</select>
-          </label>
-          <label>
-            Candidate
-            <select name="candidate">{options(input.candidate)}</select>
-          </label>
-          <label>
-            Candidate's share, %
-            <input
-              name="percentage"
-              type="number"
-              min="0"
-              max="100"
-              step="any"
-              value={input.percentage}
-              required={true}
-            />
-          </label>
-          <label class="grow">
-            Candidate's share as a slider
-            <input id="slider" type="range" min="0" max="100" step="1" value={input.percentage} />
-          </label>
-        </div>
-        <output id="moves" for="split-form">
-          {describeMoves(movesBetween(active.versions, after), (id) => nameOf(id, numbers)).join(" ")}
-        </output>
-        <label>
-          Message{" "}
-          <input name="message" type="text" maxlength={1000} value={input.message} placeholder="Why?" />
-        </label>
-        <button type="submit">Change the split</button>
-      </form>
-      <div class="actions">
-        {stable !== undefined && candidate !== undefined ? (
-          <>
-            <form method="post" action={workerPath(worker, "/promote")}>
-              <Csrf user={c.var.user} />
-              <input type="hidden" name="base" value={active.id} />
-              <input type="hidden" name="version" value={candidate.version_id} />
-              <button type="submit">Promote #{candidate.number} to 100%</button>
-            </form>
-            <a class="button danger" href={workerPath(worker, `/rollback?to=${stable.version_id}`)}>
-              Roll back to #{stable.number}…
-            </a>
-          </>
-        ) : null}
-        <a class="button quiet" href={workerPath(worker, "/rollouts#start")}>
-          Start a rollout…
-        </a>
-      </div>
-    </section>
-  );
-}
-
-/** The split that the form describes. */
-export function partsOf({ stable, candidate, percentage }: SplitInput, numbers: ReadonlyMap<string, number>) {
-  const part = (version_id: string, share: number) => ({
-    version_id,
-    number: numbers.get(version_id) ?? 0,
-    percentage: share,
-  });
-  if (stable === candidate) return [part(candidate, 100)];
-  return [part(stable, 100 - percentage), part(candidate, percentage)];
-}
-
 export async function readLive(c: PageContext, worker: string): Promise<Live> {
   const [{ deployments }, metrics, rollouts] = await Promise.all([
     readDeployments(c, worker, 1, 1),
@@ -304,7 +171,7 @@ export async function readLive(c: PageContext, worker: string): Promise<Live> {
   ]);
   const [active] = deployments;
   const numbers = numbersOf(active?.versions ?? []);
-  return { worker, active, metrics, rollouts, numbers, mayChange: mayChange(c) };
+  return { worker, active, metrics, rollouts, numbers };
 }
 
 export function chartsOf({ metrics, active, numbers }: Live): Charts {
@@ -321,21 +188,14 @@ export function chartsOf({ metrics, active, numbers }: Live): Charts {
 }
 
 /** The parts of the page that update while it is open, by element id. */
-export function parts({
-  worker,
-  active,
-  metrics,
-  rollouts,
-  numbers,
-}: Live): Record<"live-split" | "live-recent" | "live-totals", Child> {
-  const shares = active?.versions ?? [];
+export function parts(live: Live): Record<"live-split" | "live-recent" | "live-totals", Child> {
+  const { metrics, numbers } = live;
   const observed = metrics.versions.flatMap(({ version_id, recent }) => {
     const number = numbers.get(version_id);
     return number === undefined || recent.observed_percentage === null
       ? []
       : [{ version_id, number, percentage: recent.observed_percentage }];
   });
-  const running = rollouts.find(({ ended_on }) => ended_on === null);
   const span =
     metrics.window_seconds >= 120
       ? `Last ${Math.round(metrics.window_seconds / 60)} min`
@@ -343,44 +203,7 @@ export function parts({
         ? `Last ${metrics.window_seconds} s`
         : "Since this deployment";
   return {
-    "live-split": (
-      <section class="card split" aria-label="Active split">
-        <dl class="legend">
-          {[...shares]
-            .sort((x, y) => x.number - y.number)
-            .map(({ version_id, number, percentage }, i) => (
-              <div class={i === 0 ? "stable" : "candidate"}>
-                <dt>
-                  <VersionName worker={worker} id={version_id} number={number} />
-                </dt>
-                <dd>
-                  <b data-configured={version_id}>{percent(percentage, 3)}</b> configured,{" "}
-                  <b data-observed={version_id}>
-                    {percent(observed.find((share) => share.version_id === version_id)?.percentage ?? null)}
-                  </b>{" "}
-                  observed
-                </dd>
-              </div>
-            ))}
-        </dl>
-        <div class="bars">
-          <span>configured</span>
-          <SplitBar versions={shares} label="Configured split" />
-          <span>observed</span>
-          <SplitBar versions={observed} label={`Observed split, ${span}`} />
-        </div>
-        {metrics.stale ? (
-          <Alert message="A process may still serve an older deployment. Sluice retries every second." />
-        ) : null}
-        {running === undefined ? null : (
-          <p>
-            <a href={workerPath(worker, `/rollouts/${running.id}`)}>
-              <PhaseChip phase={running.phase} /> rollout: {running.reason}
-            </a>
-          </p>
-        )}
-      </section>
-    ),
+    "live-split": <LiveSplit live={live} observed={observed} span={span} />,
     "live-recent": (
       <Table caption={span} head={["Version", "Observed", "Requests", "Error rate", "p50", "p95", "p99"]}>
         {metrics.versions
@@ -412,6 +235,58 @@ export function parts({
   };
 }
 
+function LiveSplit({
+  live,
+  observed,
+  span,
+}: {
+  live: Live;
+  observed: readonly Share[];
+  span: string;
+}) {
+  const { worker, active, metrics, rollouts } = live;
+  const shares = active?.versions ?? [];
+  const running = rollouts.find(({ ended_on }) => ended_on === null);
+  return (
+    <section class="card split" aria-label="Active split">
+      <dl class="legend">
+        {[...shares]
+          .sort((x, y) => x.number - y.number)
+          .map(({ version_id, number, percentage }, i) => (
+            <div class={i === 0 ? "stable" : "candidate"}>
+              <dt>
+                <VersionName worker={worker} id={version_id} number={number} />
+              </dt>
+              <dd>
+                <b data-configured={version_id}>{percent(percentage, 3)}</b> configured,{" "}
+                <b data-observed={version_id}>
+                  {percent(observed.find((share) => share.version_id === version_id)?.percentage ?? null)}
+                </b>{" "}
+                observed
+              </dd>
+            </div>
+          ))}
+      </dl>
+      <div class="bars">
+        <span>configured</span>
+        <SplitBar versions={shares} label="Configured split" />
+        <span>observed</span>
+        <SplitBar versions={observed} label={`Observed split, ${span}`} />
+      </div>
+      {metrics.stale ? (
+        <Alert message="A process may still serve an older deployment. Sluice retries every second." />
+      ) : null}
+      {running === undefined ? null : (
+        <p>
+          <a href={workerPath(worker, `/rollouts/${running.id}`)}>
+            <PhaseChip phase={running.phase} /> rollout: {running.reason}
+          </a>
+        </p>
+      )}
+    </section>
+  );
+}
+
 function TotalsRow({ id, name, account }: { id: string; name: string; account: Account }) {
   return (
     <tr data-version={id}>
@@ -423,23 +298,4 @@ function TotalsRow({ id, name, account }: { id: string; name: string; account: A
       <td>{account.requests === 0 ? NONE : ratePercent(account.error_rate)}</td>
     </tr>
   );
-}
-
-export function ChartPanel({ id, title }: { id: string; title: string }) {
-  return (
-    <figure class="chart" data-chart={id}>
-      <figcaption>{title}</figcaption>
-      <div class="plot" aria-hidden="true" />
-      <details>
-        <summary>Show as a table</summary>
-        <div class="as-table" />
-      </details>
-    </figure>
-  );
-}
-
-export function ChartData({ charts }: { charts: Charts }) {
-  // A version's name must not end the script element.
-  const json = JSON.stringify(charts).replaceAll("<", "\\u003c");
-  return <script type="application/json" id="chart-data" dangerouslySetInnerHTML={{ __html: json }} />;
 }

@@ -1,17 +1,16 @@
 /** `/workers/{worker}/rollouts`: a Worker's rollouts, the form to start one, and the live page of one. */
 
 import type { Child } from "hono/jsx";
-import { shortId } from "../../lib/ids.ts";
 import { stageText, TEMPLATES } from "../../rollout/plan.ts";
 import { TERMINAL } from "../../rollout/types.ts";
 import type { Phase } from "../../versions/types.ts";
+import { ChartData, ChartPanel } from "../chart-panel.tsx";
 import { type Charts, evidenceChart } from "../charts.ts";
 import { mayChange, type PageContext, read, scriptPath } from "../context.ts";
 import { count, milliseconds, percent, ratePercent } from "../format.ts";
 import { Alert, Csrf, Layout, PhaseChip, Table, Time, VersionName, workerPath } from "../layout.tsx";
 import type { RolloutView } from "../types.ts";
-import { readActive, readRollouts, readVersions } from "../worker.ts";
-import { ChartData, ChartPanel } from "./deployments.tsx";
+import { optionText, readActive, readRollouts, readVersions } from "../worker.ts";
 
 export async function rolloutsPage(c: PageContext, worker: string, problem?: string) {
   const [rollouts, { versions }, active] = await Promise.all([
@@ -34,13 +33,8 @@ export async function rolloutsPage(c: PageContext, worker: string, problem?: str
             <label>
               Candidate
               <select name="version">
-                {candidates.map(({ id, number, annotations }) => (
-                  <option value={id}>
-                    {`#${number} ${shortId(id)} ${annotations["workers/tag"] ?? annotations["workers/message"] ?? ""}`.slice(
-                      0,
-                      60,
-                    )}
-                  </option>
+                {candidates.map((version) => (
+                  <option value={version.id}>{optionText(version)}</option>
                 ))}
               </select>
             </label>
