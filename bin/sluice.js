@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Starts the `sluice` command on a Node.js that can run it. A checkout runs its TypeScript sources, which needs the
-// Node.js that the project installs for itself; an installed package runs the build in dist/.
+// Starts the `sluice` command on a Node.js that can run it. A checkout runs its TypeScript sources, an installed package
+// the build in dist/. If the current Node.js is too old, a checkout uses the one that it has installed for itself.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";

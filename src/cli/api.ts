@@ -1,4 +1,4 @@
-/** The API as the other commands call it. */
+/** Calls the API of a running server. */
 import { originOf } from "./config.ts";
 import { DataDir, UsageError } from "./data.ts";
 
@@ -9,14 +9,14 @@ export interface Target {
   readonly token: string;
 }
 
-/** The server to talk to: what the variables say, else the one that runs on the data folder, else the defaults. */
+/** The server to call: the one that variables name, else the one that runs on the data folder, else the default one. */
 export function findTarget(dataDir: string, env: NodeJS.ProcessEnv = process.env): Target {
   const data = new DataDir(dataDir);
   const server = data.readServer();
   const token = env.SLUICE_API_TOKEN ?? data.readToken();
   if (token === undefined) {
     throw new UsageError(
-      `There is no API token in ${data.path}. Start a server there first (npm start), or set SLUICE_API_TOKEN.`,
+      `No API token in ${data.path}. Start a server on this folder with npm start, or set SLUICE_API_TOKEN.`,
     );
   }
   const { SLUICE_HOST, SLUICE_CONTROL_PORT, SLUICE_ACCOUNT_ID } = env;
@@ -34,7 +34,7 @@ interface Envelope<T> {
   readonly result: T;
 }
 
-/** Calls the API and returns the result; a refusal becomes an error with the server's words. */
+/** Calls the API and returns the result. Throws a `UsageError` with the server's message if it refuses. */
 export async function call<T>(
   { control, accountId, token }: Target,
   method: string,

@@ -1,4 +1,4 @@
-/** Sluice's Worker as modules for the runtime: bundled from the sources, or read from the build of a package. */
+/** Sluice's Workers as modules for the runtime: bundled from the sources, or read from a package's build. */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
@@ -10,11 +10,11 @@ import { PACKAGE_ROOT } from "./package.ts";
 export interface Bundle {
   /** The main module first. */
   readonly modules: { type: "ESModule" | "CompiledWasm"; path: string; contents: string | Uint8Array }[];
-  /** Identifies the code. */
+  /** Short hash of the code. */
   readonly build: string;
 }
 
-/** Workers that the package is made of, by their entry file below src/. */
+/** The package's Workers, by name, with their entry files below src/. */
 export const WORKERS = { sluice: "index.ts", validator: "validator.ts" } as const;
 type WorkerEntry = keyof typeof WORKERS;
 
@@ -29,7 +29,7 @@ interface Code {
   readonly wasm: readonly (readonly [name: string, file: string])[];
 }
 
-/** @param name under which it is kept for the next start */
+/** @param name name of the cache entry for later starts */
 export async function bundleWorker(entryPoint: string, name: string): Promise<Bundle> {
   const file = join(PACKAGE_ROOT, "node_modules/.cache/sluice", `${name}.json`);
   const { text, wasm } = await keep(file, PACKAGE_ROOT, () => makeWorker(entryPoint));
@@ -119,7 +119,7 @@ function digested(inputs: Record<string, string>): Plugin {
   };
 }
 
-/** What runs in versions beside their own code (src/bindings), as one module. */
+/** The code that runs inside versions (src/bindings), as one module. */
 function bundleClient(): Promise<Made<string>> {
   return bundle({
     entryPoints: [join(PACKAGE_ROOT, "src/bindings/client.ts")],
@@ -131,7 +131,7 @@ function bundleClient(): Promise<Made<string>> {
   });
 }
 
-/** One file of the dashboard as browsers get it: a script or a style sheet. */
+/** A script or style sheet of the dashboard, as browsers get it. */
 function bundlePublic(file: string): Promise<Made<string>> {
   return bundle({
     entryPoints: [join(PACKAGE_ROOT, "src/dashboard/client", file)],
@@ -141,7 +141,7 @@ function bundlePublic(file: string): Promise<Made<string>> {
   });
 }
 
-/** What the Worker holds as text, by the name under which it is imported. */
+/** The bundles that the Worker imports as text, by import name. */
 export const TEXTS = {
   "#client": bundleClient,
   "#dashboard/main": () => bundlePublic("main.ts"),

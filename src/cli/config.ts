@@ -1,4 +1,4 @@
-/** Where the server is and where its data are: flags, then variables, then defaults. */
+/** The settings of `sluice serve`. A flag wins over its variable, and the variable over the default. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -15,44 +15,44 @@ export interface ServeConfig {
   readonly addressHeader: string;
   readonly log: (typeof LOG_LEVELS)[number];
   readonly demo: boolean;
-  /** Processes that serve traffic; one means that the control side's process does. */
+  /** Processes that serve traffic. With 1, the control process also serves traffic. */
   readonly processes: number;
-  /** Seconds to add to the system's time for crons and rollouts. */
+  /** Seconds added to the system's clock for crons and rollouts. */
   readonly clockOffset: number;
 }
 
 const MAX_PROCESSES = 64;
 
-/** The settings of `sluice serve`: each a flag, with a variable that stands for it. */
+/** Adds a flag for each setting, with its environment variable. */
 export function addServeOptions(command: Command): Command {
   const options = [dataDirOption(), ...listenerOptions(), ...accountOptions(), ...runtimeOptions()];
   for (const option of options) command.addOption(option);
-  return command.option("--no-demo", "do not deploy the example Worker on the first start");
+  return command.option("--no-demo", "Do not deploy the example Worker on the first start");
 }
 
 /** Where both sides listen, and under which hostnames. */
 function listenerOptions(): Option[] {
   return [
-    new Option("--host <address>", "address of both listeners").env("SLUICE_HOST").default("127.0.0.1"),
-    portOption("--traffic-port <port>", "listener for end users", "SLUICE_TRAFFIC_PORT", 8787),
-    portOption("--control-port <port>", "listener for operators", "SLUICE_CONTROL_PORT", 8788),
-    new Option("--domain <name>", "Workers are served at <worker>.<domain>")
+    new Option("--host <address>", "Address that both ports listen on").env("SLUICE_HOST").default("127.0.0.1"),
+    portOption("--traffic-port <port>", "Port for traffic", "SLUICE_TRAFFIC_PORT", 8787),
+    portOption("--control-port <port>", "Port for the API and the dashboard", "SLUICE_CONTROL_PORT", 8788),
+    new Option("--domain <name>", "Domain of the Workers: each is served at <worker>.<domain>")
       .env("SLUICE_DOMAIN")
       .default("localhost")
       .argParser((value) => {
         if (!/^[a-z0-9-]+(\.[a-z0-9-]+)*$/i.test(value)) {
-          throw new InvalidArgumentError("use a hostname without a port");
+          throw new InvalidArgumentError("Use a hostname without a port.");
         }
         return value.toLowerCase();
       }),
     new Option(
       "--address-header <name>",
-      "header with the client's address, set by your own proxy; it decides for requests without a key",
+      "Header in which your proxy sends the client's address. The address is the key of requests without one",
     )
       .env("SLUICE_ADDRESS_HEADER")
-      .default("")
+      .default("", "none")
       .argParser((value) => {
-        if (!/^[A-Za-z0-9-]*$/.test(value)) throw new InvalidArgumentError("use the name of a header");
+        if (!/^[A-Za-z0-9-]*$/.test(value)) throw new InvalidArgumentError("Use the name of a header.");
         return value;
       }),
   ];
@@ -63,19 +63,19 @@ function accountOptions(): Option[] {
   return [
     new Option(
       "--api-token <token>",
-      "the admin token (default: generated on first start, kept in the data folder)",
+      "Admin token (default: generated on the first start and kept in the data folder)",
     )
       .env("SLUICE_API_TOKEN")
       .argParser((value) => {
         if (!/^\S{8,}$/.test(value))
-          throw new InvalidArgumentError("use at least 8 characters and no spaces");
+          throw new InvalidArgumentError("Use at least 8 characters and no spaces.");
         return value;
       }),
-    new Option("--account-id <id>", "the account in API paths")
+    new Option("--account-id <id>", "Account ID in API paths")
       .env("SLUICE_ACCOUNT_ID")
       .default("sluice")
       .argParser((value) => {
-        if (!/^[A-Za-z0-9_-]+$/.test(value)) throw new InvalidArgumentError("use letters, digits, - and _");
+        if (!/^[A-Za-z0-9_-]+$/.test(value)) throw new InvalidArgumentError("Use letters, digits, - and _.");
         return value;
       }),
   ];
@@ -84,30 +84,30 @@ function accountOptions(): Option[] {
 /** How the server runs. */
 function runtimeOptions(): Option[] {
   return [
-    new Option("--log <level>", "lowest level to log").env("SLUICE_LOG").choices(LOG_LEVELS).default("info"),
-    new Option("--processes <n>", "processes that serve traffic; more than one per core does not help")
+    new Option("--log <level>", "Lowest level to log").env("SLUICE_LOG").choices(LOG_LEVELS).default("info"),
+    new Option("--processes <n>", "Number of processes that serve traffic. More than one per core does not help")
       .env("SLUICE_PROCESSES")
       .default(1)
       .argParser((value) => {
         const processes = Number(value);
         if (!Number.isInteger(processes) || processes < 1 || processes > MAX_PROCESSES) {
-          throw new InvalidArgumentError(`use a number from 1 to ${MAX_PROCESSES}`);
+          throw new InvalidArgumentError(`Use a number from 1 to ${MAX_PROCESSES}.`);
         }
         return processes;
       }),
-    new Option("--clock-offset <seconds>", "time to add to the clock of crons and rollouts, to try them out")
+    new Option("--clock-offset <seconds>", "Seconds to add to the clock of crons and rollouts, to test them")
       .env("SLUICE_CLOCK_OFFSET")
       .default(0)
       .argParser((value) => {
         const seconds = Number(value);
-        if (!Number.isFinite(seconds)) throw new InvalidArgumentError("use a number of seconds");
+        if (!Number.isFinite(seconds)) throw new InvalidArgumentError("Use a number of seconds.");
         return seconds;
       }),
   ];
 }
 
 export function dataDirOption(): Option {
-  return new Option("--data-dir <folder>", "everything that lasts").env("SLUICE_DATA_DIR").default(".sluice");
+  return new Option("--data-dir <folder>", "Folder with the server's state").env("SLUICE_DATA_DIR").default(".sluice");
 }
 
 function portOption(flags: string, description: string, variable: string, fallback: number): Option {
@@ -117,13 +117,13 @@ function portOption(flags: string, description: string, variable: string, fallba
     .argParser((value) => {
       const port = Number(value);
       if (!Number.isInteger(port) || port < 1 || port > 65535) {
-        throw new InvalidArgumentError("use a port from 1 to 65535");
+        throw new InvalidArgumentError("Use a port from 1 to 65535.");
       }
       return port;
     });
 }
 
-/** The address under which this machine reaches a listener. */
+/** The origin at which this machine reaches a listener. */
 export function originOf(host: string, port: number): string {
   const reachable = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
   return `http://${reachable.includes(":") ? `[${reachable}]` : reachable}:${port}`;

@@ -1,4 +1,4 @@
-/** The data folder: its lock, its token, and where the running server can be reached. */
+/** The data folder: its lock, its token, and the addresses and processes of its running server. */
 
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -15,26 +15,26 @@ import {
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Written while a server runs on the folder. */
+/** The file server.json, which exists while a server runs on the folder. */
 interface ServerFile {
   readonly pid: number;
-  /** The runtime's process: it survives a kill -9 of ours and must not write beside its successor. */
+  /** The runtime's process. It survives a kill -9 of `pid`, and must end before another one opens the folder. */
   readonly runtime_pid: number;
-  /** The process that starts uploads. */
+  /** The process that tries uploads out. */
   readonly validator_pid: number;
-  /** The processes that serve traffic, where they are apart; absent in the file of an older Sluice. */
+  /** The traffic processes, with `--processes`. An older Sluice did not write this field. */
   readonly traffic_pids?: readonly number[];
   readonly traffic: string;
   readonly control: string;
   readonly account_id: string;
 }
 
-/** A mistake of the person who called: printed without a stack. */
+/** A mistake that the user can correct: printed without a stack. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** Time that the runtime of a server that died gets to finish its requests before it is killed, in ms. */
+/** How long the runtime of a server that was killed may finish its requests, in ms. */
 const ORPHAN_GRACE_MS = 5_000;
 
 export class DataDir {
@@ -49,15 +49,19 @@ export class DataDir {
     return join(this.path, "storage");
   }
 
-  /** Creates the folder, readable for its owner only, and makes it ours. Says whether nothing was ever stored in it. */
+  /**
+   * Creates the folder, accessible to its owner only, locks it, and ends the processes of a server that was killed.
+   *
+   * @returns `fresh` if nothing was ever stored in it
+   */
   async open(): Promise<{ readonly fresh: boolean }> {
     const fresh = !existsSync(this.storage);
     try {
       mkdirSync(this.path, { recursive: true, mode: 0o700 });
-      // It may have been there: it holds secrets.
+      // It may exist with other permissions, and it holds secrets.
       chmodSync(this.path, 0o700);
     } catch (error) {
-      throw new UsageError(`${this.path} cannot be the data folder: ${(error as Error).message}`);
+      throw new UsageError(`Cannot use ${this.path} as the data folder: ${(error as Error).message}`);
     }
     this.#lock();
     await this.#endOrphans();
@@ -65,8 +69,8 @@ export class DataDir {
   }
 
   /**
-   * Takes the folder for this process, or refuses where a living server has it. The lock is a file with the owner's
-   * process id, made in one step; one whose owner is dead is moved away first.
+   * Locks the folder for this process, or throws if a running server has locked it. The lock is a file with the owner's
+   * process id, created atomically. A lock whose owner has died is moved away first.
    */
   #lock(): void {
     const own = `${this.#lockFile}.${process.pid}`;
@@ -83,20 +87,20 @@ export class DataDir {
       const owner = this.#lockOwner();
       if (owner !== undefined && owner !== process.pid && commandOf(owner)?.includes("sluice")) {
         throw new UsageError(
-          `A server with process id ${owner} uses ${this.path} already. Stop it, or name another folder with --data-dir.`,
+          `Another server, with process id ${owner}, is using ${this.path}. Stop it, or choose another folder with --data-dir.`,
         );
       }
       this.#moveAway(owner, own);
     }
   }
 
-  /** Removes the lock of `owner`, unless somebody else has replaced it meanwhile. */
+  /** Removes the lock of `owner`, unless another process has replaced it in the meantime. */
   #moveAway(owner: number | undefined, aside: string): void {
     try {
       renameSync(this.#lockFile, aside);
       if (Number(readFileSync(aside, "utf8")) !== owner) linkSync(aside, this.#lockFile);
     } catch {
-      // Somebody else was faster; the next round sees whose it is.
+      // Another process was faster. The next attempt reads its lock.
     } finally {
       rmSync(aside, { force: true });
     }
@@ -110,7 +114,7 @@ export class DataDir {
     }
   }
 
-  /** Ends what a server that was killed left running: it must not write beside its successor. */
+  /** Ends the processes that a killed server left running: two runtimes must not write to one folder. */
   async #endOrphans(): Promise<void> {
     const left = this.readServer();
     if (left === undefined) return;
@@ -120,13 +124,13 @@ export class DataDir {
     this.removeServer();
   }
 
-  /** Gives the folder up. */
+  /** Unlocks the folder. */
   close(): void {
     this.removeServer();
     rmSync(this.#lockFile, { force: true });
   }
 
-  /** The token kept here, made on the first call. */
+  /** The folder's admin token, generated on the first call. */
   token(): { readonly token: string; readonly isNew: boolean } {
     const kept = this.readToken();
     if (kept !== undefined) return { token: kept, isNew: false };
@@ -169,7 +173,7 @@ export class DataDir {
   }
 }
 
-/** The command line of a process; undefined where there is none. */
+/** The command line of a process; undefined if it does not run. */
 function commandOf(pid: number): string | undefined {
   try {
     if (process.platform === "linux")

@@ -1,4 +1,4 @@
-/** Deploys the example Worker in two versions at 90/10, through the API like anybody else. */
+/** Deploys the example Worker as two versions, at 90% and 10%, through the API. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { call, type Target } from "./api.ts";

@@ -1,4 +1,4 @@
-/** `sluice explain`: which version a key gets, and why. */
+/** `sluice explain`: which version a request gets, and why. */
 import { call, type Target } from "./api.ts";
 
 interface Explanation {
@@ -32,10 +32,10 @@ export async function explain(
 }
 
 const REASONS: Readonly<Record<string, string>> = {
-  override: "the override names a version of the active deployment",
+  override: "the override names a version in the active deployment",
   key: "the key's hash decides",
-  single: "one version serves everybody",
-  random: "the override is not in the active deployment and there is no key, so it is drawn for each request",
+  single: "one version has all traffic",
+  random: "no override applies and there is no key, so each request is drawn at random",
 };
 
 function toText(found: Explanation): string {
@@ -53,7 +53,7 @@ function toText(found: Explanation): string {
       ? []
       : [
           `Hash        ${hash}  = XXH32("${found.seed}" + key)`,
-          `Boundary    ${boundary}  ${hash < boundary ? "above the hash: candidate" : "not above the hash: stable"}`,
+          `Boundary    ${boundary}  ${hash < boundary ? "the hash is below it: candidate" : "the hash is not below it: stable"}`,
         ]),
     "Deployment",
     ...versions,

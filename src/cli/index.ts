@@ -1,31 +1,29 @@
 /** The `sluice` command. */
-import { Argument, Command, InvalidArgumentError, Option } from "commander";
+import { Argument, Command, Option } from "commander";
 import { findTarget } from "./api.ts";
 import { addServeOptions, dataDirOption, type ServeConfig } from "./config.ts";
 import { UsageError } from "./data.ts";
 import { explain } from "./explain.ts";
+import { templateOption, toNumber, withAnswer, withExamples, withHelp, workerCommand } from "./help.ts";
 import { metrics } from "./metrics.ts";
 import { affinity, options } from "./options.ts";
-import {
-  command,
-  exitCode,
-  find,
-  list,
-  type RolloutView,
-  type StartOptions,
-  start,
-  toText,
-  watch,
-} from "./rollout.ts";
+import { addRolloutCommands } from "./rollout-commands.ts";
 import { type SimulateOptions, showSimulation, simulate } from "./simulate.ts";
 import { createToken, listTokens, revokeToken } from "./token.ts";
 import { exportLine, runWrangler, wranglerEnv } from "./wrangler.ts";
 
-const program = new Command("sluice").description(
-  "Gradual deployments for Workers on infrastructure you own, driven by the unmodified wrangler.",
+const program = withHelp(new Command("sluice")).description(
+  "Gradual deployments for Workers on machines you own. Use your wrangler as it is.",
 );
 
-addServeOptions(program.command("serve").description("serve traffic and the API, with state on disk")).action(
+withExamples(
+  program,
+  "sluice serve",
+  'eval "$(sluice env)" && wrangler deploy',
+  "sluice rollout start shop --to latest --wait",
+);
+
+addServeOptions(program.command("serve").description("Start a server for traffic and the API")).action(
   async (options: ServeConfig) => {
     // Only this command needs the runtime; the others start faster without it.
     const { serve } = await import("./serve.ts");
@@ -35,7 +33,7 @@ addServeOptions(program.command("serve").description("serve traffic and the API,
 
 program
   .command("env")
-  .description("print the variables that point wrangler at this server, for eval")
+  .description("Print the shell variables that point wrangler at the server")
   .addOption(dataDirOption())
   .action(({ dataDir }: { dataDir: string }) => {
     console.log(exportLine(wranglerEnv(findTarget(dataDir))));
@@ -43,10 +41,8 @@ program
 
 program
   .command("wrangler")
-  .description(
-    "run wrangler with those variables; every argument is wrangler's (data folder: SLUICE_DATA_DIR)",
-  )
-  .argument("[args...]")
+  .description("Run wrangler against the server. SLUICE_DATA_DIR names the data folder")
+  .argument("[args...]", "Arguments for wrangler")
   .allowUnknownOption()
   .helpOption(false)
   .action(async (args: string[]) => {
@@ -54,265 +50,154 @@ program
     process.exitCode = await runWrangler(args, wranglerEnv(target));
   });
 
-program
-  .command("explain")
-  .description("say which version a request gets, and why")
-  .argument("<worker>")
-  .option("--key <key>", "the request key")
-  .option("--override <version>", "the version that the overrides header would name")
-  .option("--json", "as JSON")
-  .addOption(dataDirOption())
-  .action(
-    async (worker: string, options: { key?: string; override?: string; json?: boolean; dataDir: string }) => {
-      if (options.key === undefined && options.override === undefined) {
-        throw new UsageError("Say which request: --key <request key>, --override <version id>, or both.");
-      }
-      console.log(await explain(findTarget(options.dataDir), worker, options));
-    },
-  );
+withExamples(
+  withAnswer(
+    workerCommand(program, "explain", "Show which version a request gets, and why")
+      .option("--key <key>", "Request key of the request")
+      .option("--override <version>", "Version ID in the request's overrides header"),
+  ),
+  "sluice explain shop --key user-42",
+).action(
+  async (worker: string, options: { key?: string; override?: string; json?: boolean; dataDir: string }) => {
+    if (options.key === undefined && options.override === undefined) {
+      throw new UsageError("Describe the request: --key <request key>, --override <version id>, or both.");
+    }
+    console.log(await explain(findTarget(options.dataDir), worker, options));
+  },
+);
 
-const rollout = program
-  .command("rollout")
-  .description("roll a version out in stages that advance on evidence and take themselves back");
+addRolloutCommands(program);
 
-const show = (found: RolloutView | readonly RolloutView[], json: boolean | undefined) => {
-  const views = Array.isArray(found) ? found : [found];
-  console.log(json ? JSON.stringify(found, null, 2) : views.map(toText).join("\n\n"));
-};
+withExamples(
+  program
+    .command("simulate")
+    .description("Predict how rollouts would end, with simulated or logged traffic")
+    .option("--stages <stages>", "Share and duration of each stage, as for sluice rollout start")
+    .addOption(templateOption())
+    .option("--alpha <p>", "Highest probability that a good version is rolled back, e.g. 0.01", toNumber)
+    .option(
+      "--clients <n>",
+      "Distinct clients per second. For a log without times: requests per second",
+      toNumber,
+      100,
+    )
+    .option("--stable <percent>", "Share of the stable version's clients that fail", toNumber, 0.5)
+    .option(
+      "--candidate <percent>",
+      "Share of the candidate's clients that fail (default: the same as --stable)",
+      toNumber,
+    )
+    .option("--log <file>", "Log to use as traffic: JSON lines with key, status and time")
+    .option("--aa", "Compare a version with itself, to see how often a good version is rolled back")
+    .option("--runs <n>", "Number of rollouts to simulate", toNumber, 200)
+    .option("--hours <n>", "Hours after which a rollout that has not ended is stopped", toNumber, 24)
+    .option("--seed <n>", "Seed of the random numbers", toNumber, 1)
+    .option("--json", "Print JSON"),
+  "sluice simulate --candidate 2 --template standard",
+  "sluice simulate --log requests.jsonl --aa",
+).action(async (options: SimulateOptions & { json?: boolean }) => {
+  const found = simulate(options);
+  console.log(options.json ? JSON.stringify(found, null, 2) : showSimulation(found, options.aa === true));
+});
 
-rollout
-  .command("start")
-  .argument("<worker>")
-  .requiredOption("--to <version>", "id or tag of the version, or latest")
-  .option("--stages <stages>", "share and time of each, e.g. 5%:10m,25%:30m,100%; :manual waits for approval")
-  .addOption(new Option("--template <name>", "a plan by name").choices(["fast", "standard", "careful"]))
-  .addOption(new Option("--on-fail <what>", "what a failed gate does").choices(["rollback", "hold"]))
-  .option("--alpha <p>", "probability of a false rollback in the whole rollout", toNumber)
-  .option("--min-exposures <n>", "clients of the candidate that each stage needs", toNumber)
-  .option("--wait", "until it ends or needs somebody: 0 promoted, 2 rolled back, 3 otherwise")
-  .option("--json", "as JSON")
-  .addOption(dataDirOption())
-  .action(
-    async (worker: string, given: StartOptions & { wait?: boolean; json?: boolean; dataDir: string }) => {
-      const target = findTarget(given.dataDir);
-      const started = await start(target, worker, given);
-      if (given.wait !== true) return show(started, given.json);
-      const print = given.json ? () => {} : console.log;
-      const ended = await watch(target, worker, started.id, { print, isTerminal: false });
-      if (given.json) show(ended, true);
-      process.exitCode = exitCode(ended);
-    },
-  );
+withAnswer(
+  workerCommand(program, "metrics", "Show a Worker's requests, errors and latencies by version"),
+).action(async (worker: string, { json, dataDir }: { json?: boolean; dataDir: string }) => {
+  console.log(await metrics(findTarget(dataDir), worker, json === true));
+});
 
-rollout
-  .command("watch")
-  .argument("<worker>")
-  .argument("[id]", "the newest one by default")
-  .addOption(dataDirOption())
-  .action(async (worker: string, id: string | undefined, { dataDir }: { dataDir: string }) => {
-    const target = findTarget(dataDir);
-    const found = await find(target, worker, id);
-    await watch(target, worker, found.id, { print: console.log, isTerminal: process.stdout.isTTY === true });
-  });
+const token = program.command("token").description("Manage API tokens");
 
-rollout
-  .command("list")
-  .argument("<worker>")
-  .option("--json", "as JSON")
-  .addOption(dataDirOption())
-  .action(async (worker: string, { json, dataDir }: { json?: boolean; dataDir: string }) => {
-    const found = await list(findTarget(dataDir), worker);
-    if (json) return show(found, true);
-    for (const { id, created_on, phase, reason } of found)
-      console.log(`${created_on}  ${id}  ${phase}: ${reason}`);
-  });
+withAnswer(
+  token
+    .command("create")
+    .description("Create an API token. Its value is shown only once")
+    .argument("<name>", "Name of the token")
+    .addOption(
+      new Option(
+        "--role <role>",
+        "What the token may do. admin: everything; deploy: everything except tokens; read: view only",
+      )
+        .choices(["admin", "deploy", "read"])
+        .makeOptionMandatory(),
+    ),
+).action(async (name: string, { role, json, dataDir }: { role: string; json?: boolean; dataDir: string }) => {
+  const created = await createToken(findTarget(dataDir), name, role);
+  console.log(json ? JSON.stringify(created, null, 2) : created.value);
+});
 
-for (const [name, description] of [
-  ["status", "show it"],
-  ["pause", "stay in the stage; a failing candidate is taken back all the same"],
-  ["resume", "go on after a pause"],
-  ["approve", "go on to the next stage, whatever the gate waits for"],
-  ["promote", "give the candidate everything now"],
-  ["abort", "give the stable version everything now"],
-] as const) {
-  rollout
-    .command(name)
-    .description(description)
-    .argument("<worker>")
-    .argument("[id]", "the newest one by default")
-    .option("--json", "as JSON")
-    .addOption(dataDirOption())
-    .action(
-      async (
-        worker: string,
-        id: string | undefined,
-        { json, dataDir }: { json?: boolean; dataDir: string },
-      ) => {
-        const target = findTarget(dataDir);
-        show(
-          name === "status" ? await find(target, worker, id) : await command(target, worker, id, name),
-          json,
-        );
-      },
-    );
-}
-
-program
-  .command("simulate")
-  .description("say what a rollout's plan would do, with a model of traffic or a log")
-  .option("--stages <stages>", "as of sluice rollout start")
-  .addOption(new Option("--template <name>", "a plan by name").choices(["fast", "standard", "careful"]))
-  .option("--alpha <p>", "probability of a false rollback", toNumber)
-  .option(
-    "--clients <n>",
-    "distinct clients per second; requests per second of a log without times",
-    toNumber,
-    100,
-  )
-  .option("--stable <percent>", "clients of the stable version that fail", toNumber, 0.5)
-  .option("--candidate <percent>", "clients of the candidate that fail (default: as many)", toNumber)
-  .option("--log <file>", "JSON lines of key, status and time, instead of the model")
-  .option("--aa", "both are the same: how often is a good version taken back?")
-  .option("--runs <n>", "rollouts", toNumber, 200)
-  .option("--hours <n>", "time after which one is broken off", toNumber, 24)
-  .option("--seed <n>", "of the random numbers", toNumber, 1)
-  .option("--json", "as JSON")
-  .action(async (options: SimulateOptions & { json?: boolean }) => {
-    const found = simulate(options);
-    console.log(options.json ? JSON.stringify(found, null, 2) : showSimulation(found, options.aa === true));
-  });
-
-program
-  .command("metrics")
-  .description("say what was counted of a Worker's requests, by version")
-  .argument("<worker>")
-  .option("--json", "as JSON")
-  .addOption(dataDirOption())
-  .action(async (worker: string, { json, dataDir }: { json?: boolean; dataDir: string }) => {
-    console.log(await metrics(findTarget(dataDir), worker, json === true));
-  });
-
-const token = program.command("token").description("API tokens and what they may do");
-
-token
-  .command("create")
-  .description("make a token; it is shown once")
-  .argument("<name>")
-  .addOption(
-    new Option("--role <role>", "admin: everything; deploy: all but tokens; read: look, and change nothing")
-      .choices(["admin", "deploy", "read"])
-      .makeOptionMandatory(),
-  )
-  .option("--json", "as JSON")
-  .addOption(dataDirOption())
-  .action(
-    async (name: string, { role, json, dataDir }: { role: string; json?: boolean; dataDir: string }) => {
-      const created = await createToken(findTarget(dataDir), name, role);
-      console.log(json ? JSON.stringify(created, null, 2) : created.value);
-    },
-  );
-
-token
-  .command("list")
-  .option("--json", "as JSON")
-  .addOption(dataDirOption())
-  .action(async ({ json, dataDir }: { json?: boolean; dataDir: string }) => {
+withAnswer(token.command("list").description("List API tokens")).action(
+  async ({ json, dataDir }: { json?: boolean; dataDir: string }) => {
     const tokens = await listTokens(findTarget(dataDir));
     if (json) return console.log(JSON.stringify(tokens, null, 2));
     for (const { name, role, id, created_on, created_by, last_used_on } of tokens) {
-      console.log(
-        `${name}  ${role}  ${id}  made ${created_on} by ${created_by}, used ${last_used_on ?? "never"}`,
-      );
+      const used = last_used_on === null ? "never used" : `last used ${last_used_on}`;
+      console.log(`${name}  ${role}  ${id}  created ${created_on} by ${created_by}, ${used}`);
     }
-  });
+  },
+);
 
 token
   .command("revoke")
-  .description("end a token, and everybody's session who signed in with it")
-  .argument("<token>", "its name or id")
+  .description("Revoke an API token, and end every session that it opened")
+  .argument("<token>", "Name or ID of the token")
   .addOption(dataDirOption())
   .action(async (name: string, { dataDir }: { dataDir: string }) => {
     const { id } = await revokeToken(findTarget(dataDir), name);
-    console.log(`Revoked ${id}.`);
+    console.log(`Revoked token ${id}.`);
   });
 
-program
-  .command("affinity")
-  .description("say or set where requests to a Worker carry their key")
-  .argument("<worker>")
-  .argument(
-    "[sources...]",
-    "in their order: header:<name>, cookie:<name>, address, issued-cookie[:<name>]; or default",
-  )
-  .option("--json", "as JSON")
-  .addOption(dataDirOption())
-  .action(
-    async (worker: string, sources: string[], { json, dataDir }: { json?: boolean; dataDir: string }) => {
-      console.log(await affinity(findTarget(dataDir), worker, sources, json === true));
-    },
-  );
+withExamples(
+  withAnswer(
+    workerCommand(program, "affinity", "Show or set where requests carry their key").argument(
+      "[sources...]",
+      "Sources, first match wins: header:<name>, cookie:<name>, address, issued-cookie[:<name>]. " +
+        "Or default, to restore the default",
+    ),
+  ),
+  "sluice affinity shop header:X-User issued-cookie",
+).action(async (worker: string, sources: string[], { json, dataDir }: { json?: boolean; dataDir: string }) => {
+  console.log(await affinity(findTarget(dataDir), worker, sources, json === true));
+});
 
-program
-  .command("protect")
-  .description("say whether wrangler deploy may replace a split of a Worker")
-  .argument("<worker>")
-  .addArgument(new Argument("[state]", "on: it may not; off: it may").choices(["on", "off"]))
-  .option("--json", "as JSON")
-  .addOption(dataDirOption())
-  .action(
-    async (
-      worker: string,
-      state: string | undefined,
-      { json, dataDir }: { json?: boolean; dataDir: string },
-    ) => {
-      const change = state === undefined ? {} : { protect: state === "on" };
-      console.log(await options(findTarget(dataDir), worker, change, json === true));
-    },
-  );
+withAnswer(
+  workerCommand(program, "protect", "Show or set whether wrangler deploy may replace a split").addArgument(
+    new Argument("[state]", "on: refuse wrangler deploy while two versions are deployed").choices(["on", "off"]),
+  ),
+).action(
+  async (worker: string, state: string | undefined, { json, dataDir }: { json?: boolean; dataDir: string }) => {
+    const change = state === undefined ? {} : { protect: state === "on" };
+    console.log(await options(findTarget(dataDir), worker, change, json === true));
+  },
+);
 
-program
-  .command("options")
-  .description("say or set how a Worker's deployments behave")
-  .argument("<worker>")
-  .addOption(
-    new Option("--expose-version <state>", "whether responses say which version made them").choices([
-      "on",
-      "off",
-    ]),
-  )
-  .option("--retain-versions <n>", "deployed versions whose assets stay reachable", toNumber)
-  .option("--retain-hours <n>", "how long the assets of any version do after its deployment", toNumber)
-  .option("--json", "as JSON")
-  .addOption(dataDirOption())
-  .action(
-    async (
-      worker: string,
-      given: {
-        exposeVersion?: string;
-        retainVersions?: number;
-        retainHours?: number;
-        json?: boolean;
-        dataDir: string;
-      },
-    ) => {
-      const { exposeVersion, retainVersions, retainHours, json, dataDir } = given;
-      const retention = {
-        ...(retainVersions === undefined ? {} : { versions: retainVersions }),
-        ...(retainHours === undefined ? {} : { hours: retainHours }),
-      };
-      const change = {
-        ...(exposeVersion === undefined ? {} : { expose_version: exposeVersion === "on" }),
-        ...(Object.keys(retention).length === 0 ? {} : { retention }),
-      };
-      console.log(await options(findTarget(dataDir), worker, change, json === true));
-    },
-  );
-
-function toNumber(text: string): number {
-  const value = Number(text);
-  if (!Number.isFinite(value)) throw new InvalidArgumentError("use a number");
-  return value;
+interface SettingOptions {
+  readonly exposeVersion?: string;
+  readonly retainVersions?: number;
+  readonly retainHours?: number;
+  readonly json?: boolean;
+  readonly dataDir: string;
 }
+
+withAnswer(
+  workerCommand(program, "options", "Show or set a Worker's options")
+    .addOption(
+      new Option("--expose-version <state>", "Name the version in every response").choices(["on", "off"]),
+    )
+    .option("--retain-versions <n>", "Number of deployed versions whose assets are kept", toNumber)
+    .option("--retain-hours <n>", "Hours that a version's assets are kept after its deployment", toNumber),
+).action(async (worker: string, given: SettingOptions) => {
+  const { exposeVersion, retainVersions, retainHours, json, dataDir } = given;
+  const retention = {
+    ...(retainVersions === undefined ? {} : { versions: retainVersions }),
+    ...(retainHours === undefined ? {} : { hours: retainHours }),
+  };
+  const change = {
+    ...(exposeVersion === undefined ? {} : { expose_version: exposeVersion === "on" }),
+    ...(Object.keys(retention).length === 0 ? {} : { retention }),
+  };
+  console.log(await options(findTarget(dataDir), worker, change, json === true));
+});
 
 try {
   await program.enablePositionalOptions().parseAsync();

@@ -1,15 +1,15 @@
-/** The server's log: one JSON object per line, or a short text where a person is watching. */
+/** The server's log: one JSON object per line, or a short text on a terminal. */
 import { LOG_LEVELS } from "./config.ts";
 
 type Level = (typeof LOG_LEVELS)[number];
 
 export interface Logger {
   log(level: Level, event: string, fields?: Readonly<Record<string, unknown>>): void;
-  /** A line that the runtime printed: an event of the Worker's (JSON), or text of somebody's `console.log`. */
+  /** Logs a line that the runtime printed: an event of Sluice's Worker as JSON, or the text of a `console.log`. */
   fromRuntime(level: string, message: string): void;
 }
 
-/** What workerd prints of its own compile cache where V8 has flags (runtime.ts), as it always has here: nobody can act on it. */
+/** With V8 flags, workerd prints this about its own compile cache at every start. Operators need not act on it. */
 const EXPECTED = "NOSENTRY per-isolate bootstrap compile cache failed its compatibility check";
 
 /** @param pretty text for a terminal instead of JSON */

@@ -1,4 +1,4 @@
-/** `sluice metrics`: what was counted of a Worker's requests. */
+/** `sluice metrics`: a Worker's requests, errors and latencies by version. */
 import type { Account, WorkerReport } from "../metrics/report.ts";
 import { call, type Target } from "./api.ts";
 
@@ -45,8 +45,8 @@ function toText({ total, versions, window_seconds, stale }: WorkerReport): strin
   );
   return [
     ...lines,
-    `observed: of the requests that the split shared out in the last ${window_seconds} s`,
-    ...(stale ? ["Some process may still serve an older deployment."] : []),
+    `observed: share of the requests that the split decided in the last ${window_seconds} s`,
+    ...(stale ? ["A process may still serve an older deployment. Sluice retries every second."] : []),
   ].join("\n");
 }
 

@@ -1,4 +1,4 @@
-/** `sluice affinity`, `sluice protect` and `sluice options`: a Worker's settings that wrangler has no words for. */
+/** `sluice affinity`, `sluice protect` and `sluice options`: the settings of a Worker that wrangler cannot change. */
 import { parseSource, type SourceInput } from "../versions/affinity.ts";
 import { call, type Target } from "./api.ts";
 import { UsageError } from "./data.ts";
@@ -16,7 +16,7 @@ interface Options {
 
 const pathOf = (worker: string, what: string) => `/workers/scripts/${encodeURIComponent(worker)}/${what}`;
 
-/** @param sources none to only show them, `default` for those of a new Worker */
+/** @param sources new sources; none to show the current ones, `default` to restore the default */
 export async function affinity(
   target: Target,
   worker: string,
@@ -32,7 +32,7 @@ export async function affinity(
       : await call<AffinityReply>(target, "PUT", path, body);
   if (json) return JSON.stringify(reply, null, 2);
   const lines = ["header  Cloudflare-Workers-Version-Key", ...reply.sources.map(showSource)];
-  const title = `A request to "${worker}" is split by the first of these that it has${reply.is_default ? " (default)" : ""}:`;
+  const title = `The key of a request to "${worker}" is the first of these that it has${reply.is_default ? " (default)" : ""}:`;
   return [title, ...lines.map((line, i) => `  ${i + 1}. ${line}`)].join("\n");
 }
 
@@ -47,15 +47,15 @@ function readSources(sources: readonly string[]): SourceInput[] {
 function showSource({ type, name, max_age }: SourceInput): string {
   switch (type) {
     case "issued_cookie":
-      return `cookie  ${name}, set by Sluice where there is none, for ${max_age} s`;
+      return `cookie  ${name}, set by Sluice for ${max_age} s if the request has none`;
     case "address":
-      return "the client's address, where the server was started with --address-header";
+      return "the client's address, if the server was started with --address-header";
     default:
       return `${type}  ${name}`;
   }
 }
 
-/** @param change those to set; none to only show them */
+/** @param change options to set; empty to show the current ones */
 export async function options(
   target: Target,
   worker: string,
@@ -73,8 +73,8 @@ export async function options(
   if (json) return JSON.stringify(now, null, 2);
   const onOff = (on: boolean) => (on ? "on" : "off");
   return [
-    `protect         ${onOff(now.protect).padEnd(5)} whether wrangler deploy may not replace a split`,
-    `expose-version  ${onOff(now.expose_version).padEnd(5)} whether responses say which version made them (Sluice-Version)`,
-    `retain          ${now.retention.versions} versions, ${now.retention.hours} hours: how long assets outlive their deployment`,
+    `protect         ${onOff(now.protect).padEnd(5)} refuse wrangler deploy while two versions are deployed`,
+    `expose-version  ${onOff(now.expose_version).padEnd(5)} name the version in every response (Sluice-Version header)`,
+    `retain          ${now.retention.versions} versions, ${now.retention.hours} hours: how long assets are kept after their deployment`,
   ].join("\n");
 }

@@ -1,4 +1,4 @@
-/** Where the package's own files are, in a checkout and in an installed package. */
+/** The package's root folder, in a checkout and in an installed package. */
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,4 +1,4 @@
-/** `sluice rollout …`: plans that advance on evidence and take themselves back. */
+/** `sluice rollout`: calls the API for rollouts, and shows them in words. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseStages, type StageInput } from "../rollout/plan.ts";
 import { call, type Target } from "./api.ts";
@@ -9,7 +9,7 @@ interface Arm {
   readonly failures: number;
 }
 
-/** A rollout as the API shows it, as far as it is printed. */
+/** The API's view of a rollout, as far as it is printed. */
 export interface RolloutView {
   readonly id: string;
   readonly worker: string;
@@ -74,11 +74,11 @@ export function list(target: Target, worker: string): Promise<RolloutView[]> {
   return call<RolloutView[]>(target, "GET", pathOf(worker));
 }
 
-/** @param id the newest one where it is absent */
+/** @param id undefined for the newest rollout */
 export async function find(target: Target, worker: string, id: string | undefined): Promise<RolloutView> {
   if (id !== undefined) return call<RolloutView>(target, "GET", pathOf(worker, `/${encodeURIComponent(id)}`));
   const [newest] = await list(target, worker);
-  if (newest === undefined) throw new UsageError(`"${worker}" has had no rollout yet.`);
+  if (newest === undefined) throw new UsageError(`No rollouts of "${worker}" yet. Start one with sluice rollout start ${worker} --to <version>.`);
   return newest;
 }
 
@@ -92,7 +92,7 @@ export async function command(
   return call<RolloutView>(target, "POST", pathOf(worker, `/${rollout.id}/${what}`), {});
 }
 
-/** How a rollout that is waited for ended: 0 promoted, 2 rolled back, 3 anything else that needs somebody. */
+/** Exit code of `--wait`: 0 promoted, 2 rolled back, 3 aborted or waiting for an operator. */
 export function exitCode({ phase }: RolloutView): number {
   return phase === "promoted" ? 0 : phase === "rolled_back" ? 2 : 3;
 }
@@ -153,10 +153,10 @@ export function toText(rollout: RolloutView): string {
     `Phase      ${rollout.phase}: ${rollout.reason}`,
     ...(rollout.settled_ms === null
       ? []
-      : [`Settled    ${rollout.settled_ms} ms after the decision no request went to the other side`]),
+      : [`Settled    ${rollout.settled_ms} ms after the decision, when all traffic had moved`]),
     "Stages",
     ...stages,
-    "Gates (rolls back when E reaches its bound)",
+    "Gates (Sluice rolls back when an E-value reaches its limit)",
     ...rows,
   ].join("\n");
 }

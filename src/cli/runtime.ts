@@ -1,6 +1,6 @@
 /**
- * The workerd process that serves: Miniflare with a direct socket for each side, which keeps its storage and gives
- * workerd's own speed. Miniflare's entry port stays unused on loopback.
+ * The control process: workerd, run by Miniflare with a direct socket for each side. This way Sluice uses Miniflare's
+ * storage at workerd's own speed. Nothing uses Miniflare's entry port on loopback.
  */
 import type { ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -15,20 +15,20 @@ import type { Followers } from "./workerd.ts";
 import { COMPATIBILITY_DATE, DRAIN_MS, trafficBindings, V8_FLAGS } from "./workerd.ts";
 
 interface RuntimeEvents {
-  /** The process runs, for the first time or after a crash. */
+  /** The process has started, for the first time or after a crash. */
   readonly started: (pid: number) => void;
-  /** The process ended because `drain` asked it to. */
+  /** The process has ended because of `drain`. */
   readonly drained: () => void;
 }
 
 interface RuntimeOptions {
   readonly config: ServeConfig;
   readonly token: string;
-  /** Folder of the databases and files. */
+  /** Folder for databases and files. */
   readonly storage: string;
   readonly validator: Validator;
   readonly logger: Logger;
-  /** The processes that serve traffic in this one's stead. */
+  /** The processes that serve traffic; undefined if this process does. */
   readonly followers: Followers | undefined;
 }
 
@@ -46,13 +46,13 @@ export class Runtime {
   }
 
   /**
-   * Resolves once its listeners serve: both sides', or the control side's and the replica's where others serve traffic.
+   * Resolves once its listeners accept: those of both sides, or without traffic those of the control side and the replica.
    */
   static async start(
     { config, token, storage, validator, logger, followers }: RuntimeOptions,
     events: RuntimeEvents,
   ): Promise<Runtime> {
-    // Miniflare has no other way to take them.
+    // Miniflare reads V8's flags from this variable only.
     process.env.MINIFLARE_WORKERD_V8_FLAGS ??= V8_FLAGS.join(" ");
     const { modules, build } = await loadBundle("sluice");
     const options = convertV4MiniflareOptions({
@@ -117,11 +117,11 @@ export class Runtime {
     return runtime;
   }
 
-  /** Stops listening, lets requests finish, then ends the process: `drained` follows, after `DRAIN_MS` at the latest. */
+  /** Stops listening, lets requests finish and ends the process, after `DRAIN_MS` at the latest. Then `drained` is called. */
   drain(): void {
     this.#draining = true;
     const child = this.#process;
-    // It may have died and not come back: then there is nothing to wait for.
+    // The process may have died already.
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) {
       this.#events.drained();
       return;
@@ -132,9 +132,10 @@ export class Runtime {
 
   #adopt(child: ChildProcess): void {
     this.#process = child;
-    // It could not listen where the one before it did. It reads its configuration from this process first.
+    // The sockets of the previous process would keep it from listening. It has not come that far: it first reads its
+    // configuration from this process.
     for (const socket of this.#sockets) rmSync(socket, { force: true });
-    // Before Miniflare's own listener, so that a drained process is not taken for one that crashed.
+    // Before Miniflare's own listener, which would take a drained process for a crashed one and restart it.
     child.prependListener("exit", () => {
       if (this.#draining) this.#events.drained();
     });
@@ -142,7 +143,7 @@ export class Runtime {
   }
 }
 
-/** A Unix socket's path as host and port: Miniflare has no other words for an address, and joins the two with a colon. */
+/** A Unix socket's path as host and port. Miniflare takes an address only in this form, and joins both with a colon. */
 function miniflareAddress(socket: string): { host: string; port: number } {
   const [, host, port] = /^(.+):(\d+)$/.exec(`unix:${socket}`) ?? [];
   return { host: host ?? "", port: Number(port) };

@@ -1,4 +1,4 @@
-/** `sluice serve`: both listeners, with state on disk. */
+/** `sluice serve`: starts both sides of a server, and stops them on a signal. */
 import { createServer } from "node:net";
 import { call, type Target } from "./api.ts";
 import { originOf, type ServeConfig } from "./config.ts";
@@ -10,14 +10,14 @@ import { Traffic } from "./traffic.ts";
 import { Validator } from "./validator.ts";
 import { COMPATIBILITY_DATE } from "./workerd.ts";
 
-/** How long a stop waits to be prepared, in ms. */
+/** How long a stop waits for the server to prepare it, in ms. */
 const PREPARE_STOP_MS = 500;
 
 export async function serve(config: ServeConfig): Promise<void> {
   const data = new DataDir(config.dataDir);
   if (config.trafficPort === config.controlPort) {
     throw new UsageError(
-      `--traffic-port and --control-port are both ${config.trafficPort}; each side needs a port of its own.`,
+      `--traffic-port and --control-port are both ${config.trafficPort}. Choose two different ports.`,
     );
   }
   const { fresh } = await data.open();
@@ -58,7 +58,7 @@ async function start(config: ServeConfig, data: DataDir, fresh: boolean): Promis
 
 interface Server {
   readonly runtime: Runtime;
-  /** Undefined where the control process serves traffic itself. */
+  /** Undefined if the control process serves traffic itself. */
   readonly traffic: Traffic | undefined;
   readonly validator: Validator;
 }
@@ -69,7 +69,7 @@ interface Parts {
   readonly token: string;
 }
 
-/** Starts every process, keeps their ids in the data folder, and exits when all of them have drained. */
+/** Starts every process and records their ids in the data folder. When all have drained, this process exits. */
 async function startProcesses(config: ServeConfig, { data, logger, token }: Parts): Promise<Server> {
   const traffic = originOf(config.host, config.trafficPort);
   const control = originOf(config.host, config.controlPort);
@@ -110,10 +110,10 @@ async function startProcesses(config: ServeConfig, { data, logger, token }: Part
   return { runtime, traffic: processes, validator };
 }
 
-/** The first signal drains the server, a second one ends it at once. */
+/** The first signal drains the server. The second one ends it at once. */
 function stopOnSignals({ runtime, traffic }: Server, target: Target, logger: Logger): void {
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) {
-    // Miniflare's own listeners would end the process before its requests are done.
+    // Miniflare's own listeners would end the process before its requests have finished.
     process.removeAllListeners(signal);
     process.once(signal, () => {
       logger.log("info", "draining", { signal });
@@ -126,13 +126,13 @@ function stopOnSignals({ runtime, traffic }: Server, target: Target, logger: Log
   }
 }
 
-/** So that a stop forgets none of what was counted, and waits for no page that is only looked at. Never rejects. */
+/** Asks the server to store its counters and to end the live pages, which would keep it from stopping. Never rejects. */
 async function prepareStop(target: Target): Promise<void> {
   const late = new Promise((resolve) => setTimeout(resolve, PREPARE_STOP_MS).unref());
   await Promise.race([call(target, "POST", "/drain").catch(() => undefined), late]);
 }
 
-/** The example is a convenience: where it cannot be deployed, the server serves all the same. */
+/** Deploys the example Worker. If that fails, the server runs without it. @returns whether it is deployed */
 async function tryDemo(target: Target, logger: Logger): Promise<boolean> {
   try {
     await deployDemo(target);
@@ -143,12 +143,12 @@ async function tryDemo(target: Target, logger: Logger): Promise<boolean> {
   }
 }
 
-/** Fails with the flag to change where something listens already. */
+/** Rejects if the port is taken, with the flag that changes it. */
 function requireFree(host: string, port: number, flag: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
     probe.once("error", (error: NodeJS.ErrnoException) => {
-      const why = error.code === "EADDRINUSE" ? "something else listens there" : error.message;
+      const why = error.code === "EADDRINUSE" ? "another program uses this port" : error.message;
       reject(new UsageError(`Cannot listen on ${host}:${port}: ${why}. Choose another port with ${flag}.`));
     });
     probe.listen(port, host, () => probe.close(() => resolve()));
@@ -167,26 +167,27 @@ function greet({ traffic, control, config, shownToken, demo }: Greeting): void {
   const url = (worker: string) => traffic.replace(config.domain, `${worker}.${config.domain}`);
   const lines = [
     "",
-    "  Sluice is serving.",
+    "  Sluice is running.",
     "",
     `  Traffic   ${url("<worker>")}`,
-    `  Control   ${control}/client/v4`,
+    `  Dashboard ${control}`,
+    `  API       ${control}/client/v4`,
     `  Account   ${config.accountId}`,
     ...(shownToken === undefined
       ? []
-      : [`  Token     ${shownToken}   (shown once; kept in ${config.dataDir}/token)`]),
+      : [`  Token     ${shownToken}   (shown once, kept in ${config.dataDir}/token)`]),
     "",
     ...(demo
       ? [
-          "  The example Worker is deployed, 90% on one version and 10% on the other. Open it, or ask it a few times:",
+          "  The example Worker is deployed: 90% of the traffic gets one version, 10% the other. Open it, or request it:",
           `    ${url("hello")}`,
           `    curl ${url("hello")}`,
           "",
         ]
       : []),
-    "  Use wrangler from another shell:",
-    '    eval "$(npx sluice env)"     then any wrangler command, in any project',
-    "    npx sluice wrangler …        the same for one command",
+    "  Use wrangler in another shell:",
+    '    eval "$(npx sluice env)"     then run wrangler in any project',
+    "    npx sluice wrangler …        runs one wrangler command",
     "",
   ];
   process.stdout.write(`${lines.join("\n")}\n`);

@@ -1,4 +1,4 @@
-/** `sluice simulate`: what a plan would do, before it is used. */
+/** `sluice simulate`: predicts how a plan's rollouts would end. */
 import { readFileSync } from "node:fs";
 import { makePlan, type TemplateName } from "../rollout/plan.ts";
 import {
@@ -19,10 +19,10 @@ export interface SimulateOptions {
   readonly alpha?: number;
   /** Distinct clients per second. */
   readonly clients: number;
-  /** Percentages of clients that fail. */
+  /** Percentages of clients that fail, 0 to 100. */
   readonly stable: number;
   readonly candidate?: number;
-  /** JSON lines of key, status and, if it has them, time. */
+  /** Path of a file of JSON lines with key, status and, optionally, time. */
   readonly log?: string;
   readonly aa?: boolean;
   readonly runs: number;
@@ -33,9 +33,9 @@ export interface SimulateOptions {
 interface Simulation {
   readonly runs: number;
   readonly seed: number;
-  /** How many ended in each phase. */
+  /** Number of rollouts that ended in each phase. */
   readonly phases: Readonly<Record<string, number>>;
-  /** Of those that were rolled back: seconds, and clients that failed on the candidate until then. */
+  /** Of the rollouts that were rolled back: seconds until then, and clients of the candidate that failed until then. */
   readonly rolled_back: { readonly median_seconds: number | null; readonly median_failures: number | null };
   readonly promoted: { readonly median_seconds: number | null };
 }
@@ -84,17 +84,17 @@ function sourcesOf({
   return (random) => logSource(entries, `simulated ${random()}`, extra, random);
 }
 
-/** @param rate requests per second where the lines have no time */
+/** @param rate requests per second, for lines without a time */
 function readLog(file: string, rate: number): LogEntry[] {
   let text: string;
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
-    throw new UsageError(`The log cannot be read: ${(error as Error).message}.`);
+    throw new UsageError(`Cannot read the log: ${(error as Error).message}.`);
   }
   const lines = text.split("\n").filter((line) => line.trim() !== "");
   const parsed = lines.map((line, i) => {
-    const wrong = () => new UsageError(`Line ${i + 1} of ${file} is no JSON object with a key and a status.`);
+    const wrong = () => new UsageError(`Line ${i + 1} of ${file} is not a JSON object with a key and a status.`);
     let entry: { key?: unknown; status?: unknown; time?: unknown };
     try {
       entry = JSON.parse(line);
@@ -131,12 +131,12 @@ export function showSimulation(
   );
   const time = (seconds: number | null) => (seconds === null ? "–" : `${seconds} s`);
   return [
-    `${runs} rollouts, from seed ${seed}; how they ended:`,
+    `${runs} simulated rollouts with seed ${seed} ended in:`,
     ...lines,
-    `Time to a rollback, median   ${time(rolled_back.median_seconds)} (${rolled_back.median_failures ?? "–"} clients had failed on the candidate)`,
-    `Time to promotion, median    ${time(promoted.median_seconds)}`,
+    `Median time to rollback      ${time(rolled_back.median_seconds)} (${rolled_back.median_failures ?? "–"} clients of the candidate had failed)`,
+    `Median time to promotion     ${time(promoted.median_seconds)}`,
     ...(aa
-      ? [`False rollbacks              ${percent(phases.rolled_back ?? 0)}: both versions were the same`]
+      ? [`False rollbacks              ${percent(phases.rolled_back ?? 0)}, as both versions were the same`]
       : []),
   ].join("\n");
 }

@@ -1,9 +1,10 @@
 /**
- * The processes that serve traffic where there are several (`--processes`): plain workerd, each with the same bundle and
- * a listening socket of its own on the one port, among which the kernel spreads connections. (From a socket shared by
- * all, whoever wakes first takes a whole burst: in 3 of 10 runs one process had all 32 connections.) They read the
- * control process's KV and are told of every change before the operator has the answer; see src/runtime/fleet.ts. Both
- * go over Unix sockets in a folder that only the server's user can enter: nobody else can speak to them or pose as them.
+ * The traffic processes, if there are several (`--processes`): plain workerd with the same bundle. Each has its own
+ * listening socket on the one port, and the kernel spreads connections over them. (With one shared socket, the first
+ * process to wake takes a whole burst: in 3 of 10 runs, one process got all 32 connections.) They read the control
+ * process's KV, and the control process tells them of every change before the operator gets the answer: see
+ * src/runtime/fleet.ts. Both use Unix sockets in a folder that only the server's user can enter, so that nobody else can
+ * talk to them or pose as them.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -22,17 +23,17 @@ import { UsageError } from "./data.ts";
 import type { Logger } from "./logger.ts";
 import { COMPATIBILITY_DATE, DRAIN_MS, type Followers, trafficBindings, V8_FLAGS } from "./workerd.ts";
 
-/** Longest and shortest pause before a process that ended is started again, in ms. */
+/** First and longest pause before an ended process is restarted, in ms. */
 const RESTART_MS = { first: 100, longest: 5_000 };
-/** A process that ran this long had no trouble starting, in ms. */
+/** A process that ran at least this long, in ms, is restarted after the first pause again. */
 const STABLE_MS = 10_000;
-/** The host by which Miniflare's direct sockets know a connection for RPC. */
+/** The host name that marks a connection to one of Miniflare's direct sockets as RPC. */
 const MINIFLARE_RPC_HOST = "miniflare-unsafe-internal-capnp-connect";
-/** How long a process may take until it answers, in ms. */
+/** How long a process may take to start, in ms. */
 const START_MS = 20_000;
 
 interface TrafficEvents {
-  /** The process ids of all of them, after each start. */
+  /** Called after each start, with the ids of all processes. */
   readonly started: (pids: readonly number[]) => void;
   readonly drained: () => void;
 }
@@ -59,7 +60,7 @@ export class Traffic {
     };
   }
 
-  /** Resolves once all of them serve. */
+  /** Resolves once all processes serve. */
   async start(): Promise<void> {
     this.#workerConfig = await configOf(this.#config, await loadBundle("sluice"), this.followers);
     const names = Object.keys(this.followers.addresses);
@@ -68,7 +69,7 @@ export class Traffic {
     await Promise.all(names.map((name) => this.#answers(name)));
   }
 
-  /** Stops listening, lets requests finish, then ends the processes: `drained` follows, after `DRAIN_MS` at the latest. */
+  /** Stops listening, lets requests finish and ends the processes, after `DRAIN_MS` at the latest. Then calls `drained`. */
   drain(): void {
     this.#draining = true;
     for (const child of this.#processes.values()) child.kill("SIGTERM");
@@ -81,7 +82,7 @@ export class Traffic {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  /** @param pause before it is started again, should it end soon, in ms */
+  /** @param pause before a restart if the process ends soon, in ms */
   async #spawn(name: string, pause: number): Promise<void> {
     const server = await listen(this.#config);
     if (this.#draining) {
@@ -102,10 +103,10 @@ export class Traffic {
       ],
       { stdio: ["pipe", "pipe", "pipe", descriptorOf(server)], env: { ...process.env, TZ: "UTC" } },
     );
-    // The process has it now; nothing is accepted here.
+    // The process has its own copy of the socket. This one must not accept connections.
     server.close();
     const started = Date.now();
-    // Should it end before it has read this, its exit says so.
+    // If the process ends before it reads its configuration, its exit is handled below.
     child.stdin?.on("error", () => {});
     child.stdin?.end(this.#workerConfig);
     for (const stream of [child.stdout, child.stderr]) {
@@ -121,7 +122,7 @@ export class Traffic {
       void this.#restart(name, next);
     };
     child.once("exit", (code, signal) => ended({ code, signal }));
-    // It could not be started at all: there is no exit then.
+    // If the process could not be started, there is no exit event.
     child.once("error", (error) => {
       if (child.pid === undefined) ended({ why: error.message });
     });
@@ -161,7 +162,7 @@ export class Traffic {
     }
   }
 
-  /** workerd prints one JSON object per line; what it prints before it has read its configuration is text. */
+  /** workerd prints one JSON object per line, but plain text before it has read its configuration. */
   #logLine(line: string): void {
     if (line === "") return;
     try {
@@ -173,7 +174,7 @@ export class Traffic {
   }
 }
 
-/** A listening socket for one process to accept from. */
+/** Opens a listening socket for one process. */
 function listen({ host, trafficPort }: ServeConfig): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer();
@@ -186,12 +187,12 @@ function listen({ host, trafficPort }: ServeConfig): Promise<Server> {
   });
 }
 
-/** Node has no public name for it. */
+/** The socket's file descriptor, for which Node has no public API. */
 function descriptorOf(server: Server): number {
   return (server as unknown as { readonly _handle: { readonly fd: number } })._handle.fd;
 }
 
-/** Whether a traffic process answers: it is asked to prepare nothing. */
+/** Whether a traffic process answers, to a message that asks for nothing. */
 function ask(socketPath: string): Promise<boolean> {
   const message: FollowerMessage = { type: "prepare", worker: "", versions: [] };
   return new Promise((resolve) => {
@@ -207,7 +208,7 @@ function ask(socketPath: string): Promise<boolean> {
   });
 }
 
-/** The configuration of one traffic process, as src/workerd.capnp of workerd describes it. */
+/** The configuration of a traffic process, in the format of workerd's src/workerd/server/workerd.capnp. */
 async function configOf(
   config: ServeConfig,
   bundle: Bundle,
@@ -245,7 +246,7 @@ async function configOf(
         external: { address: `unix:${remote}`, http: { capnpConnectHost: MINIFLARE_RPC_HOST } },
       },
       {
-        // Where versions may connect to: as under Miniflare, anywhere.
+        // Versions may connect to any address, as under Miniflare.
         name: "internet",
         network: {
           allow: ["public", "private", "240.0.0.0/4"],
@@ -268,7 +269,7 @@ function extraCertificates(): string[] {
       readFileSync(file, "utf8").match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? []
     );
   } catch {
-    // Node has warned of it.
+    // Node has warned about the unreadable file.
     return [];
   }
 }

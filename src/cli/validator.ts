@@ -1,6 +1,6 @@
 /**
- * Starts uploads in a process of their own, one at a time, and ends it when one does not finish: what an upload does
- * at its top level can then stop neither listener. The process is kept for the next upload while it behaves.
+ * Tries uploads out in a separate process, one at a time, and ends the process if an upload does not finish starting. So
+ * code at an upload's top level cannot block the server. A process that worked is used for the next upload too.
  */
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
 import { LIMITS } from "../lib/limits.ts";
@@ -15,7 +15,7 @@ export class Validator {
   #process: Miniflare | undefined;
   #queue: Promise<unknown> = Promise.resolve();
 
-  /** @param started told of each process that is started */
+  /** @param started called with the id of each process that starts */
   constructor(compatibilityDate: string, started: (pid: number) => void) {
     this.#compatibilityDate = compatibilityDate;
     this.#started = started;
@@ -27,7 +27,7 @@ export class Validator {
     await runtime.ready;
   }
 
-  /** @param blob a version as it would be stored */
+  /** @param blob a version in its stored form */
   inspect(blob: ArrayBuffer): Promise<ValidatorReply> {
     const turn = this.#queue.then(() => this.#run(blob));
     this.#queue = turn;
@@ -40,7 +40,7 @@ export class Validator {
     await runtime?.dispose();
   }
 
-  /** Never rejects: what goes wrong here is the reply. */
+  /** Never rejects: a failure becomes the reply. */
   async #run(blob: ArrayBuffer): Promise<ValidatorReply> {
     let runtime: Miniflare;
     try {
@@ -48,7 +48,7 @@ export class Validator {
       await runtime.ready;
     } catch (error) {
       await this.dispose();
-      return { fault: `the validating process does not start (${error})` };
+      return { fault: `the process that validates uploads does not start (${error})` };
     }
     const { promise: deadline, resolve: expire } = Promise.withResolvers<"late">();
     const timer = setTimeout(() => expire("late"), LIMITS.uploads.startupDeadlineMs);
@@ -63,11 +63,11 @@ export class Validator {
       await this.dispose();
       const seconds = LIMITS.uploads.startupDeadlineMs / 1000;
       return failed(
-        `Script startup exceeded the time limit of ${seconds} s. Work at the top level must end: move it into a handler.`,
+        `Script startup exceeded the time limit of ${seconds} s. Move long work from the top level into a handler.`,
       );
     } catch (error) {
       await this.dispose();
-      return failed(`Script startup ended the validating process (${error}). It may have run out of memory.`);
+      return failed(`Script startup ended the process that validates uploads (${error}). It may have run out of memory.`);
     } finally {
       clearTimeout(timer);
     }

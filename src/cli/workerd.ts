@@ -1,13 +1,13 @@
-/** What every workerd process of a server is started with. */
+/** The settings that all workerd processes of a server share. */
 import type { ServeConfig } from "./config.ts";
 
-/** Compatibility date of Sluice's own Workers: the runtime's own date. Versions have theirs. */
+/** Compatibility date of Sluice's own Workers: the date of the runtime. Each version has a date of its own. */
 export const COMPATIBILITY_DATE = "2026-11-17";
 
 /**
- * What is made for a request outlives V8's short collections in workerd, and V8 sees little of its size: with V8's own
- * settings, 1,200 deployments left 180 MiB to be collected some day; with these, which make the long collection come
- * early, 50 MiB. They cost a request nothing that could be measured: docs/performance.md.
+ * In workerd, objects made for a request survive V8's minor collections, and V8 sees only a small part of their size.
+ * With V8's defaults, 1,200 deployments left 180 MiB of garbage. With these flags major collections start early, and it
+ * was 50 MiB. No cost per request could be measured: docs/performance.md.
  */
 export const V8_FLAGS = [
   "--max-semi-space-size=1",
@@ -15,10 +15,10 @@ export const V8_FLAGS = [
   "--heap-growing-percent=20",
 ];
 
-/** Time that requests get to finish after SIGTERM, in ms. */
+/** How long requests may take to finish after SIGTERM, in ms. */
 export const DRAIN_MS = 30_000;
 
-/** The bindings that every process that serves traffic needs. */
+/** The bindings of every process that serves traffic. */
 export function trafficBindings(config: ServeConfig, build: string): Record<string, string> {
   return {
     SLUICE_DOMAIN: config.domain,
@@ -28,11 +28,11 @@ export function trafficBindings(config: ServeConfig, build: string): Record<stri
   };
 }
 
-/** What the control process needs to reach them. */
+/** How the control process reaches the traffic processes, and they reach it. */
 export interface Followers {
-  /** Address by the name of its binding. */
+  /** The address of each traffic process, by the name of its binding. */
   readonly addresses: Readonly<Record<string, string>>;
-  /** Paths of its sockets: where they read its KV, and where their versions find what they are bound to. */
+  /** Paths of the control process's sockets: for its KV, and for the bindings of versions. */
   readonly replica: string;
   readonly remote: string;
 }

@@ -1,4 +1,4 @@
-/** `sluice env` and `sluice wrangler`: the unmodified wrangler, pointed at this server. */
+/** `sluice env` and `sluice wrangler`: point the unmodified wrangler at a server. */
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -13,7 +13,7 @@ export function wranglerEnv({ control, accountId, token }: Target): Record<strin
   };
 }
 
-/** Shell text for `eval`. */
+/** A shell command that sets the variables, for `eval`. */
 export function exportLine(env: Readonly<Record<string, string>>): string {
   const quote = (value: string) => `'${value.replaceAll("'", `'\\''`)}'`;
   return `export ${Object.entries(env)
@@ -28,7 +28,7 @@ export function runWrangler(args: readonly string[], env: Readonly<Record<string
     stdio: "inherit",
     env: { ...process.env, ...env, WRANGLER_SEND_METRICS: process.env.WRANGLER_SEND_METRICS ?? "false" },
   });
-  // A terminal sends its signals to both; wrangler decides what they mean.
+  // A terminal sends Ctrl-C to both processes. Wrangler decides when to end.
   process.on("SIGINT", () => {});
   process.on("SIGTERM", () => child.kill("SIGTERM"));
   return new Promise((resolve, reject) => {
