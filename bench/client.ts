@@ -9,7 +9,7 @@ export interface Slice {
   readonly latencies: readonly number[];
 }
 
-/** Keep-alive connections to one server, one request at a time on each, another key in every request. */
+/** Keep-alive connections to one server. Each has one request at a time, and every request has another key. */
 export class Client {
   readonly #sockets: Socket[] = [];
   readonly #requests: Buffer[];
@@ -36,7 +36,7 @@ export class Client {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  /** Keeps every connection busy for this long, then waits for the answers under way. */
+  /** Keeps every connection busy for this long, then waits for the outstanding answers. */
   async load(seconds: number): Promise<Slice> {
     const latencies: number[] = [];
     const started = performance.now();
@@ -87,7 +87,7 @@ function open(host: string, port: number): Promise<Socket> {
   });
 }
 
-/** The answers measured are small and end either at their length or at the last chunk. */
+/** The measured answers are small. Each has a Content-Length, or ends with the last chunk. */
 function isWhole(response: string): boolean {
   const head = response.indexOf("\r\n\r\n");
   if (head === -1) return false;
@@ -96,7 +96,7 @@ function isWhole(response: string): boolean {
   return response.length >= head + 4 + Number(length[1]);
 }
 
-/** A name that nothing has to be asked about. */
+/** An address that needs no name lookup. */
 function isLocal(hostname: string): boolean {
   return hostname.endsWith(".localhost");
 }

@@ -1,4 +1,4 @@
-/** What is measured: named keys and one deployment, the same for every contender. Deterministic. */
+/** The input of the benchmarks: keys and one deployment, the same for every contender. Deterministic. */
 
 export const STABLE = "6f1c2f0e-5d0f-4c7e-9a55-0c2b1f6d7a01";
 export const CANDIDATE = "b2a90a44-33b5-4b0e-8a3e-7d1f0c9e5b02";
@@ -18,7 +18,7 @@ export function keysOf(length: number): string[] {
   });
 }
 
-/** The same items in an order in which none foretells the next. */
+/** The same items, shuffled: the processor cannot predict the next one. */
 export function shuffled<T>(items: readonly T[]): T[] {
   const next = xorshift32(0x2545f491);
   const order = items.map((item) => ({ item, rank: next() }));
@@ -47,7 +47,7 @@ export const DEPLOYMENT = {
   ],
 } as const;
 
-/** Of uploads and downloads: 1,600 of them are 100 MB. */
+/** Size of a chunk of an upload or download: 1,600 chunks are 100 MB. */
 export const CHUNK_BYTES = 62_500;
 
 /** A server-sent event. All of them have the same length. */

@@ -1,4 +1,4 @@
-/** HTTP load on contenders side by side, and what it cost the processes that served it. */
+/** HTTP load on two contenders in turns, and the CPU time of the processes that served it. */
 import { execFile, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
@@ -11,16 +11,16 @@ import { median, medianRatio, percentile } from "./table.ts";
 
 const exec = promisify(execFile);
 
-/** Short slices, many rounds: a machine whose speed drifts then slows both contenders of a round alike. */
+/** Short slices and many rounds, so that a machine whose speed drifts slows both contenders of a round alike. */
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 120);
 const SLICE_SECONDS = Number(process.env.BENCH_SLICE_SECONDS ?? 0.25);
 const CONNECTIONS = Number(process.env.BENCH_CONNECTIONS ?? 32);
-/** Before the first round: the compiler is done with the hot path after some ten thousand requests. */
+/** Load before the first round. The compiler has optimised the hot path after about ten thousand requests. */
 const WARM_UP_SECONDS = Number(process.env.BENCH_WARM_UP_SECONDS ?? 6);
 
 export interface Sample {
   readonly requestsPerSecond: number;
-  /** User and system time of the serving processes over the requests. */
+  /** User and system time of the serving processes, per request. */
   readonly cpuMicroseconds: number;
   /** Milliseconds. */
   readonly p50: number;
@@ -29,9 +29,9 @@ export interface Sample {
 
 export interface Contender {
   readonly url: string;
-  /** The processes whose CPU time counts. */
+  /** The processes whose CPU time is measured. */
   readonly pids: readonly number[];
-  /** Host header, where the URL's own will not do. */
+  /** Host header, if it differs from the URL's host. */
   readonly host?: string;
 }
 
@@ -39,7 +39,7 @@ export interface Contender {
 export interface Duel<Name extends string> {
   readonly ours: Name;
   readonly theirs: Name;
-  /** Rounds, where it is not the usual number. */
+  /** Number of rounds, if not the default. */
   readonly rounds?: number;
 }
 
@@ -49,9 +49,9 @@ export interface Result {
 }
 
 /**
- * Pairs of contenders, the two of a pair in turns of a quarter of a second. Where there are two cores, the servers get
- * the first and the client the last, which is kept from halting: waking a halted virtual core costs the server more
- * than a request does, and how often that happens depends on the rate and not on the contender's work.
+ * Measures pairs of contenders, the two of a pair in turns of a quarter of a second. With two cores or more, the servers
+ * get the first and the client the last, which a spinner keeps from halting. Waking a halted virtual core costs the
+ * server more than a request does, and how often it happens depends on the request rate, not on the contender's work.
  */
 export async function duels<Name extends string>(
   contenders: Readonly<Record<Name, Contender>>,
@@ -79,13 +79,13 @@ async function duel<Name extends string>(
     result[side].push(await sample(clients[side], pids));
   };
   try {
-    // In short turns too: a server closes a connection that is idle for seconds.
+    // The warm-up takes short turns too, since a server closes a connection that is idle for seconds.
     for (let warm = 0; warm < WARM_UP_SECONDS; warm++) {
       await clients.ours.load(1);
       await clients.theirs.load(1);
     }
     for (let round = 0; round < rounds; round++) {
-      // In turns, so that being first is nobody's advantage.
+      // The order alternates, so that no contender profits from being first.
       if (round % 2 === 0) await slice("ours");
       await slice("theirs");
       if (round % 2 === 1) await slice("ours");
@@ -139,7 +139,7 @@ export interface LoadTool {
   close(): void;
 }
 
-/** wrk where it is installed, since it takes a tenth of a core; autocannon else. A key in every request, no pinning. */
+/** wrk if it is installed, since it needs a tenth of a core, else autocannon. Every request has a key; no core is pinned. */
 export function openLoadTool(): LoadTool {
   if (spawnSync("wrk", ["-v"]).error !== undefined)
     return { name: "autocannon", load: loadAutocannon, close() {} };
@@ -210,7 +210,7 @@ async function loadAutocannon({ url, pids, host }: Contender, seconds: number): 
   };
 }
 
-/** Puts the servers on the first core and a spinner of the lowest priority on the last, which is the client's. */
+/** Puts the servers on the first core, and a spinner with the lowest priority on the last one, where the client runs. */
 export function pin(pids: readonly number[]): { client: number; release(): void } | undefined {
   const cores = availableParallelism();
   if (process.platform !== "linux" || cores < 2 || spawnSync("taskset", ["-V"]).error !== undefined)
@@ -234,7 +234,7 @@ export function pin(pids: readonly number[]): { client: number; release(): void 
   };
 }
 
-/** Time that the threads of these processes ran, in µs: /proc/<pid>/task/<tid>/schedstat counts nanoseconds. */
+/** How long the threads of these processes ran, in µs. /proc/<pid>/task/<tid>/schedstat counts nanoseconds. */
 export function cpuMicroseconds(pids: readonly number[]): number {
   let nanoseconds = 0;
   for (const pid of new Set(pids)) {
@@ -254,7 +254,7 @@ export function residentMiB(pid: number): number {
   return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024;
 }
 
-/** The workerd processes below a process, this one by default. */
+/** Ids of the workerd processes below a process, by default below this one. */
 export function workerdPids(parent = process.pid): number[] {
   const children = readFileSync(`/proc/${parent}/task/${parent}/children`, "utf8")
     .trim()

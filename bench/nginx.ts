@@ -1,4 +1,4 @@
-/** nginx in front of two versions, splitting by the key as Sluice does: started with a folder and a port of its own. */
+/** Starts nginx in front of two versions, on a free port. It splits by the key, as Sluice does. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -7,11 +7,11 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePort } from "./sluice.ts";
 
-/** Debian's nginx is where only root's PATH leads. */
+/** Debian installs nginx in a folder that only root's PATH has. */
 const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
 const START_MS = 10_000;
 
-/** The version of nginx, undefined where there is none. */
+/** The version of nginx; undefined if it is not installed. */
 export function nginxVersion(): string | undefined {
   const { status, stderr } = spawnSync("nginx", ["-v"], { env, encoding: "utf8" });
   return status === 0 ? stderr.replace("nginx version:", "").trim() : undefined;
@@ -32,7 +32,7 @@ export class Nginx {
     this.#child = child;
     this.#exited = once(child, "exit");
     this.#folder = folder;
-    // A benchmark that is interrupted leaves no nginx behind.
+    // Ends nginx even if the benchmark is interrupted.
     process.once("exit", this.#end);
   }
 
@@ -56,7 +56,7 @@ export class Nginx {
     return nginx;
   }
 
-  /** The master and its workers. */
+  /** Process ids of the master and its workers. */
   get pids(): number[] {
     const master = this.#child.pid as number;
     const workers = readFileSync(`/proc/${master}/task/${master}/children`, "utf8").trim().split(" ");
@@ -76,7 +76,7 @@ export class Nginx {
       try {
         if ((await fetch(this.url)).ok) return;
       } catch {
-        // It does not listen yet.
+        // nginx does not listen yet.
       }
       if (this.#child.exitCode !== null || Date.now() > deadline) {
         throw new Error("nginx did not start");
@@ -87,8 +87,8 @@ export class Nginx {
 }
 
 /**
- * Paths are in the folder of the config. As fast as nginx gets: no log of requests, connections that stay open on both
- * sides (a limit of a thousand requests each is the default), and a listener per worker, so that all have work.
+ * The fastest configuration: no access log, connections that stay open on both sides (nginx closes one after 1,000
+ * requests by default), and a listener per worker, so that all workers get connections. Paths are relative to its folder.
  */
 function config(workers: number, port: number, [a, b]: readonly [string, string]): string {
   return `daemon off;

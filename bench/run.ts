@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: every figure of one run, side by side, with its ratio and its target. `npm run bench -- requests`
- * measures one part. Ends with 1 where a target is missed. See README.md.
+ * `npm run bench`: one table with every figure, its ratio and its target. `npm run bench -- requests` measures one part.
+ * The exit code is 1 if a target is missed. See README.md.
  */
 import { printTable, type Row } from "./table.ts";
 
@@ -19,7 +19,7 @@ const PARTS = [
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((part) => !(PARTS as readonly string[]).includes(part));
 if (unknown.length > 0) {
-  console.error(`There is no part ${unknown.join(", ")}; there are ${PARTS.join(", ")}.`);
+  console.error(`Unknown part: ${unknown.join(", ")}. The parts are ${PARTS.join(", ")}.`);
   process.exit(2);
 }
 

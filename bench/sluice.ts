@@ -1,4 +1,4 @@
-/** The whole program, started as an operator starts it, on free ports and a folder that is deleted afterwards. */
+/** Starts `sluice serve` as an operator does, on free ports and with a temporary folder. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -30,7 +30,7 @@ export class Sluice {
     this.controlPort = controlPort;
   }
 
-  /** @param folder its `data` may have been filled before */
+  /** @param folder parent of the data folder `data`, which may already have contents */
   static async start(
     args: readonly string[] = [],
     folder = mkdtempSync(join(tmpdir(), "sluice-bench-")),
@@ -67,7 +67,7 @@ export class Sluice {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  /** Process ids: of the one that holds the record, and of those that serve where they are apart. */
+  /** Process ids of the control process, and of the traffic processes if there are any. */
   get pids(): {
     readonly runtime_pid: number;
     readonly validator_pid: number;
@@ -76,7 +76,7 @@ export class Sluice {
     return JSON.parse(readFileSync(join(this.#folder, "data/server.json"), "utf8"));
   }
 
-  /** PUT of a Worker: a version at 100%. Returns its id. */
+  /** Deploys a new version of the Worker at 100%. @returns the version's id */
   async deploy(
     worker: string,
     code: string,
@@ -85,7 +85,7 @@ export class Sluice {
     return (await this.#api("PUT", `/${worker}`, form(code, metadata))).deployment_id;
   }
 
-  /** Uploads one file of assets, and returns the token for the metadata of its version. */
+  /** Uploads one asset. @returns the token for the metadata of its version */
   async uploadFile(worker: string, path: string, hash: string, content: string): Promise<string> {
     const manifest = JSON.stringify({ manifest: { [path]: { hash, size: content.length } } });
     const { jwt, buckets } = await this.#api("POST", `/${worker}/assets-upload-session`, manifest);
@@ -105,7 +105,7 @@ export class Sluice {
     await this.#api("POST", `/${worker}/deployments`, JSON.stringify({ strategy: "percentage", versions }));
   }
 
-  /** One request of an end user, over a connection that may have been used before. */
+  /** One request to the traffic side, over a connection that may be reused. */
   get(worker: string, key?: string): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const outgoing = request(

@@ -1,10 +1,10 @@
-/** Clients of workers/streaming.ts, at one contender. */
+/** A client of workers/streaming.ts, for one contender. */
 import { once } from "node:events";
 import { Agent, type ClientRequest, type IncomingMessage, request } from "node:http";
 import { connect, type Socket } from "node:net";
 import { keysOf } from "./input.ts";
 
-/** One key for all, since signals are for the version that holds the stream. */
+/** All requests have the same key, since a signal must reach the version that holds the stream. */
 const [KEY] = keysOf(36) as [string];
 const HEADER = "Cloudflare-Workers-Version-Key";
 
@@ -20,7 +20,7 @@ export class Streaming {
     this.#agent.destroy();
   }
 
-  /** The whole answer to a request without a body. */
+  /** The complete answer to a request without a body. */
   async get(path: string): Promise<string> {
     const response = await this.open(path);
     response.setEncoding("utf8");
@@ -36,11 +36,11 @@ export class Streaming {
     return answerOf(outgoing);
   }
 
-  /** An upload that is under way, and its answer, which may come before the upload has ended. */
+  /** Starts an upload. Its answer may come before the upload has ended. */
   upload(path: string): { readonly body: ClientRequest; readonly answer: Promise<IncomingMessage> } {
     const body = this.#send("POST", path);
     const answer = answerOf(body);
-    // It may fail before anybody waits for it.
+    // It may fail before the caller awaits it, which must not end the process.
     answer.catch(() => {});
     return { body, answer };
   }
@@ -69,7 +69,7 @@ export class Streaming {
   }
 }
 
-/** A WebSocket whose messages come back: frames by hand, so that the client costs little beside the servers. */
+/** A WebSocket to an echo. It writes frames itself, so that the client costs little compared with the servers. */
 export class Echo {
   readonly #socket: Socket;
   readonly #sent: Buffer;
@@ -78,7 +78,7 @@ export class Echo {
   constructor(socket: Socket) {
     this.#socket = socket;
     const message = Buffer.from("a message of thirty-two letters.");
-    // Final frame of text; masked, as clients must, with zeros, which leave the text as it is.
+    // A final text frame. Clients must mask it; a mask of zeros does not change the text.
     this.#sent = Buffer.concat([Buffer.from([0x81, 0x80 | message.length, 0, 0, 0, 0]), message]);
     this.#expected = Buffer.concat([Buffer.from([0x81, message.length]), message]);
   }
@@ -87,7 +87,7 @@ export class Echo {
     this.#socket.destroy();
   }
 
-  /** One message after the other until the time has come. Returns how many came back. */
+  /** Sends one message after the other until the deadline. @returns how many came back */
   async run(until: number): Promise<number> {
     const socket = this.#socket;
     const { promise, resolve, reject } = Promise.withResolvers<void>();

@@ -1,16 +1,16 @@
-/** What a measurement leaves: one row of the table, with what it stands against and what was wanted. */
+/** The rows of the printed table: a figure, what it is compared with, and its target. */
 
 export interface Row {
   readonly what: string;
   readonly value: string;
   readonly against: string;
-  /** What the target is about; undefined for a figure that is only reported. */
+  /** The value that the target limits; undefined for a figure without a comparison. */
   readonly ratio: number | undefined;
   readonly target: string;
   readonly met: boolean | undefined;
 }
 
-/** What was measured, and beside what. */
+/** A figure, and what it is compared with. */
 interface Measured {
   readonly what: string;
   readonly value: string;
@@ -28,7 +28,7 @@ export function atLeast(bound: number, measured: Measured): Row {
   return { ...measured, target: `≥ ${bound.toFixed(2)}`, met: measured.ratio >= bound };
 }
 
-/** A figure without a target of its own. */
+/** A row without a target. */
 export function report(what: string, value: string, against = "–", ratio?: number): Row {
   return { what, value, against, ratio, target: "–", met: undefined };
 }
@@ -46,7 +46,7 @@ export function percentile(values: readonly number[], p: number): number {
   return at(Math.ceil((p / 100) * sorted.length));
 }
 
-/** The median of the ratios within each round: the contenders of one round met the same machine. */
+/** The median of the ratios within each round. Both contenders of a round ran on a machine of the same speed. */
 export function medianRatio(samples: readonly number[], reference: readonly number[]): number {
   return median(samples.map((sample, round) => sample / (reference[round] ?? Number.NaN)));
 }

@@ -1,4 +1,4 @@
-/** workerd for contenders: what each measurement shares in starting it. */
+/** Starts workerd for the contenders. */
 import { join } from "node:path";
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
 import { bundleWorker } from "../src/cli/bundle.ts";
@@ -7,7 +7,7 @@ import { encodeBlob } from "../src/versions/blob.ts";
 import { deploymentKey, versionKey } from "../src/versions/keys.ts";
 import { DEPLOYMENT } from "./input.ts";
 
-// As `sluice serve` runs it; for every contender alike.
+// The flags of `sluice serve`, for every contender.
 process.env.MINIFLARE_WORKERD_V8_FLAGS ??= V8_FLAGS.join(" ");
 
 export const COMPATIBILITY_DATE = "2026-11-17";
@@ -24,9 +24,9 @@ export function startWorkerd(worker: Options): Miniflare {
 }
 
 /**
- * Workers that share one process, each with a socket of its own.
+ * Starts Workers in one process, each with a socket of its own.
  *
- * @param storage folder in which KV is kept; none for memory
+ * @param storage folder for KV; undefined for memory
  */
 export function startWorkers(
   workers: readonly (Options & { readonly name: string })[],
@@ -43,9 +43,9 @@ export function startWorkers(
 }
 
 /**
- * Puts the deployment of input.ts and its versions where the routers of `worker` read them.
+ * Writes the deployment of input.ts and its versions to the KV that the routers of `worker` read.
  *
- * @param codeOf main module of a version by its number; default: one that says it
+ * @param codeOf main module of a version by its number; by default one that answers with the number
  */
 export async function publish(mf: Miniflare, worker: string, codeOf = hello): Promise<void> {
   const kv = await mf.getKVNamespace("KV", worker);
@@ -58,7 +58,7 @@ export async function publish(mf: Miniflare, worker: string, codeOf = hello): Pr
 const shared = { host: "127.0.0.1", port: 0, cf: false, log: new Log(LogLevel.NONE) };
 const base = { compatibilityDate: COMPATIBILITY_DATE };
 
-/** A version that says its number. */
+/** Code of a version that answers with its number. */
 export function hello(number: number): string {
   return `export default { fetch: () => new Response("Hello from version ${number}\\n") };`;
 }

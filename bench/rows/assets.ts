@@ -1,4 +1,4 @@
-/** What a file costs, and what a request to code costs where there are files beside it. */
+/** What a request for an asset costs, and a request to code of a Worker that has assets. */
 import { createHash } from "node:crypto";
 import { duels, middle, pairedRatio, type Result } from "../load.ts";
 import { Sluice } from "../sluice.ts";
@@ -17,7 +17,7 @@ export async function measure(): Promise<Row[]> {
     await sluice.deploy("site", CODE, {
       assets: { jwt: await sluice.uploadFile("site", "/app.js", hash("app"), FILE) },
     });
-    // The version before has a file that the one that serves has not.
+    // The previous version has a file that the active one lacks.
     await sluice.deploy("later", CODE, {
       assets: { jwt: await sluice.uploadFile("later", HASHED, hash("old"), FILE) },
     });

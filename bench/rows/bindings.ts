@@ -1,4 +1,4 @@
-/** What a call of a binding costs in a version, against the same call in a Worker with nothing in between. */
+/** What a call to a binding costs in a version, against the same call in a plain Worker. */
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { request } from "node:http";
@@ -9,7 +9,7 @@ import { freePort, Sluice } from "../sluice.ts";
 import { median, medianRatio, type Row, report } from "../table.ts";
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 40);
-/** Calls one after the other in each request. */
+/** Sequential calls in each request. */
 const CALLS = 100;
 const DATE = "2026-11-17";
 
@@ -74,7 +74,7 @@ export async function measure(): Promise<Row[]> {
 async function compare(name: string, ours: () => Promise<void>, plain: () => Promise<void>): Promise<Row> {
   const [samples, reference]: [number[], number[]] = [[], []];
   for (let round = -5; round < ROUNDS; round++) {
-    // The order turns from round to round; the first rounds only warm up.
+    // The order alternates between rounds. The first rounds are warm-up.
     const both = [
       [ours, samples],
       [plain, reference],
@@ -107,7 +107,7 @@ async function ask(url: string, host: string): Promise<void> {
   });
 }
 
-/** The same Worker under Miniflare, on a socket of workerd's own as Sluice's. */
+/** The same Worker under Miniflare, on one of workerd's own sockets, as in Sluice. */
 async function startPlain(): Promise<{ port: number; stop(): Promise<void> }> {
   const folder = mkdtempSync(join(tmpdir(), "sluice-bench-"));
   const port = await freePort();

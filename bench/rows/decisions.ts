@@ -1,26 +1,26 @@
-/** The split decision, inside workerd: against the bare hash below it, and against how others choose for a key. */
+/** The split decision inside workerd, against the bare hash that it uses, and against libraries for feature flags. */
 import { KEY_LENGTHS, keysOf } from "../input.ts";
 import { atMost, median, medianRatio, type Row } from "../table.ts";
 import { bundleBench, startWorkerd } from "../workerd.ts";
 
 const ROUNDS = Number(process.env.BENCH_DECISION_ROUNDS ?? 21);
-/** What one request should take, in ms: much more than what it costs around the choices. */
+/** Target duration of one request, in ms: much longer than the request's own cost. */
 const REQUEST_MS = 60;
 const CALIBRATION_ROUNDS = 40;
 
-/** Those of others by their name in workers/pickers.ts. */
+/** What the pickers of other libraries call, by their name in workers/pickers.ts. */
 const OTHERS = {
   unleash: "flexibleRollout of unleash-client",
   "unleash-hash": "normalizedStrategyValue alone, of unleash-client",
   growthbook: "GrowthBookClient.runInlineExperiment",
   "growthbook-hash": "hash and chooseVariation alone, inside GrowthBook",
-  launchdarkly: "SHA-1 as LaunchDarkly takes it, node:crypto",
+  launchdarkly: "SHA-1 as LaunchDarkly uses it, node:crypto",
 } as const;
 type Picker = "decision" | "xxhash" | keyof typeof OTHERS;
 
 const NAMES: readonly Picker[] = ["decision", "xxhash", ...(Object.keys(OTHERS) as (keyof typeof OTHERS)[])];
 
-/** Nanoseconds for one choice, by picker, one for each round. */
+/** Nanoseconds per choice, one figure per round, by picker. */
 type Samples = Readonly<Record<Picker, number[]>>;
 
 export async function measure(): Promise<Row[]> {
@@ -50,7 +50,7 @@ export async function measure(): Promise<Row[]> {
 
 type Ask = (picker: Picker, length: number, rounds: number) => Promise<{ odd: number; ms: number }>;
 
-/** One that does not split in half is no contender. */
+/** Fails if a picker does not split half and half. */
 async function checkShare(picker: Picker, ask: Ask): Promise<void> {
   let odd = 0;
   for (const length of KEY_LENGTHS) odd += (await ask(picker, length, 1)).odd;
@@ -62,7 +62,7 @@ async function sample(length: number, ask: Ask): Promise<Samples> {
   const samples = Object.fromEntries(NAMES.map((picker) => [picker, [] as number[]])) as unknown as Samples;
   const rounds = {} as Record<Picker, number>;
   for (const picker of NAMES) {
-    // First for the compiler.
+    // Warms the compiler up.
     await ask(picker, length, CALIBRATION_ROUNDS);
     const overhead = await ask(picker, length, 0);
     const total = await ask(picker, length, CALIBRATION_ROUNDS);
@@ -71,7 +71,7 @@ async function sample(length: number, ask: Ask): Promise<Samples> {
   }
   for (let round = 0; round < ROUNDS; round++) {
     for (const picker of round % 2 === 0 ? NAMES : NAMES.toReversed()) {
-      // What one request costs around the loop is taken off.
+      // The cost of a request without choices is subtracted.
       const overhead = await ask(picker, length, 0);
       const total = await ask(picker, length, rounds[picker]);
       const choices = rounds[picker] * keysOf(length).length;
@@ -90,7 +90,7 @@ function againstHash(length: number, samples: Samples): Row {
   });
 }
 
-/** Of the lengths, the one that is worst for us. */
+/** The key length with the worst ratio for Sluice. */
 function againstOther(other: keyof typeof OTHERS, what: string, byLength: ReadonlyMap<number, Samples>): Row {
   const [worst] = [...byLength]
     .map(([length, samples]) => ({ length, samples, ratio: medianRatio(samples.decision, samples[other]) }))

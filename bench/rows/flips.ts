@@ -1,4 +1,4 @@
-/** How soon traffic follows a deployment, under load, and what the first request to a version costs. */
+/** How soon traffic follows a deployment under load, and how long the first request to a version takes. */
 import { availableParallelism } from "node:os";
 import { Sluice } from "../sluice.ts";
 import { percentile, type Row } from "../table.ts";
@@ -23,7 +23,7 @@ export async function measure(): Promise<Row[]> {
   return rows;
 }
 
-/** Deployments one after the other while four clients ask without a pause. */
+/** Sequential deployments, while four clients send requests without a pause. */
 async function flips(sluice: Sluice, processes: number): Promise<Row[]> {
   const versions = [await sluice.deploy("flips", saying("0")), await sluice.upload("flips", saying("1"))];
   let serving = 0;
@@ -39,7 +39,7 @@ async function flips(sluice: Sluice, processes: number): Promise<Row[]> {
       const { status, body } = await sluice.get("flips", `${name}-${i}`);
       requests++;
       if (status !== 200) failed++;
-      // Sent after one deployment's answer, and answered before the next deployment was asked for.
+      // Counts only requests sent after a deployment's answer and answered before the next deployment was sent.
       else if (asked === before && body !== String(expected)) stale++;
     }
   };
@@ -82,7 +82,7 @@ async function flips(sluice: Sluice, processes: number): Promise<Row[]> {
   ];
 }
 
-/** The version was uploaded and never ran where it serves: the deployment loads it, then the first request comes. */
+/** The first request to a version that no process has loaded before its deployment. */
 async function firstRequests(sluice: Sluice, processes: number): Promise<Row> {
   const times: number[] = [];
   await sluice.deploy("cold", saying("before"));

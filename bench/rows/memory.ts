@@ -1,4 +1,4 @@
-/** Memory of the process that serves, after thousands of deployments of new versions, while requests go on. */
+/** Memory of the serving process after thousands of deployments of new versions, under traffic. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { LIMITS } from "../../src/lib/limits.ts";
 import { residentMiB } from "../load.ts";
@@ -6,7 +6,7 @@ import { Sluice } from "../sluice.ts";
 import { type Row, report } from "../table.ts";
 
 const DEPLOYMENTS = Number(process.env.BENCH_DEPLOYMENTS ?? 2_000);
-/** Deployments before the first reading: what every server has after its first minutes is no growth. */
+/** Deployments before the first reading, since the growth in a server's first minutes does not count. */
 const WARM_UP = 20;
 const LIMIT_MIB = 64;
 
@@ -72,7 +72,7 @@ async function grow(sluice: Sluice): Promise<Row[]> {
   ];
 }
 
-/** Until what left has been unloaded. */
+/** Waits until the versions that left have been unloaded. */
 function settle(): Promise<void> {
   return sleep(LIMITS.loading.drainMs * 2);
 }

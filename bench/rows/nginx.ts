@@ -1,6 +1,6 @@
 /**
- * Sluice's router against what one would take else: nginx, which splits by the same key and passes each request on to
- * the version. There a request goes through two programs, here through one.
+ * Sluice's router against the usual alternative: nginx, which splits by the same key and proxies each request to the
+ * version. With nginx a request passes through two programs, with Sluice through one.
  */
 import { availableParallelism } from "node:os";
 import type { Miniflare } from "miniflare";
@@ -22,7 +22,7 @@ import { bundleBench, hello, publish, startWorkers } from "../workerd.ts";
 import { checkAnswers } from "./requests.ts";
 
 const ROUNDS = Number(process.env.BENCH_NGINX_ROUNDS ?? 12);
-/** Whole seconds, since wrk knows no others. */
+/** Whole seconds, since wrk takes no others. */
 const WARM_UP_SECONDS = Number(process.env.BENCH_NGINX_WARM_UP_SECONDS ?? 5);
 const SLICE_SECONDS = 1;
 
@@ -30,7 +30,7 @@ const CORES = availableParallelism();
 const ONE = "modules, one process";
 const PER_CORE = "isolates, a process per core";
 
-/** Starts a contender, has it measured and ends it, whatever happens meanwhile. */
+/** Starts a contender, measures it, and ends it even after a failure. */
 type With = (measure: (contender: Contender) => Promise<Result>) => Promise<Result>;
 
 export async function measure(): Promise<Row[]> {
@@ -72,7 +72,7 @@ async function takeTurns(
   await tool.load(contenders.ours, WARM_UP_SECONDS);
   await tool.load(contenders.theirs, WARM_UP_SECONDS);
   for (let round = 0; round < ROUNDS; round++) {
-    // In turns, so that being first is nobody's advantage.
+    // The order alternates, so that no contender profits from being first.
     if (round % 2 === 0) await slice("ours");
     await slice("theirs");
     if (round % 2 === 1) await slice("ours");
@@ -80,7 +80,7 @@ async function takeTurns(
   return result;
 }
 
-/** nginx, and behind it one workerd process with the two versions and no router. */
+/** nginx in front of one workerd process with the two versions and no router. */
 async function withNginx(workers: number, measure: Parameters<With>[0]): Promise<Result> {
   const names = ["version-1", "version-2"] as const;
   const { mf, pids } = await startProcess([
@@ -131,7 +131,7 @@ const withSluice: With = async (measure) => {
   }
 };
 
-/** workerd with these Workers, and its process id. */
+/** Starts workerd with these Workers. @returns it with its process id */
 async function startProcess(
   workers: Parameters<typeof startWorkers>[0],
 ): Promise<{ mf: Miniflare; pids: number[] }> {
@@ -141,7 +141,7 @@ async function startProcess(
   return { mf, pids: workerdPids().filter((pid) => !others.has(pid)) };
 }
 
-/** As checkAnswers does; fetch cannot ask it, since names below localhost are not resolved everywhere. */
+/** Like checkAnswers, but without fetch: not every system resolves names below localhost. */
 async function checkSluice(sluice: Sluice): Promise<void> {
   const seen = new Set<string>();
   for (const key of keysOf(36).slice(0, 64)) {

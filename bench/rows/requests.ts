@@ -1,4 +1,4 @@
-/** What the router costs a request: isolated versions against a one-line passthrough, bundled ones against nothing. */
+/** What the router adds to a request: with isolates against a one-line passthrough, with modules against no router. */
 import { keysOf } from "../input.ts";
 import { duels, middle, pairedRatio, type Result, type Sample, workerdPids } from "../load.ts";
 import { atLeast, atMost, type Row, report } from "../table.ts";
@@ -17,7 +17,7 @@ const NAMES = [
 ] as const;
 type Name = (typeof NAMES)[number];
 
-/** Of the pairs that explain a ratio and have no target. */
+/** Rounds of the pairs that explain a ratio and have no target. */
 const EXPLAINING_ROUNDS = 40;
 
 const BINDINGS: Partial<Record<Name, object>> = {
@@ -99,7 +99,7 @@ function cost(what: string, reference: string, { ours, theirs }: Result): Row {
   );
 }
 
-/** A contender that answers wrongly is no contender. */
+/** Fails if a contender gives a wrong answer. */
 export async function checkAnswers(name: string, url: string, numbers: readonly number[]): Promise<void> {
   const seen = new Set<string>();
   for (const key of keysOf(36).slice(0, 64)) {

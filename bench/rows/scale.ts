@@ -1,4 +1,4 @@
-/** Ten thousand Workers against one: what a choice costs, and starting, serving and memory of the whole program. */
+/** 10,000 Workers against one: the cost of a decision, and the start, memory and CPU of the whole program. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ const ROUNDS = Number(process.env.BENCH_SCALE_ROUNDS ?? 9);
 const PASSES = 10;
 /** Workers in one request to the contenders. */
 const CHUNK = 500;
-/** Slices of the whole program, and requests in each. */
+/** Slices for the whole program, and requests in each. */
 const SERVE_ROUNDS = 4;
 const SERVE_REQUESTS = 1_000;
 const LANES = 16;
@@ -32,7 +32,7 @@ export async function measure(): Promise<Row[]> {
   }
 }
 
-/** Two isolates of one code in one process: what is held in one is all that differs. Leaves the records in `storage`. */
+/** Two isolates with the same code in one process: only their contents differ. Leaves the records in `storage`. */
 async function choices(storage: string): Promise<Row[]> {
   const { modules } = await bundleBench("scale");
   const names = ["one", "many"] as const;
@@ -56,7 +56,7 @@ async function choices(storage: string): Promise<Row[]> {
     for (const chunk of chunks(workers)) await post("many", "/load", chunk);
     const load = (performance.now() - started) / WORKERS;
     await post("one", "/load", [first]);
-    // As many URLs of the same length on both sides; only the host differs.
+    // Both sides get the same number of URLs, all of one length. Only the hosts differ.
     const visits = shuffled(workers);
     await post(
       "many",
@@ -74,7 +74,7 @@ async function choices(storage: string): Promise<Row[]> {
       for (const name of names) await time(name, part, PASSES);
       for (let round = 0; round < ROUNDS; round++) {
         for (const name of round % 2 === 0 ? names : names.toReversed()) {
-          // What one request costs around the loop is taken off.
+          // The cost of a request without lookups is subtracted.
           const overhead = await time(name, part, 0);
           const total = await time(name, part, PASSES);
           taken[name].push(((total - overhead) * 1e6) / (PASSES * visits.length));
@@ -89,7 +89,7 @@ async function choices(storage: string): Promise<Row[]> {
       against: `1 Worker: ${median(taken.one).toFixed(0)} ns`,
       ratio: medianRatio(taken.many, taken.one),
     });
-    const alone = row(`of that the lookup, ${WORKERS} Workers`, lookup);
+    const alone = row(`lookup alone, ${WORKERS} Workers`, lookup);
     return [
       atMost(1.2, row(`lookup and decision, ${WORKERS} Workers`, decision)),
       report(alone.what, alone.value, alone.against, alone.ratio),
@@ -100,7 +100,7 @@ async function choices(storage: string): Promise<Row[]> {
   }
 }
 
-/** `sluice serve` on that folder. All Workers share two versions: an isolate for each of 20,000 is not the router's. */
+/** `sluice serve` on that folder. All Workers share two versions, since 20,000 isolates would measure workerd instead. */
 async function program(folder: string): Promise<Row[]> {
   const alone = await timed(() => Sluice.start());
   let aloneMiB: number;
@@ -143,7 +143,7 @@ async function program(folder: string): Promise<Row[]> {
   }
 }
 
-/** Microseconds, one figure for each round. */
+/** CPU time per request in microseconds, one figure per round. */
 async function cpuOfRequests(sluice: Sluice) {
   const pids = [sluice.pids.runtime_pid];
   const taken = { one: [] as number[], many: [] as number[] };

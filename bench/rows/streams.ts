@@ -1,4 +1,4 @@
-/** Streams through the router: isolated versions against a one-line passthrough to the same code. */
+/** Streams through the router with isolates, against a one-line passthrough to the same code. */
 import { once } from "node:events";
 import { CHUNK_BYTES, eventOf } from "../input.ts";
 import { cpuMicroseconds, pin, workerdPids } from "../load.ts";
@@ -71,7 +71,7 @@ async function compareAll(clients: Readonly<Record<Name, Streaming>>): Promise<R
   }
 }
 
-/** In turns of the two. `run` returns how many units it moved. */
+/** Measures the two in turns. @param run returns how many units it moved */
 async function compare(
   what: string,
   unit: string,
@@ -106,7 +106,7 @@ async function upload(client: Streaming): Promise<number> {
   body.end();
   const bytes = CHUNKS * CHUNK_BYTES;
   const text = await textOf(await answer);
-  if (Number(text) !== bytes) throw new Error(`of ${bytes} bytes the version had ${text}`);
+  if (Number(text) !== bytes) throw new Error(`the version received ${text} of ${bytes} bytes`);
   return bytes / MEGABYTE;
 }
 
@@ -131,7 +131,7 @@ async function events(client: Streaming): Promise<number> {
   return EVENTS;
 }
 
-/** What comes first arrives while the rest has not been sent: something that buffers would wait for ever. */
+/** The first chunk must arrive while the rest is held back: a router that buffers would wait for ever. */
 async function checkUnbuffered(contender: string, client: Streaming): Promise<void> {
   for (const path of ["/download", "/events"]) {
     const response = await within(
@@ -152,7 +152,7 @@ async function checkUnbuffered(contender: string, client: Streaming): Promise<vo
   await within(`${contender} buffers uploads`, seen());
   body.end("x");
   const bytes = await within(`${contender} does not end uploads`, answer.then(textOf));
-  if (bytes !== "2") throw new Error(`of an upload of 2 bytes ${contender} passed ${bytes}`);
+  if (bytes !== "2") throw new Error(`${contender} passed ${bytes} bytes of an upload of 2`);
 }
 
 async function within<T>(why: string, work: Promise<T>): Promise<T> {

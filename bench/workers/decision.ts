@@ -1,4 +1,4 @@
-/** Choices by key in workerd, where they run. The clock stands still within a request, so the caller takes the time. */
+/** Chooses by key inside workerd. The clock stands still within a request, so the caller takes the time. */
 import { KEY_LENGTHS, keysOf } from "../input.ts";
 import { PICKERS } from "./pickers.ts";
 
@@ -7,11 +7,11 @@ const received = new Map<number, string[]>(
 );
 
 export default {
-  /** Chooses for every key `rounds` times. Answers how many keys get the odd side. */
+  /** Chooses for every key `rounds` times. Answers how many keys got the odd side. */
   fetch(request: Request): Response {
     const { searchParams } = new URL(request.url);
     const pick = PICKERS[searchParams.get("picker") ?? ""];
-    if (pick === undefined) return new Response("There is no such picker.\n", { status: 404 });
+    if (pick === undefined) return new Response("This picker does not exist.\n", { status: 404 });
     const keys = received.get(Number(searchParams.get("length"))) ?? [];
     const rounds = Number(searchParams.get("rounds"));
     let odd = 0;
@@ -20,7 +20,7 @@ export default {
   },
 };
 
-/** As a header comes: a string of its own, not a slice of a longer one. */
+/** A flat string, as a header's value is, not a slice of a longer one. */
 function asReceived(key: string): string {
   return new TextDecoder().decode(new TextEncoder().encode(key));
 }

@@ -1,4 +1,4 @@
-/** (a) What a request costs with nothing in front. */
+/** `direct`: a Worker without a router. */
 export default {
   fetch: () => new Response("Hello from version 1\n"),
 };

@@ -1,4 +1,4 @@
-/** A Hono app, set up as the router's is, that does nothing but answer: what the framework costs. */
+/** `hono`: a Hono app set up like the router's that only answers. Shows the framework's cost. */
 import { Hono } from "hono";
 import { OneRoute } from "../../src/router/one-route.ts";
 

@@ -1,4 +1,4 @@
-/** The same as (c) with nobody who counts. */
+/** `isolates` without counting. */
 import { isolates } from "./routers.ts";
 
 export default isolates(false);

@@ -1,4 +1,4 @@
-/** (c) Sluice's router, versions in isolates of their own. */
+/** `isolates`: Sluice's router, with versions in isolates. */
 import { isolates } from "./routers.ts";
 
 export default isolates(true);

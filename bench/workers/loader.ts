@@ -1,4 +1,4 @@
-/** The passthrough's line through Worker Loader: what the way into a loaded isolate costs. */
+/** `loader`: a passthrough through Worker Loader. Shows the cost of a call into a loaded isolate. */
 const code = () => ({
   compatibilityDate: "2026-11-17",
   mainModule: "index.js",

@@ -1,4 +1,4 @@
-/** The same as (d) with nobody who counts. */
+/** `modules` without counting. */
 import { modules } from "./routers.ts";
 
 export default modules(false);

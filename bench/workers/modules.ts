@@ -1,4 +1,4 @@
-/** (d) Sluice's router, versions in its own bundle. */
+/** `modules`: Sluice's router, with versions in its own bundle. */
 import { modules } from "./routers.ts";
 
 export default modules(true);

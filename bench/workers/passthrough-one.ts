@@ -1,4 +1,4 @@
-/** The same line with one Worker behind it: one isolate less in the processor's caches. */
+/** `passthrough-one`: a passthrough to one Worker, so one isolate fewer in the processor's caches. */
 export default {
   fetch: (request: Request, env: { A: Fetcher }) => env.A.fetch(request),
 };

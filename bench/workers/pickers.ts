@@ -1,14 +1,14 @@
 /**
- * Who chooses one of two sides for a key, half and half: the router, the hash below it, and those of feature flags,
- * each as its own library calls it. A number comes back, odd for one side and even for the other, so that nothing can
- * be optimised away.
+ * Pickers choose one of two sides for a key, half and half: the router, its bare hash, and libraries for feature flags.
+ * Each library is called as its users call it. A picker returns a number, odd for one side and even for the other, so
+ * that the compiler cannot remove the call.
  */
 import "./require.ts";
 import { createHash } from "node:crypto";
 import { defaultStrategies } from "unleash-client/lib/strategy/index.js";
 import { normalizedStrategyValue } from "unleash-client/lib/strategy/util.js";
 import xxhash from "xxhash-wasm";
-// The build for production, which has no messages for developers.
+// The production build, without messages for developers.
 import { GrowthBookClient } from "../../node_modules/@growthbook/growthbook/dist/bundles/esm.min.js";
 import { chooseVariation, hash } from "../../node_modules/@growthbook/growthbook/dist/esm/util.mjs";
 import { decideByKey } from "../../src/router/decide.ts";
@@ -20,7 +20,7 @@ const split = compileSplit(DEPLOYMENT);
 
 const strategy = defaultStrategies.find(({ name }) => name === "flexibleRollout");
 if (strategy === undefined) throw new Error("unleash-client has no flexibleRollout any more");
-/** As the server sends them: as text. */
+/** As text, the form in which the server sends them. */
 const rollout = { groupId: "bench", rollout: "50", stickiness: "default" };
 
 const growthbook = new GrowthBookClient();

@@ -1,6 +1,6 @@
 /**
- * unleash-client is CommonJS and requires modules of Node, which esbuild leaves to a `require` that a module Worker
- * does not have. To be imported before it.
+ * unleash-client is CommonJS and requires Node's modules. esbuild leaves that to a `require`, which a module Worker does
+ * not have. Import this file before unleash-client.
  */
 import { createRequire } from "node:module";
 

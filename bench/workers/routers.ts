@@ -1,4 +1,4 @@
-/** Sluice's router as the contenders have it. */
+/** Sluice's router, as the contenders use it. */
 
 import { AssetStore } from "../../src/assets/index.ts";
 import { Meter } from "../../src/metrics/meter.ts";
@@ -19,7 +19,7 @@ const router = (options: (env: Env) => Pick<RouterOptions, "source">, isCounted:
     ...(isCounted ? { meter: new Meter(async () => {}) } : {}),
   }));
 
-/** Versions in isolates of their own. */
+/** Versions in isolates. */
 export const isolates = (isCounted: boolean) =>
   router(
     (env) => ({

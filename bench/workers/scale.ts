@@ -1,4 +1,4 @@
-/** From a request's URL to a version, in an isolate that serves as many Workers as it was told to load. */
+/** Chooses a version for a URL, in an isolate that holds as many Workers as it was told to load. */
 import { decideByKey } from "../../src/router/decide.ts";
 import { hostOf } from "../../src/router/hosts.ts";
 import { Snapshot } from "../../src/router/snapshot.ts";
@@ -12,14 +12,14 @@ type Context = Pick<ExecutionContext, "waitUntil">;
 
 let snapshot: Snapshot | undefined;
 const records: DeploymentRecord[] = [];
-/** Of the requests to come, in their order. */
+/** The URLs of the coming requests, in order. */
 let urls: string[] = [];
 const keys = keysOf(36);
 
 export default {
   async fetch(request: Request, env: { KV: KVNamespace }, ctx: ExecutionContext): Promise<Response> {
     snapshot ??= new Snapshot(env.KV);
-    // None is due to be read from KV while the time is taken.
+    // No deployment must be read from KV again during the measurement.
     for (const record of records) notify(record.worker, record);
     const { pathname, searchParams } = new URL(request.url);
     if (pathname === "/time") {
@@ -36,7 +36,7 @@ export default {
   },
 };
 
-/** Each returns a number, so that nothing can be optimised away. */
+/** Each returns a number, so that the compiler cannot remove the work. */
 function lookUp(snapshot: Snapshot, ctx: Context): number {
   let sum = 0;
   for (const url of urls) sum += find(snapshot, url, ctx).threshold;
@@ -55,7 +55,7 @@ function choose(snapshot: Snapshot, ctx: Context): number {
 
 function find(snapshot: Snapshot, url: string, ctx: Context): Split {
   const split = snapshot.get(hostOf(url), ctx);
-  if (split === undefined) throw new Error(`nothing is held for ${url}`);
+  if (split === undefined) throw new Error(`no deployment is loaded for ${url}`);
   return split;
 }
 
@@ -75,7 +75,7 @@ function checked(snapshot: Snapshot, url: string, ctx: Context): string {
   return url;
 }
 
-/** As a request comes: a string of its own, not joined from others. */
+/** A flat string, as a request's URL is, not a concatenation. */
 function asReceived(text: string): string {
   return new TextDecoder().decode(new TextEncoder().encode(text));
 }

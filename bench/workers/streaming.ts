@@ -1,7 +1,7 @@
 /**
- * A Worker that streams: an echo over WebSocket, uploads, downloads and events. Where a request has a `name`, the
- * response waits after its first chunk until `/release` is asked for that name, and `/seen` tells whether the first
- * chunk of that upload has come.
+ * A Worker that streams: a WebSocket echo, uploads, downloads and events. If a request has a `name`, the response waits
+ * after its first chunk for a request to `/release` with that name. `/seen` says whether the first chunk of the named
+ * upload has arrived.
  */
 import { CHUNK_BYTES, eventOf } from "../input.ts";
 
@@ -45,7 +45,7 @@ function echo(): Response {
   return new Response(null, { status: 101, webSocket: client });
 }
 
-/** Reads into one large buffer: an iteration would come in pieces of 4 KiB, which cost more than the way here. */
+/** Reads into one large buffer. Iterating would give pieces of 4 KiB, which cost more than the router does. */
 async function upload(request: Request, name: string | null): Promise<Response> {
   let bytes = 0;
   const reader = request.body?.getReader({ mode: "byob" });
@@ -59,7 +59,7 @@ async function upload(request: Request, name: string | null): Promise<Response> 
   return new Response(String(bytes));
 }
 
-/** Chunk by chunk, as the other end takes them. */
+/** Sends chunk by chunk, as fast as the client reads. */
 function stream(
   type: string,
   count: number,

@@ -1,4 +1,4 @@
-/** What the contenders import without types: Node's modules are typed for the other half of the project only. */
+/** Modules that the contenders import without types: Node's types belong to the project's other tsconfig only. */
 declare module "node:crypto" {
   export function createHash(algorithm: "sha1"): {
     update(text: string): { digest(encoding: "hex"): string };
