@@ -1,4 +1,4 @@
-/** Builds what an installed package runs: the command, and Sluice's Workers as modules. `npm pack` calls it. */
+/** Builds dist/ for an installed package: the command, and Sluice's Workers as modules. `npm pack` calls it. */
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { build } from "esbuild";

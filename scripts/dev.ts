@@ -1,17 +1,17 @@
 /**
- * `npm run dev`: `sluice serve` that is started again when a file below src/ changes. Arguments go to `serve`; the data
- * folder stays. A server that cannot start is left alone until the next change.
+ * `npm run dev`: runs `sluice serve` and restarts it when a file in src/ changes. Arguments go to `serve`, and the data
+ * folder stays. If the server cannot start, this waits for the next change.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { watch } from "node:fs";
 import { join } from "node:path";
 import { PACKAGE_ROOT } from "../src/cli/package.ts";
 
-/** Pause after a change, in ms: an editor or a checkout writes more than one file. */
+/** How long to wait after a change, in ms: an editor or a checkout writes several files. */
 const SETTLE_MS = 100;
-/** How long requests get to finish before the server is ended without them, in ms. */
+/** How long requests may take to finish before the server is killed, in ms. */
 const GRACE_MS = 3_000;
-/** Ctrl-C comes twice, from the terminal and from npm: a signal this soon after the first one is the same, in ms. */
+/** Ctrl-C arrives twice, from the terminal and from npm. A signal within this many ms of the first is ignored. */
 const SAME_MS = 500;
 
 let server: ChildProcess | undefined;
@@ -20,7 +20,7 @@ let restarting = false;
 let stopped = 0;
 
 function start(): void {
-  // In a process group of its own: Ctrl-C would reach the server twice otherwise, which is how it is told not to wait.
+  // In its own process group. Otherwise Ctrl-C would reach the server twice, and a second signal ends it at once.
   const child = spawn(
     process.execPath,
     [join(PACKAGE_ROOT, "bin/sluice.js"), "serve", ...process.argv.slice(2)],
@@ -32,19 +32,19 @@ function start(): void {
   server = child;
   child.once("exit", () => {
     server = undefined;
-    // Where it was ended while it started, its processes may not know of it.
+    // A server that was ended while it started may leave processes behind.
     killGroup(child);
     if (stopped > 0) process.exit();
     if (restarting) {
       restarting = false;
       start();
     } else {
-      console.error("\n  The server has ended. It starts again with the next change below src/.\n");
+      console.error("\n  The server has ended. It restarts at the next change in src/.\n");
     }
   });
 }
 
-/** Asks the server to end, and makes it after the grace. */
+/** Asks the server to end, and kills it after the grace period. */
 function end(child: ChildProcess): void {
   child.kill("SIGTERM");
   const timer = setTimeout(() => killGroup(child), GRACE_MS);
@@ -52,7 +52,7 @@ function end(child: ChildProcess): void {
 }
 
 function killGroup({ pid }: ChildProcess): void {
-  // It may have ended by itself.
+  // The server may have ended already.
   if (pid !== undefined) {
     try {
       process.kill(-pid, "SIGKILL");

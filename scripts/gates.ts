@@ -1,4 +1,4 @@
-/** `npm run gates`: the tables of docs/gates.md, each gate on the same traffic. */
+/** `npm run gates`: prints the tables of docs/gates.md. All gates get the same traffic. */
 import type { MetricOptions } from "../src/rollout/gate.ts";
 import {
   eProcess,

@@ -1,4 +1,4 @@
-/** Takes the README's picture: the example page of a fresh start, in a real browser. */
+/** Takes the README's picture: the example page after a fresh start, in a real browser. */
 import { join } from "node:path";
 import { PACKAGE_ROOT } from "../src/cli/package.ts";
 import { launchBrowser } from "../test/support/browser.ts";

@@ -1,4 +1,4 @@
-/** Builds what the Worker holds as text, for `wrangler deploy`: package.json says which import is which file. */
+/** Builds the files that the Worker imports as text, for `wrangler deploy`. package.json maps imports to files. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { TEXTS } from "../src/cli/bundle.ts";

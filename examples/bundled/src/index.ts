@@ -1,3 +1,4 @@
+/** A router that chooses between two versions in its own bundle, by the deployment in KV. */
 import { createRouter, moduleSource } from "../../../src/router/index.ts";
 import * as blue from "./versions/blue.ts";
 import * as green from "./versions/green.ts";
