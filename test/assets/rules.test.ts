@@ -5,7 +5,7 @@ import { parseHeaders, parseRedirects } from "../../src/assets/rules.ts";
 const lines = (...all: string[]) => all.join("\n");
 
 describe("_headers", () => {
-  test("gives each path what stands below it, and leaves out comments and empty lines", () => {
+  test("gives each path the lines below it, and skips comments and empty lines", () => {
     const file = lines(
       "# all of them",
       "/*",

@@ -274,7 +274,7 @@ test("kill -9 while the first version of a Worker is made leaves it whole or not
   }
 });
 
-test("while the server is dead its runtime goes on serving, whatever the Workers log, and the next start takes over", async () => {
+test("while the server is dead its runtime keeps serving, whatever the Workers log, and the next start takes over", async () => {
   const server = await useServer();
   const children = childrenOf(server);
   onTestFinished(() => sweep(children));
@@ -387,7 +387,7 @@ test("a server that was killed while it started does not stop the next one from 
   }
 }, 120_000);
 
-test("kill -9 of the runtime alone: it is started again and serves what was deployed, and the API works on", async () => {
+test("kill -9 of the runtime alone: it is restarted, serves the active deployments, and the API works", async () => {
   const server = await useServer();
   const stable = await deploy(server, WORKER, PROBE);
   const candidate = await uploadVersion(server, WORKER, PROBE);

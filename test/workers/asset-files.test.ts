@@ -25,7 +25,7 @@ test("a small file is read from KV once", async () => {
   expect(cache.peek("a")).toHaveLength(3);
 });
 
-test("a file that KV does not have is an error that names it, and is asked for again", async () => {
+test("a file that KV does not have is an error that names it, and is read again next time", async () => {
   const { reads, cache } = kvWith(3, true);
   await expect(cache.read("a", 3)).rejects.toThrow("the file a is not in KV");
   await expect(cache.read("a", 3)).rejects.toThrow();
