@@ -121,7 +121,7 @@ describe("a candidate", () => {
     ).toEqual(["running 0", "running 1", "promoted 2"]);
   });
 
-  test("that starts to fail for 5% of its clients is taken back without help, and users of the stable version see nothing", async () => {
+  test("that starts to fail for 5% of its clients is rolled back without help, and users of the stable version see nothing", async () => {
     const failing = "if (Math.random() < 0.05) throw new Error('no'); return new Response('candidate');";
     const [stable, candidate] = await pair("fails", code(failing));
     const crowd = new Crowd(server, "fails", 1);
@@ -137,14 +137,14 @@ describe("a candidate", () => {
     expect(
       (await call(server, "GET", "/workers/scripts/fails/deployments")).result.deployments[0].versions,
     ).toEqual([{ version_id: stable, percentage: 100 }]);
-    // Whoever failed had the candidate: nobody else, and nobody after it was taken back.
+    // Whoever failed had the candidate: nobody else, and nobody after it was rolled back.
     expect(crowd.answers.slice(-150).every(({ body }) => body === "stable")).toBe(true);
     expect((await look("fails", result.id)).settled_ms).toBeLessThan(5_000);
     const stableAnswers = crowd.answers.filter(({ body }) => body === "stable");
     expect(stableAnswers.every(({ status }) => status === 200)).toBe(true);
   });
 
-  test("that throws only for some keys is taken back as well", async () => {
+  test("that throws only for some keys is rolled back as well", async () => {
     const picky =
       "const key = request.headers.get('Cloudflare-Workers-Version-Key'); if (/[05]$/.test(key)) throw new Error(key); return new Response('candidate');";
     const [, candidate] = await pair("picky", code(picky));
@@ -154,7 +154,7 @@ describe("a candidate", () => {
     await crowd.leave();
   });
 
-  test("that is slow is taken back for that, where latency is watched", async () => {
+  test("that is slow is rolled back for that, where latency is watched", async () => {
     const slow =
       "await new Promise((resolve) => setTimeout(resolve, 150)); return new Response('candidate');";
     const [, candidate] = await pair("slow", code(slow));
