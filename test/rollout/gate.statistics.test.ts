@@ -37,7 +37,7 @@ const SCENARIOS: Readonly<Record<string, Partial<Traffic>>> = {
   "a ramp in the middle": { share: ramp },
 };
 
-describe("at most 1% of good candidates are rolled back in an hour, with a look every second,", () => {
+describe("a candidate that is as good as the stable version is rolled back in at most 1% of rollouts of an hour, looked at every second,", () => {
   for (const [name, change] of Object.entries(SCENARIOS)) {
     test.each([1, 10, 100, 1_000])(
       `with ${name}, at %i clients per second`,
@@ -98,7 +98,7 @@ describe("at most 1% of good candidates are rolled back in an hour, with a look 
   }, 60_000);
 });
 
-describe("at 100 clients per second and a share of 5%, a worse candidate is rolled back", () => {
+describe("at 100 clients per second and a share of 5%, a candidate that is worse is rolled back", () => {
   const times = (candidate: number) => {
     const found: number[] = [];
     for (let run = 0; run < 200; run++) {
@@ -117,7 +117,7 @@ describe("at 100 clients per second and a share of 5%, a worse candidate is roll
   });
 });
 
-test("a fixed threshold and a test that is read repeatedly roll back far more good candidates, on the same traffic", () => {
+test("a fixed threshold and a test that is read again and again take back far more good candidates, on the same traffic", () => {
   const fired = { gate: 0, fixed: 0, z: 0 };
   const runs = 100;
   for (let run = 0; run < runs; run++) {

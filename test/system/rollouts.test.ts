@@ -99,7 +99,7 @@ async function until(worker: string, id: string, phase: string, at = server): Pr
 }
 
 describe("a candidate", () => {
-  test("of a good candidate goes through the stages to 100%, and no client sees a failure", async () => {
+  test("that is as good goes through the stages to 100%, and no client sees a failure", async () => {
     const [, candidate] = await pair("good", code("return new Response('candidate');"));
     const crowd = new Crowd(server, "good");
     const { result } = await begin("good", "latest");
@@ -121,7 +121,7 @@ describe("a candidate", () => {
     ).toEqual(["running 0", "running 1", "promoted 2"]);
   });
 
-  test("of a candidate that starts to fail for 5% of its clients rolls back by itself, and users of the stable version notice nothing", async () => {
+  test("that starts to fail for 5% of its clients is rolled back by itself, and users of the stable version notice nothing", async () => {
     const failing = "if (Math.random() < 0.05) throw new Error('no'); return new Response('candidate');";
     const [stable, candidate] = await pair("fails", code(failing));
     const crowd = new Crowd(server, "fails", 1);
@@ -137,14 +137,14 @@ describe("a candidate", () => {
     expect(
       (await call(server, "GET", "/workers/scripts/fails/deployments")).result.deployments[0].versions,
     ).toEqual([{ version_id: stable, percentage: 100 }]);
-    // Whoever failed had the candidate: nobody else, and nobody after it was taken back.
+    // Whoever failed had the candidate: nobody else, and nobody after it was rolled back.
     expect(crowd.answers.slice(-150).every(({ body }) => body === "stable")).toBe(true);
     expect((await look("fails", result.id)).settled_ms).toBeLessThan(5_000);
     const stableAnswers = crowd.answers.filter(({ body }) => body === "stable");
     expect(stableAnswers.every(({ status }) => status === 200)).toBe(true);
   });
 
-  test("of a candidate that throws only for some keys rolls back as well", async () => {
+  test("that throws only for some keys is rolled back as well", async () => {
     const picky =
       "const key = request.headers.get('Cloudflare-Workers-Version-Key'); if (/[05]$/.test(key)) throw new Error(key); return new Response('candidate');";
     const [, candidate] = await pair("picky", code(picky));
@@ -154,7 +154,7 @@ describe("a candidate", () => {
     await crowd.leave();
   });
 
-  test("of a slow candidate rolls back, where latency is watched", async () => {
+  test("that is slow is rolled back, where latency is watched", async () => {
     const slow =
       "await new Promise((resolve) => setTimeout(resolve, 150)); return new Response('candidate');";
     const [, candidate] = await pair("slow", code(slow));
@@ -166,7 +166,7 @@ describe("a candidate", () => {
     expect(ended.gates.errors.e_value).toBeLessThan(10);
   });
 
-  test("without traffic holds, and advances when clients come", async () => {
+  test("without traffic is held, and advances when clients come", async () => {
     const [, candidate] = await pair("lonely", code("return new Response('candidate');"));
     const { result } = await begin("lonely", candidate, {
       stages: [{ percentage: 50, soak_seconds: 1, min_exposures: 20 }],
@@ -201,7 +201,7 @@ describe("a candidate", () => {
 });
 
 describe("an operator", () => {
-  test("pauses, resumes, approves, promotes and aborts, and is told what cannot be done", async () => {
+  test("pauses, resumes, approves, promotes and aborts, and hears what cannot be done", async () => {
     const [stable, candidate] = await pair("by-hand", HEALTHY);
     const { result } = await begin("by-hand", candidate, { stages: [{ percentage: 10, soak_seconds: 600 }] });
     expect((await say("by-hand", result.id, "pause")).result.phase).toBe("paused");
@@ -277,7 +277,7 @@ describe("an operator", () => {
 });
 
 describe("a crash", () => {
-  test("in the middle of a rollout is a pause: the rollout continues where it was", async () => {
+  test("in the middle of a rollout is a pause: it goes on where it was", async () => {
     const own = await startServer();
     const [, candidate] = await pair("crashed", code("return new Response('candidate');"), own);
     const { result } = await begin(
