@@ -56,7 +56,7 @@ program
 
 program
   .command("explain")
-  .description("say which version a request gets, and why")
+  .description("show which version a request gets, and why")
   .argument("<worker>")
   .option("--key <key>", "the request key")
   .option("--override <version>", "the version that the overrides header would name")
@@ -73,7 +73,7 @@ program
 
 const rollout = program
   .command("rollout")
-  .description("roll a version out in stages that advance on evidence and take themselves back");
+  .description("roll out a version in stages that advance on evidence and roll back on it");
 
 const show = (found: RolloutView | readonly RolloutView[], json: boolean | undefined) => {
   const views = Array.isArray(found) ? found : [found];
@@ -84,12 +84,18 @@ rollout
   .command("start")
   .argument("<worker>")
   .requiredOption("--to <version>", "id or tag of the version, or latest")
-  .option("--stages <stages>", "share and time of each, e.g. 5%:10m,25%:30m,100%; :manual waits for approval")
+  .option(
+    "--stages <stages>",
+    "percentage and time of each stage, e.g. 5%:10m,25%:30m,100%; :manual waits for approval",
+  )
   .addOption(new Option("--template <name>", "a plan by name").choices(["fast", "standard", "careful"]))
   .addOption(new Option("--on-fail <what>", "what a failed gate does").choices(["rollback", "hold"]))
   .option("--alpha <p>", "probability of a false rollback in the whole rollout", toNumber)
   .option("--min-exposures <n>", "clients of the candidate that each stage needs", toNumber)
-  .option("--wait", "until it ends or needs somebody: 0 promoted, 2 rolled back, 3 otherwise")
+  .option(
+    "--wait",
+    "wait until it ends or needs an operator; exits with 0 promoted, 2 rolled back, 3 otherwise",
+  )
   .option("--json", "as JSON")
   .addOption(dataDirOption())
   .action(
@@ -107,7 +113,7 @@ rollout
 rollout
   .command("watch")
   .argument("<worker>")
-  .argument("[id]", "the newest one by default")
+  .argument("[id]", "default: the newest rollout")
   .addOption(dataDirOption())
   .action(async (worker: string, id: string | undefined, { dataDir }: { dataDir: string }) => {
     const target = findTarget(dataDir);
@@ -129,17 +135,17 @@ rollout
 
 for (const [name, description] of [
   ["status", "show it"],
-  ["pause", "stay in the stage; a failing candidate is taken back all the same"],
+  ["pause", "stay in this stage; a failing candidate is still rolled back"],
   ["resume", "go on after a pause"],
-  ["approve", "go on to the next stage, whatever the gate waits for"],
-  ["promote", "give the candidate everything now"],
-  ["abort", "give the stable version everything now"],
+  ["approve", "advance to the next stage, whatever the gate waits for"],
+  ["promote", "give the candidate all traffic now"],
+  ["abort", "give the stable version all traffic now"],
 ] as const) {
   rollout
     .command(name)
     .description(description)
     .argument("<worker>")
-    .argument("[id]", "the newest one by default")
+    .argument("[id]", "default: the newest rollout")
     .option("--json", "as JSON")
     .addOption(dataDirOption())
     .action(
@@ -159,23 +165,23 @@ for (const [name, description] of [
 
 program
   .command("simulate")
-  .description("say what a rollout's plan would do, with a model of traffic or a log")
-  .option("--stages <stages>", "as of sluice rollout start")
+  .description("predict what a rollout's plan would do, with a model of traffic or a log")
+  .option("--stages <stages>", "as for sluice rollout start")
   .addOption(new Option("--template <name>", "a plan by name").choices(["fast", "standard", "careful"]))
   .option("--alpha <p>", "probability of a false rollback", toNumber)
   .option(
     "--clients <n>",
-    "distinct clients per second; requests per second of a log without times",
+    "distinct clients per second; for a log without times, requests per second",
     toNumber,
     100,
   )
   .option("--stable <percent>", "clients of the stable version that fail", toNumber, 0.5)
-  .option("--candidate <percent>", "clients of the candidate that fail (default: as many)", toNumber)
+  .option("--candidate <percent>", "clients of the candidate that fail (default: the same)", toNumber)
   .option("--log <file>", "JSON lines of key, status and time, instead of the model")
-  .option("--aa", "both are the same: how often is a good version taken back?")
+  .option("--aa", "compare a version with itself: how often is a good version rolled back?")
   .option("--runs <n>", "rollouts", toNumber, 200)
-  .option("--hours <n>", "time after which one is broken off", toNumber, 24)
-  .option("--seed <n>", "of the random numbers", toNumber, 1)
+  .option("--hours <n>", "hours after which a simulated rollout ends undecided", toNumber, 24)
+  .option("--seed <n>", "seed of the random numbers", toNumber, 1)
   .option("--json", "as JSON")
   .action(async (options: SimulateOptions & { json?: boolean }) => {
     const found = simulate(options);
@@ -184,7 +190,7 @@ program
 
 program
   .command("metrics")
-  .description("say what was counted of a Worker's requests, by version")
+  .description("show a Worker's requests, errors and latencies by version")
   .argument("<worker>")
   .option("--json", "as JSON")
   .addOption(dataDirOption())
@@ -192,14 +198,14 @@ program
     console.log(await metrics(findTarget(dataDir), worker, json === true));
   });
 
-const token = program.command("token").description("API tokens and what they may do");
+const token = program.command("token").description("create, list and revoke API tokens");
 
 token
   .command("create")
-  .description("make a token; it is shown once")
+  .description("create a token, which is shown once")
   .argument("<name>")
   .addOption(
-    new Option("--role <role>", "admin: everything; deploy: all but tokens; read: look, and change nothing")
+    new Option("--role <role>", "admin: everything; deploy: all but tokens; read: changes nothing")
       .choices(["admin", "deploy", "read"])
       .makeOptionMandatory(),
   )
@@ -228,7 +234,7 @@ token
 
 token
   .command("revoke")
-  .description("end a token, and everybody's session who signed in with it")
+  .description("revoke a token, and end every session that it opened")
   .argument("<token>", "its name or id")
   .addOption(dataDirOption())
   .action(async (name: string, { dataDir }: { dataDir: string }) => {
@@ -238,11 +244,11 @@ token
 
 program
   .command("affinity")
-  .description("say or set where requests to a Worker carry their key")
+  .description("show or set where requests to a Worker carry their key")
   .argument("<worker>")
   .argument(
     "[sources...]",
-    "in their order: header:<name>, cookie:<name>, address, issued-cookie[:<name>]; or default",
+    "in order: header:<name>, cookie:<name>, address, issued-cookie[:<name>]; or default",
   )
   .option("--json", "as JSON")
   .addOption(dataDirOption())
@@ -254,9 +260,9 @@ program
 
 program
   .command("protect")
-  .description("say whether wrangler deploy may replace a split of a Worker")
+  .description("show or set whether wrangler deploy may replace a split of a Worker")
   .argument("<worker>")
-  .addArgument(new Argument("[state]", "on: it may not; off: it may").choices(["on", "off"]))
+  .addArgument(new Argument("[state]", "on: it may not replace a split; off: it may").choices(["on", "off"]))
   .option("--json", "as JSON")
   .addOption(dataDirOption())
   .action(
@@ -272,16 +278,16 @@ program
 
 program
   .command("options")
-  .description("say or set how a Worker's deployments behave")
+  .description("show or set how a Worker's deployments behave")
   .argument("<worker>")
   .addOption(
-    new Option("--expose-version <state>", "whether responses say which version made them").choices([
+    new Option("--expose-version <state>", "whether responses name the version that made them").choices([
       "on",
       "off",
     ]),
   )
   .option("--retain-versions <n>", "deployed versions whose assets stay reachable", toNumber)
-  .option("--retain-hours <n>", "how long the assets of any version do after its deployment", toNumber)
+  .option("--retain-hours <n>", "hours that a version's assets stay reachable after its deployment", toNumber)
   .option("--json", "as JSON")
   .addOption(dataDirOption())
   .action(

@@ -74,7 +74,7 @@ export async function options(
   const onOff = (on: boolean) => (on ? "on" : "off");
   return [
     `protect         ${onOff(now.protect).padEnd(5)} whether wrangler deploy may not replace a split`,
-    `expose-version  ${onOff(now.expose_version).padEnd(5)} whether responses say which version made them (Sluice-Version)`,
+    `expose-version  ${onOff(now.expose_version).padEnd(5)} whether responses name the version that made them (Sluice-Version)`,
     `retain          ${now.retention.versions} versions, ${now.retention.hours} hours: how long assets outlive their deployment`,
   ].join("\n");
 }

@@ -56,7 +56,7 @@ export function trafficCharts(
 
 const requestsOf = ({ ok, error, exception }: SeriesPoint) => ok + error + exception;
 
-/** E-values over time against the threshold at which the candidate is taken back. */
+/** E-values over time, and the threshold at which the candidate is rolled back. */
 export function evidenceChart(
   history: readonly HistoryPoint[],
   metrics: readonly string[],

@@ -44,11 +44,11 @@ export function createDashboard(fetchApi: FetchApi): Hono<PageEnv> {
   app.post("/access/tokens/:token/revoke", revokeToken);
   addWorker(app);
   addRollouts(app);
-  app.notFound((c) => problem(c, 404, "There is no such page."));
+  app.notFound((c) => problem(c, 404, "This page does not exist."));
   app.onError((error, c) => {
     if (error instanceof PageError) return problem(c, error.status, error.message);
     log("error", "dashboard-fault", { path: c.req.path, stack: error.stack ?? String(error) });
-    return problem(c, 500, "Sluice failed to make this page. Its log says why.");
+    return problem(c, 500, "Sluice could not make this page. Its log says why.");
   });
   return app;
 }
@@ -58,7 +58,7 @@ function addProtection(app: Hono<PageEnv>): void {
   app.use(
     bodyLimit({
       maxSize: LIMITS.dashboard.maxFormBytes,
-      onError: (c) => problem(c, 413, "That is too long."),
+      onError: (c) => problem(c, 413, "This form is too long."),
     }),
   );
   app.use(async (c, next) => {
@@ -75,7 +75,8 @@ function page(show: (c: PageContext, worker: string) => unknown) {
 
 function addWorker(app: Hono<PageEnv>): void {
   app.use("/workers/:worker/*", async (c, next) => {
-    if (!WORKER_NAME.test(c.req.param("worker"))) throw new PageError(404, "No Worker can have this name.");
+    if (!WORKER_NAME.test(c.req.param("worker")))
+      throw new PageError(404, "This cannot be the name of a Worker.");
     return next();
   });
   app.get("/workers/:worker", page(deploymentsPage));

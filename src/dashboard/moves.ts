@@ -70,7 +70,7 @@ function intervalsOf(parts: readonly Part[]): Interval[] {
 
 /** In a sentence for each move. @param nameOf how a version is called */
 export function describeMoves(moves: readonly Move[], nameOf: (version: string) => string): string[] {
-  if (moves.length === 0) return ["Nobody gets another version than before."];
+  if (moves.length === 0) return ["No client changes version."];
   return moves.map(
     ({ from, to, percentage }) =>
       `${Number(percentage.toFixed(3))}% of the clients move from ${nameOf(from)} to ${nameOf(to)}.`,

@@ -5,9 +5,9 @@ import { errorPage } from "./pages/sign-in.tsx";
 const TITLES: Readonly<Record<number, string>> = {
   404: "Not found",
   403: "Not allowed",
-  500: "A fault of ours",
+  500: "A fault in Sluice",
 };
 
 export function problem(c: PageContext, status: number, message: string): Response | Promise<Response> {
-  return c.html(errorPage(c.env, TITLES[status] ?? "That did not work", message), status as 400);
+  return c.html(errorPage(c.env, TITLES[status] ?? "This did not work", message), status as 400);
 }

@@ -42,7 +42,7 @@ test("each move has a sentence, and so does no move at all", () => {
   expect(describeMoves(movesBetween(two(1, 2, 10), two(1, 2, 30)), name)).toEqual([
     "20% of the clients move from #1 to #2.",
   ]);
-  expect(describeMoves([], name)).toEqual(["Nobody gets another version than before."]);
+  expect(describeMoves([], name)).toEqual(["No client changes version."]);
 });
 
 test("the sentences say what the router does to 4,000 keys", () => {

@@ -53,7 +53,7 @@ async function deploy(
   });
   if (deployed.status === 409) {
     const active = await readActive(c, worker);
-    const problem = `Nothing was changed: ${active?.author_email} deployed something else meanwhile. This is what serves now.`;
+    const problem = `Nothing was changed: ${active?.author_email} deployed something else in the meantime. This page shows what serves now.`;
     return c.html(await deploymentsPage(c, worker, { problem, ...shown }), 409);
   }
   return deployed.success

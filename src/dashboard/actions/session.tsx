@@ -52,7 +52,7 @@ export function signedIn(fetchApi: FetchApi): MiddlewareHandler<PageEnv> {
         return problem(
           c,
           403,
-          "This form is not from a page of yours, or older than your session. Nothing was changed.",
+          "This form is not from your session. Nothing was changed. Reload the page and try again.",
         );
       }
     }

@@ -46,7 +46,7 @@ async function sendSettings(
         retention: { versions: Number(body.versions), hours: Number(body.hours) },
       });
     default:
-      throw new PageError(404, "There are no such settings.");
+      throw new PageError(404, "These settings do not exist.");
   }
 }
 

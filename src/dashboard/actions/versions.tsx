@@ -18,6 +18,6 @@ export async function saveVersion(c: PageContext): Promise<Response> {
     annotations: { "workers/message": input.message || "Edited on the dashboard" },
   });
   if (deployed.success) return c.redirect(workerPath(worker, "?done=deployed"), 303);
-  const problem = `The version was made, but not deployed. ${messageOf(deployed)}`;
+  const problem = `The version was created, but not deployed. ${messageOf(deployed)}`;
   return c.html(await deploymentsPage(c, worker, { problem }), statusOf(deployed));
 }

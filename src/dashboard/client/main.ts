@@ -36,14 +36,15 @@ function follow(address: string): void {
     opened.addEventListener("gone", ({ data }) => {
       opened.close();
       clearInterval(watch);
-      say(`This page does not follow any more: ${data}`);
+      say(`This page no longer updates: ${data}`);
     });
     return opened;
   }
 
   const watch = setInterval(() => {
     if (Date.now() - heardAt < SILENCE_MS) return;
-    say("The connection is lost: figures are as of before. Trying again…");
+    const time = new Date(heardAt).toISOString().slice(11, 19);
+    say(`The connection is lost. Showing data from ${time} UTC. Trying again…`);
     // A browser gives up where the server answers with an error; this does not.
     if (source.readyState === EventSource.CLOSED) source = connect();
   }, 1_000);

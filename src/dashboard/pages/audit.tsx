@@ -19,7 +19,7 @@ export async function auditPage(c: PageContext, worker: string) {
     <Layout env={c.env} user={c.var.user} title={`Audit of ${worker}`} worker={worker} tab="Audit">
       <h1>Audit</h1>
       <Table
-        caption="Newest first; nothing is ever taken out"
+        caption="Newest first. Entries are never removed."
         head={["When (UTC)", "Who", "With", "What", ""]}
       >
         {result.map((entry) => (

@@ -110,7 +110,7 @@ export async function deploymentsPage(
         <h2 id="history-title">History</h2>
         <Table
           caption="Deployments, newest first"
-          head={["When (UTC)", "Who", "What serves since then", "Why", ""]}
+          head={["When (UTC)", "Who", "Serves since then", "Why", ""]}
         >
           {deployments.map((deployment, i) => (
             <tr>
@@ -142,10 +142,10 @@ export async function deploymentsPage(
 }
 
 const DONE: Readonly<Record<string, string>> = {
-  split: "The split has changed: every process serves it.",
+  split: "The split has changed, and every process follows it.",
   promoted: "Promoted: the candidate has all of the traffic.",
-  rollback: "Rolled back: every process serves it.",
-  deployed: "The version was made and deployed.",
+  rollback: "Rolled back, and every process follows it.",
+  deployed: "The version was created and deployed.",
 };
 
 const originOf = ({ source, annotations }: PagedDeployment) =>
@@ -221,7 +221,7 @@ function ChangeForm({
     <section aria-labelledby="change-title" id="change">
       <h2 id="change-title">Change the split</h2>
       {rollout === undefined ? null : (
-        <p class="alert">A rollout is under way. Whatever is changed here stands, and ends it.</p>
+        <p class="alert">A rollout is running. A change here takes effect, and ends the rollout.</p>
       )}
       <form
         class="card"
@@ -374,7 +374,7 @@ export function parts({
           <SplitBar versions={observed} label={`Observed split, ${span}`} />
         </div>
         {metrics.stale ? (
-          <Alert message="Some process may still serve an older deployment. It is told again every second." />
+          <Alert message="A process may still serve an older deployment. Sluice tells it again every second." />
         ) : null}
         {running === undefined ? null : (
           <p>
@@ -404,7 +404,7 @@ export function parts({
     ),
     "live-totals": (
       <Table
-        caption="All requests so far"
+        caption="All requests"
         head={["Version", "Requests", "OK", "Errors (5xx)", "Exceptions", "Error rate"]}
       >
         {metrics.versions.map(({ version_id, ...account }) => (

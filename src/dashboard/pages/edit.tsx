@@ -90,13 +90,13 @@ const mainOf = ({ modules, main_module }: VersionWithCode) =>
 /** Why a version cannot be edited here; undefined where it can. */
 function whyNot(version: VersionWithCode, latest: VersionView | undefined): string | undefined {
   if (latest?.id !== version.id) {
-    return `Only the newest version can be edited, since a new one takes its bindings and secrets. That is #${latest?.number} now.`;
+    return `Only the newest version, now #${latest?.number}, can be edited, because the edit keeps its bindings and secrets.`;
   }
   if (version.main_module === SERVICE_WORKER_MODULE)
-    return "Workers in service-worker syntax are edited in their project.";
+    return "A Worker in service-worker syntax can only be edited in its project.";
   const main = mainOf(version);
   if (main?.text === undefined || main.size > LIMITS.dashboard.maxEditedBytes) {
-    return `The main module is larger than ${LIMITS.dashboard.maxEditedBytes / 1024} KiB: edit it in its project.`;
+    return `The main module is larger than ${LIMITS.dashboard.maxEditedBytes / 1024} KiB. Edit it in its project.`;
   }
   return undefined;
 }

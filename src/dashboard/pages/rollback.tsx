@@ -22,7 +22,7 @@ export async function rollbackPage(c: PageContext, worker: string) {
   const active = await readActive(c, worker);
   const target = await readTarget(c, worker);
   if (active === undefined || target === undefined)
-    throw new PageError(404, "There is no such deployment to roll back to.");
+    throw new PageError(404, "This deployment does not exist, so you cannot roll back to it.");
   const numbers = numbersOf(active.versions, target);
   const checked = await c.var.call("POST", scriptPath(worker, "/deployments?dry_run=true"), {
     strategy: "percentage",
@@ -37,7 +37,9 @@ export async function rollbackPage(c: PageContext, worker: string) {
     <Layout env={c.env} user={c.var.user} title={`Roll back ${worker}`} worker={worker} tab="Deployments">
       <h1>Roll back {worker}?</h1>
       <Alert message={refused} />
-      {isForced ? <Alert message={`Secrets have changed since. ${messageOf(checked)}`} /> : null}
+      {isForced ? (
+        <Alert message={`Secrets have changed since that deployment. ${messageOf(checked)}`} />
+      ) : null}
       <div class="card">
         <p>
           Now: <b>{splitText(active.versions)}</b>
@@ -69,9 +71,9 @@ export async function rollbackPage(c: PageContext, worker: string) {
               Message <input name="message" type="text" maxlength={1000} placeholder="Why?" />
             </label>
             <button type="submit" class="danger">
-              {isForced ? "Roll back, with the older secrets" : "Roll back"}
+              {isForced ? "Roll back, with the old secrets" : "Roll back"}
             </button>{" "}
-            <a href={workerPath(worker)}>Leave it as it is</a>
+            <a href={workerPath(worker)}>Cancel</a>
           </form>
         ) : (
           <a href={workerPath(worker)}>Back</a>

@@ -63,14 +63,14 @@ export async function rolloutsPage(c: PageContext, worker: string, problem?: str
               If the gate fails
               <select name="on_fail">
                 <option value="rollback">roll back</option>
-                <option value="hold">hold, and wait for somebody</option>
+                <option value="hold">hold, and wait for an operator</option>
               </select>
             </label>
           </div>
           <button type="submit">Start the rollout</button>
         </form>
       ) : null}
-      {rollouts.length === 0 ? <p>There was none yet.</p> : null}
+      {rollouts.length === 0 ? <p>No rollouts yet.</p> : null}
       {rollouts.length === 0 ? null : (
         <Table caption="Newest first" head={["Begun (UTC)", "Phase", "Candidate", "By", "Why it is there"]}>
           {rollouts.map(({ id, created_on, phase, candidate_version_id, author_email, reason }) => (
@@ -124,7 +124,7 @@ export async function rolloutPage(c: PageContext, worker: string, id: string, pr
         <h2 id="evidence-title">Evidence over time</h2>
         <ChartPanel
           id="evidence"
-          title="E-value of each gate (logarithmic); at the line the candidate is taken back"
+          title="E-value of each gate (logarithmic). At the line, the candidate is rolled back."
         />
         <ChartData charts={rolloutCharts(rollout)} />
       </section>
@@ -144,7 +144,7 @@ const COMMANDS: readonly (readonly [
   phases: readonly Phase[],
   danger?: true,
 ])[] = [
-  ["approve", "Go on to the next stage", ["running", "holding", "awaiting_approval"]],
+  ["approve", "Advance to the next stage", ["running", "holding", "awaiting_approval"]],
   ["pause", "Pause", ["running", "holding", "awaiting_approval"]],
   ["resume", "Resume", ["paused"]],
   ["promote", "Promote to 100% now", ["running", "holding", "awaiting_approval", "paused"]],
@@ -239,9 +239,9 @@ export function rolloutParts(c: PageContext, worker: string, rollout: RolloutVie
           </tr>
         ))}
         <tr>
-          <th scope="row">shares as configured</th>
+          <th scope="row">Split as configured</th>
           <td>{figure(share_e_value)}</td>
-          <td colspan={5}>holds where it is as large as the others' line</td>
+          <td colspan={5}>holds at the same line as the gates</td>
         </tr>
       </Table>
     ),

@@ -46,7 +46,7 @@ export async function settingsPage(c: PageContext, worker: string, problem?: str
         </textarea>
         <p class="hint">
           <code>header:X-User</code>, <code>cookie:session</code>, <code>address</code>,{" "}
-          <code>issued-cookie</code>; <code>default</code> alone for the default
+          <code>issued-cookie</code>; <code>default</code> alone restores the default
           {affinity.is_default ? " (as it is now)" : ""}.
         </p>
       </Part>
@@ -60,10 +60,10 @@ export async function settingsPage(c: PageContext, worker: string, problem?: str
       </Part>
       <Part name="options" title="Deployments">
         <Check name="protect" checked={options.protect}>
-          Protect splits: <code>wrangler deploy</code> may not replace one
+          Protect splits: <code>wrangler deploy</code> may not replace a split
         </Check>
         <Check name="expose_version" checked={options.expose_version}>
-          Say in responses which version made them (<code>Sluice-Version</code>)
+          Show the version in responses (<code>Sluice-Version</code>)
         </Check>
         <div class="fields">
           <label>

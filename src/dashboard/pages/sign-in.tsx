@@ -19,7 +19,7 @@ export function signInPage(env: Env, next: string, problem: string | undefined) 
           autofocus={true}
         />
         <p class="hint">
-          The first one is in the data folder (<code>.sluice/token</code>); <code>sluice token create</code>{" "}
+          The first token is in the data folder (<code>.sluice/token</code>); <code>sluice token create</code>{" "}
           makes others.
         </p>
         <button type="submit">Sign in</button>

@@ -29,7 +29,7 @@ export async function tokensPage(
       {isAdmin ? (
         <>
           <form class="card" method="post" action="/access/tokens">
-            <h2>Make a token</h2>
+            <h2>Create a token</h2>
             <Csrf user={c.var.user} />
             <div class="fields">
               <label>
@@ -78,7 +78,7 @@ export async function tokensPage(
       ) : null}
       <form class="card" method="post" action="/sign-out">
         <h2>Sessions</h2>
-        <p>Ends every session, in every browser, that was opened with the token that you signed in with.</p>
+        <p>Ends every session, in every browser, that your token opened.</p>
         <Csrf user={c.var.user} />
         <button type="submit" name="everywhere" value="true" class="danger">
           Sign out everywhere

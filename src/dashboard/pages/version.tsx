@@ -30,7 +30,9 @@ export async function versionPage(c: PageContext, worker: string, id: string) {
         Version #{number} <code>{shortId(id)}</code>
       </h1>
       <Alert
-        message={c.req.query("done") === "saved" ? "The version was made. It has no traffic yet." : undefined}
+        message={
+          c.req.query("done") === "saved" ? "The version was created. It has no traffic yet." : undefined
+        }
         kind="done"
       />
       {share === undefined || active === undefined ? null : (
@@ -83,7 +85,7 @@ export async function versionPage(c: PageContext, worker: string, id: string) {
               </>
             ))
           ) : (
-            <>switched off for this Worker</>
+            <>off for this Worker</>
           )}
         </dd>
         <dt>Events</dt>
@@ -114,7 +116,7 @@ export async function versionPage(c: PageContext, worker: string, id: string) {
       </Table>
       <h2>{main_module}</h2>
       {main?.text === undefined ? (
-        <p>It is too long to be shown.</p>
+        <p>This module is too long to show.</p>
       ) : (
         <pre class="code" tabindex={0}>
           <code>{main.text}</code>

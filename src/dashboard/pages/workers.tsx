@@ -17,7 +17,7 @@ export async function workersPage(c: PageContext) {
       <h1>Workers</h1>
       {total === 0 && query === "" ? (
         <p class="card">
-          There is none yet. Point wrangler here with <code>eval "$(npx sluice env)"</code> and run{" "}
+          No Workers yet. Point wrangler here with <code>eval "$(npx sluice env)"</code> and run{" "}
           <code>wrangler deploy</code> in a project.
         </p>
       ) : (

@@ -18,7 +18,7 @@ describe("the split", () => {
     const seen = useLoad("moving");
     await page.waitForFunction(() => document.querySelectorAll("#live-recent tbody tr").length === 2);
 
-    expect(await page.textContent("#moves")).toBe("Nobody gets another version than before.");
+    expect(await page.textContent("#moves")).toBe("No client changes version.");
     await page.locator("#slider").fill("30");
     expect(await page.inputValue("[name=percentage]")).toBe("30");
     expect(await page.textContent("#moves")).toMatch(/^20% of the clients move from #1 \w{8} to #2 \w{8}\.$/);
@@ -97,7 +97,7 @@ describe("the split", () => {
     await page.waitForSelector("h1:has-text('Roll back rolling?')");
     expect(await page.textContent("main")).toContain(`#1 (${stable.slice(0, 8)})`);
     expect(await page.locator(".alert").count()).toBe(0);
-    await page.click("text=Leave it as it is");
+    await page.click("text=Cancel");
 
     await call(server, "PUT", "/workers/scripts/rolling/secrets", {
       name: "PASSWORD",
@@ -109,7 +109,7 @@ describe("the split", () => {
     expect(await page.textContent(".alert")).toContain("PASSWORD");
     await picture(page, "rollback");
     await page.fill("[name=message]", "it was worse");
-    await page.click("text=Roll back, with the older secrets");
+    await page.click("text=Roll back, with the old secrets");
     await page.waitForURL(/done=rollback/);
     expect(await activeSplit("rolling")).toEqual([{ version_id: stable, percentage: 100 }]);
     expect((await server.traffic("rolling")).body).toBe("stable");
