@@ -1,6 +1,6 @@
 /** `…/analytics_engine/sql`: what Workers wrote to a dataset, by SQLite's SQL. */
 
-import { datasetOf } from "../../bindings/analytics/channel.ts";
+import { datasetOf } from "../../bindings/analytics/dataset.ts";
 import type { SluiceError } from "../../lib/errors.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { readCapped } from "../body.ts";
