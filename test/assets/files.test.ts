@@ -40,7 +40,6 @@ test("beyond its memory, the file that was used longest ago is dropped; a peek i
   await cache.read("f0", maxCachedAssetBytes);
   cache.peek("f1");
   await cache.read("new", maxCachedAssetBytes);
-  expect(cache.peek("f0")).toBeDefined();
-  expect(cache.peek("f1")).toBeUndefined();
-  expect(cache.peek("f2")).toBeDefined();
+  // As booleans: to print a MiB takes the assertion seconds.
+  expect(["f0", "f1", "f2"].map((key) => cache.peek(key) !== undefined)).toEqual([true, false, true]);
 });
