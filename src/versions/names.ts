@@ -14,7 +14,7 @@ export const SCHEDULED_ENTRYPOINT = "__sluice_scheduled__";
 export const EVENT_METHOD = "event:";
 
 /** What the name of such a method says. */
-interface EventInfo {
+export interface EventInfo {
   readonly [name: string]: string | number;
 }
 

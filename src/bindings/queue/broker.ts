@@ -9,8 +9,8 @@ import { newId } from "../../lib/ids.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { log } from "../../lib/log.ts";
 import { type Rpc, stubOf } from "../../lib/rpc.ts";
-import { eventTarget } from "../../runtime/events.ts";
-import { eventMethod, QUEUE_ENTRYPOINT } from "../../versions/names.ts";
+import { eventTarget, sendEvent } from "../../runtime/events.ts";
+import { QUEUE_ENTRYPOINT } from "../../versions/names.ts";
 import { type Consumer, fateOf, nextDelivery, type Waiting } from "./delivery.ts";
 import type { BatchOutcome, DeliveredBatch, QueuedMessage, QueueMetrics } from "./types.ts";
 
@@ -35,8 +35,6 @@ interface Row extends Record<string, SqlStorageValue> {
   attempts: number;
   type: string;
 }
-
-type Deliverer = Readonly<Record<string, (batch: DeliveredBatch) => Promise<BatchOutcome>>>;
 
 export class QueueBroker extends DurableObject<Env> {
   readonly #sql: SqlStorage;
@@ -113,7 +111,7 @@ export class QueueBroker extends DurableObject<Env> {
       )
       .toArray();
     const id = crypto.randomUUID();
-    const { stub } = await eventTarget(this.env, consumer.worker, id);
+    const target = await eventTarget(this.env, consumer.worker, id);
     const counted = rows.map((row) => ({ ...row, attempts: row.attempts + 1 }));
     this.ctx.storage.transactionSync(() => {
       for (const { seq, attempts } of counted) {
@@ -129,9 +127,9 @@ export class QueueBroker extends DurableObject<Env> {
     }));
     const metrics = this.metrics();
     const queue = this.#name();
-    const deliverer = stub.getEntrypoint(QUEUE_ENTRYPOINT) as unknown as Deliverer;
-    const method = eventMethod({ queue, batchSize: messages.length });
-    const outcome = await deliverer[method]?.({ id, queue, messages, metrics });
+    const info = { queue, batchSize: messages.length };
+    const batch: DeliveredBatch = { id, queue, messages, metrics };
+    const outcome = await sendEvent<BatchOutcome>(target, QUEUE_ENTRYPOINT, info, batch);
     if (outcome === undefined) throw new Error(`"${consumer.worker}" has no queue handler`);
     await this.#settle(counted, outcome, consumer);
   }
