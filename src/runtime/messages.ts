@@ -1,21 +1,33 @@
-/** What the control process and the traffic processes tell each other. */
+/** Messages to the processes that serve traffic, and how they are sent. */
 import type { DeploymentRecord, RoutesRecord } from "../versions/record.ts";
 
-/** What the control process tells a process that serves traffic in its stead. */
+/** What a process is told about versions and deployments. */
 export type FollowerMessage =
   | { readonly type: "prepare"; readonly worker: string; readonly versions: readonly string[] }
   | { readonly type: "publish"; readonly worker: string; readonly record: DeploymentRecord | null }
   | { readonly type: "routes"; readonly record: RoutesRecord }
-  /** Whether somebody watches the Worker's events. */
+  /** Trace the Worker's versions, or stop doing so. */
   | { readonly type: "tail"; readonly worker: string; readonly on: boolean }
-  /** Send what has been counted, now. */
+  /** Send all counts now. */
   | { readonly type: "flush" }
-  /** Unload what is due, now. */
+  /** Unload the isolates that are due now. */
   | { readonly type: "sweep" }
-  /** See to it that what will be due is unloaded then. */
+  /** Have isolates unloaded when they are due. */
   | { readonly type: "tidy" };
 
-/** What that answers: why versions cannot be prepared, null for no reason. */
+/** The answer to a message: why versions cannot be prepared, or null. */
 export interface FollowerReply {
   readonly why: string | null;
+}
+
+/** @param follower a binding to a process's `Follower`. Rejects if it does not answer before the signal aborts */
+export async function sendMessage(
+  follower: Fetcher,
+  message: FollowerMessage,
+  signal?: AbortSignal,
+): Promise<FollowerReply> {
+  const init = { method: "POST", body: JSON.stringify(message), ...(signal === undefined ? {} : { signal }) };
+  const response = await follower.fetch("http://follower/", init);
+  // Always read: an unread answer would keep the request open, and with it the isolates that the request holds.
+  return response.json<FollowerReply>();
 }
