@@ -8,7 +8,8 @@ import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import { notify, notifyRoutes } from "../versions/changes.ts";
 import type { DeploymentRecord, RoutesRecord } from "../versions/record.ts";
-import { type FollowerMessage, type FollowerReply, sendMessage } from "./messages.ts";
+import type { FollowerMessage, FollowerReply } from "./messages.ts";
+import { sendMessage } from "./send.ts";
 
 export interface Fleet {
   /** Whether every process serves. */

@@ -9,8 +9,9 @@ import { LIMITS } from "../lib/limits.ts";
 import { flushCounts, moveAll, notify, notifyRoutes } from "../versions/changes.ts";
 import { versionsOf } from "./fleet.ts";
 import type { IsolateSource } from "./isolates.ts";
-import { type FollowerMessage, type FollowerReply, sendMessage } from "./messages.ts";
+import type { FollowerMessage, FollowerReply } from "./messages.ts";
 import { isolateSource } from "./process.ts";
+import { sendMessage } from "./send.ts";
 
 /** By when the request that waits for the drain will have swept, in ms since the epoch. */
 let sweptBy = 0;

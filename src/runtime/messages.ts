@@ -1,4 +1,4 @@
-/** Messages to the processes that serve traffic, and how they are sent. */
+/** Messages to the processes that serve traffic. */
 import type { DeploymentRecord, RoutesRecord } from "../versions/record.ts";
 
 /** What a process is told about versions and deployments. */
@@ -18,16 +18,4 @@ export type FollowerMessage =
 /** The answer to a message: why versions cannot be prepared, or null. */
 export interface FollowerReply {
   readonly why: string | null;
-}
-
-/** @param follower a binding to a process's `Follower`. Rejects if it does not answer before the signal aborts */
-export async function sendMessage(
-  follower: Fetcher,
-  message: FollowerMessage,
-  signal?: AbortSignal,
-): Promise<FollowerReply> {
-  const init = { method: "POST", body: JSON.stringify(message), ...(signal === undefined ? {} : { signal }) };
-  const response = await follower.fetch("http://follower/", init);
-  // Always read: an unread answer would keep the request open, and with it the isolates that the request holds.
-  return response.json<FollowerReply>();
 }

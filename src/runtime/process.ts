@@ -8,7 +8,7 @@ import { Snapshot } from "../router/snapshot.ts";
 import type { Split } from "../router/split.ts";
 import { openChannel } from "./channels.ts";
 import { IsolateSource } from "./isolates.ts";
-import { sendMessage } from "./messages.ts";
+import { sendMessage } from "./send.ts";
 
 /** The active deployments that Workers see of each other: for service bindings, events and Durable Objects. */
 export class Deployments {
