@@ -94,7 +94,10 @@ describe("_redirects", () => {
       ["/a https://b.example/ 200", "proxies (200) to another host"],
       ["/* /index.html 200", "redirects to itself"],
       [lines("/a /b", "/a /c"), 'line 2 ("/a /c") repeats a path'],
-      [lines(...Array.from({ length: 101 }, (_, i) => `/${i}/* /b`)), "is rule 101 counted from the first rule"],
+      [
+        lines(...Array.from({ length: 101 }, (_, i) => `/${i}/* /b`)),
+        "is rule 101 counted from the first rule",
+      ],
       [lines(...Array.from({ length: 2_001 }, (_, i) => `/${i} /b`)), "is static rule 2001"],
     ] as const) {
       expect(parse(file), file.slice(0, 40)).toMatchObject({
