@@ -93,7 +93,7 @@ export class ObjectHost extends DurableObject<Env> {
 
   /**
    * Call this when the deployment has changed: an object that runs another version ends, its WebSockets too, and starts
-   * with its new version. Rejects if no version has the object's class any more.
+   * with its new version. Rejects if no version still has the object's class.
    */
   async sluiceFollow(): Promise<void> {
     if (this.#version !== undefined && this.#ready() === undefined) await this.#move();
