@@ -1,9 +1,9 @@
-/** What the charts draw. Pure. */
+/** The data of the charts. Pure. */
 import { addTimes, noTimes, quantile } from "../metrics/histogram.ts";
 import type { SeriesPoint } from "../metrics/types.ts";
 import type { HistoryPoint } from "./types.ts";
 
-/** One line for each name; a value for each time, null where there is none. */
+/** One line per name. Each has one value per time, or null for a gap. */
 export interface ChartData {
   /** Seconds since the epoch. */
   readonly times: readonly number[];
@@ -32,7 +32,7 @@ export function trafficCharts(
   now: number,
 ): Charts {
   const first = series[0]?.time ?? now;
-  // The interval that is under way has not seen all of its requests.
+  // The current interval is incomplete.
   const end = Math.floor(now / interval) * interval;
   const times: number[] = [];
   for (let time = first; time < end; time += interval) times.push(time);

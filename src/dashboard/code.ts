@@ -1,4 +1,4 @@
-/** A version's code as pages show and compare it. */
+/** A version's code and configuration, as pages show and compare them. */
 import { structuredPatch } from "diff";
 import { decodeBase64 } from "hono/utils/encode";
 import { LIMITS } from "../lib/limits.ts";
@@ -9,7 +9,7 @@ const TEXT = /^(?:application\/(?:javascript|json|source-map)|text\/)/;
 interface Source {
   readonly name: string;
   readonly size: number;
-  /** Undefined for what is no text, or too long to show. */
+  /** Undefined if the module is not text, or is too long to show. */
   readonly text: string | undefined;
 }
 
@@ -24,18 +24,19 @@ type DiffLine = { readonly kind: "same" | "added" | "removed" | "hunk"; readonly
 interface FileDiff {
   readonly name: string;
   readonly lines: readonly DiffLine[];
-  /** Where the lines cannot be compared: what can be said instead. */
+  /** Shown in place of the lines if they cannot be compared. */
   readonly note?: string;
 }
 
-/** What differs between two texts; no lines where nothing does. */
+/** The differences between two texts; no lines if they are equal. */
 function diffOf(name: string, before: string, after: string): FileDiff {
   if (before === after) return { name, lines: [] };
   const patch = structuredPatch(name, name, before, after, "", "", {
     context: 3,
     timeout: LIMITS.dashboard.diffMs,
   });
-  if (patch === undefined) return { name, lines: [], note: "differs, in more than can be compared here" };
+  if (patch === undefined)
+    return { name, lines: [], note: "Differs. The comparison takes too long to show here." };
   return {
     name,
     lines: patch.hunks.flatMap(({ oldStart, newStart, lines }): DiffLine[] => [
@@ -47,7 +48,7 @@ function diffOf(name: string, before: string, after: string): FileDiff {
 
 const KINDS: Readonly<Record<string, DiffLine["kind"]>> = { "+": "added", "-": "removed" };
 
-/** Those modules and bindings that differ. */
+/** The modules that differ, and the configuration if it does. */
 export function diffVersions(before: VersionWithCode, after: VersionWithCode): readonly FileDiff[] {
   const [old, now] = [before, after].map(
     ({ modules }) => new Map(modules.map((module) => [module.name, module])),
@@ -61,7 +62,11 @@ export function diffVersions(before: VersionWithCode, after: VersionWithCode): r
       (left !== undefined && left.text === undefined) ||
       (right !== undefined && right.text === undefined)
     ) {
-      return { name, lines: [], note: `differs: ${left?.size ?? 0} bytes before, ${right?.size ?? 0} after` };
+      return {
+        name,
+        lines: [],
+        note: `Differs: ${left?.size ?? 0} bytes before, ${right?.size ?? 0} bytes after.`,
+      };
     }
     return diffOf(name, left?.text ?? "", right?.text ?? "");
   });
@@ -80,7 +85,7 @@ function configurationOf({ resources: { bindings, script_runtime } }: VersionVie
   ].join("\n");
 }
 
-/** A binding on one line; a secret's value is never here. */
+/** A binding on one line. The API never sends a secret's value. */
 export function bindingText({ name, type, ...rest }: BindingView): string {
   const values = Object.entries(rest).map(
     ([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`,

@@ -1,4 +1,4 @@
-/** What every page gets: who is signed in, and the API as they may use it. */
+/** What every page gets: the signed-in user, and the API as that user may call it. */
 import type { Context } from "hono";
 import type { Identity } from "../account/identity.ts";
 import type { Env } from "../lib/env.ts";
@@ -10,7 +10,7 @@ export interface PageEnv {
 
 export type PageContext = Context<PageEnv>;
 
-/** What the API answered, in its envelope. */
+/** The API's envelope, with the HTTP status. */
 export interface Reply<T> {
   readonly status: number;
   readonly success: boolean;
@@ -19,10 +19,10 @@ export interface Reply<T> {
   readonly result_info?: { readonly page: number; readonly per_page: number; readonly total_count: number };
 }
 
-/** Calls the API below the account as whoever is signed in. */
+/** Calls the API as the signed-in user. The path starts below the account. */
 export type CallApi = <T>(method: string, path: string, body?: object | FormData) => Promise<Reply<T>>;
 
-/** A page that cannot be shown: what the API said, with its status. */
+/** Ends a page with an error page of this status, which shows the message. */
 export class PageError extends Error {
   override readonly name = "PageError";
   readonly status: number;
@@ -33,7 +33,7 @@ export class PageError extends Error {
   }
 }
 
-/** The result of a GET; a refusal becomes the page's own. */
+/** The result of a GET. If the API refuses, so does the page. */
 export async function read<T>(c: PageContext, path: string): Promise<T> {
   return (await readReply<T>(c, path)).result;
 }
@@ -48,24 +48,24 @@ export function messageOf({ errors }: Reply<unknown>): string {
   return errors.map(({ message }) => message).join(" ");
 }
 
-/** Path of the API below a Worker. */
+/** An API path below a Worker. */
 export function scriptPath(worker: string, rest = ""): string {
   return `/workers/scripts/${encodeURIComponent(worker)}${rest}`;
 }
 
-/** Whether the user may change things: others see no buttons, and the API refuses them. */
+/** Whether to show buttons. The API refuses the others' changes anyway. */
 export function mayChange(c: PageContext): boolean {
   return c.var.user.role !== "read";
 }
 
-/** Page number of the query, from 1. */
+/** The page number in the query, from 1. */
 export function pageNumber(c: PageContext): number {
   return Math.max(Math.trunc(Number(c.req.query("page"))) || 1, 1);
 }
 
-/** Somebody who is signed in. */
+/** The signed-in user. */
 export interface SignedIn extends Identity {
-  /** What every form of theirs has to send. */
+  /** Every form sends it, which proves that it comes from a page of this session. */
   readonly csrf: string;
 }
 

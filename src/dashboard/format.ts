@@ -1,6 +1,6 @@
+/** Figures and times as pages show them. Pure; also runs in the browser. */
 import { MIB } from "../lib/bytes.ts";
 import { shortId } from "../lib/ids.ts";
-/** Figures and times as people read them. Pure; runs in the browser too. */
 
 export const NONE = "–";
 
@@ -22,7 +22,12 @@ export function count(value: number): string {
   return value.toLocaleString("en-US");
 }
 
-/** ISO 8601 to the second, as tables show it. */
+/** `1 version`, `1,000 versions`. */
+export function plural(value: number, noun: string): string {
+  return `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
+}
+
+/** A time in ISO 8601, cut to the second for tables. */
 export function moment(iso: string | null): string {
   return iso === null ? NONE : `${iso.slice(0, 10)} ${iso.slice(11, 19)}`;
 }
@@ -32,7 +37,7 @@ export function bytes(size: number): string {
   return size < MIB ? `${(size / 1024).toFixed(1)} KiB` : `${(size / MIB).toFixed(1)} MiB`;
 }
 
-/** A split in words, the newest version last: `90% #1, 10% #2`. */
+/** A split in words, in the given order: `90% #1, 10% #2`. */
 export function splitText(
   versions: readonly { readonly version_id: string; readonly percentage: number; readonly number?: number }[],
 ): string {

@@ -1,9 +1,10 @@
 /**
- * The operators' pages: path and page, or path and form. Pages show what the API says, and every form is a call of the
- * API as the signed-in user: the API decides what they may do. Without script, all works but updates by themselves.
+ * The routes of the operators' pages and forms. Every page reads the API and every form calls it, both as the signed-in
+ * user: the API decides what the user may do. Without script everything works, except that pages do not update themselves.
  */
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import { MIB } from "../lib/bytes.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import { WORKER_NAME } from "../router/hosts.ts";
@@ -48,7 +49,7 @@ export function createDashboard(fetchApi: FetchApi): Hono<PageEnv> {
   app.onError((error, c) => {
     if (error instanceof PageError) return problem(c, error.status, error.message);
     log("error", "dashboard-fault", { path: c.req.path, stack: error.stack ?? String(error) });
-    return problem(c, 500, "Sluice could not make this page. Its log says why.");
+    return problem(c, 500, "Sluice could not render this page. The server's log says why.");
   });
   return app;
 }
@@ -58,7 +59,12 @@ function addProtection(app: Hono<PageEnv>): void {
   app.use(
     bodyLimit({
       maxSize: LIMITS.dashboard.maxFormBytes,
-      onError: (c) => problem(c, 413, "This form is too long."),
+      onError: (c) =>
+        problem(
+          c,
+          413,
+          `A form may have at most ${LIMITS.dashboard.maxFormBytes / MIB} MiB. Nothing was changed.`,
+        ),
     }),
   );
   app.use(async (c, next) => {
@@ -76,7 +82,7 @@ function page(show: (c: PageContext, worker: string) => unknown) {
 function addWorker(app: Hono<PageEnv>): void {
   app.use("/workers/:worker/*", async (c, next) => {
     if (!WORKER_NAME.test(c.req.param("worker")))
-      throw new PageError(404, "This cannot be the name of a Worker.");
+      throw new PageError(404, "This is not a valid Worker name.");
     return next();
   });
   app.get("/workers/:worker", page(deploymentsPage));
@@ -118,7 +124,7 @@ function addRollouts(app: Hono<PageEnv>): void {
   app.post("/workers/:worker/rollouts/:rollout/:command", commandRollout);
 }
 
-/** The runtime compresses what has the header. Streams go as they are. */
+/** Asks the runtime to compress a page. Streams are not compressed. */
 function compress(c: PageContext): void {
   const isText = c.res.headers.get("Content-Type")?.startsWith("text/html") === true;
   if (isText && c.req.header("Accept-Encoding")?.includes("gzip"))

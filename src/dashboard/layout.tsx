@@ -1,4 +1,4 @@
-/** The frame of every page, and the small parts that pages are made of. */
+/** The frame of every page, and the components that pages share. */
 
 import { raw } from "hono/html";
 import type { Child, FC, PropsWithChildren } from "hono/jsx";
@@ -11,11 +11,11 @@ interface Frame {
   readonly env: Pick<Env, "SLUICE_BUILD">;
   readonly user: SignedIn | undefined;
   readonly title: string;
-  /** The Worker that the page is about, and which of its tabs. */
+  /** The Worker that the page shows, and the selected tab. */
   readonly worker?: string | undefined;
   readonly tab?: Tab | undefined;
   readonly scripts?: readonly ("charts" | "editor")[];
-  /** Where the page's figures come from as they change. */
+  /** Path of the event stream that updates the page while it is open. */
   readonly live?: string | undefined;
   readonly nonce?: string | undefined;
 }
@@ -50,7 +50,7 @@ export const Layout: FC<PropsWithChildren<Frame>> = ({ children, ...frame }) => 
         </head>
         <body data-live={live}>
           <a class="skip" href="#main">
-            Skip to the content
+            Skip to content
           </a>
           <header>
             <a class="brand" href="/">
@@ -111,7 +111,7 @@ export const Alert: FC<{ message: string | undefined; kind?: "error" | "done" }>
 export const Time: FC<{ at: string | null }> = ({ at }) =>
   at === null ? <>–</> : <time datetime={at}>{moment(at)}</time>;
 
-/** A version by number and short id. */
+/** A version's number and short id, linked to its page. */
 export const VersionName: FC<{ worker: string; id: string; number?: number | undefined }> = ({
   worker,
   id,
@@ -128,7 +128,7 @@ interface BarShare {
   readonly percentage: number;
 }
 
-/** Shares as a bar, the stable version first. Colours are of the Okabe-Ito palette; a pattern tells them apart as well. */
+/** Shares as a bar, the stable version first. The colours are from the Okabe-Ito palette, for colour-blind readers. */
 export const SplitBar: FC<{ versions: readonly BarShare[]; label: string; thin?: boolean }> = ({
   versions,
   label,
@@ -159,7 +159,7 @@ const PHASE_NAMES: Readonly<Record<string, string>> = {
   pending: "pending",
   running: "running",
   holding: "holding",
-  awaiting_approval: "waits for approval",
+  awaiting_approval: "waiting for approval",
   paused: "paused",
   promoted: "promoted",
   rolled_back: "rolled back",
@@ -187,7 +187,7 @@ export const Pages: FC<{ path: string; page: number; per_page: number; total: nu
         </a>
       ) : null}
       <span>
-        Page {page} of {last} ({total} in all)
+        Page {page} of {last} ({total} total)
       </span>
       {page < last ? (
         <a rel="next" href={to(page + 1)}>
@@ -198,7 +198,7 @@ export const Pages: FC<{ path: string; page: number; per_page: number; total: nu
   );
 };
 
-/** A table that can be scrolled sideways where it is too wide. */
+/** A table that scrolls sideways if it is too wide. The caption is also the name of the scroll area. */
 export const Table: FC<PropsWithChildren<{ caption: string; head: readonly Child[] }>> = ({
   caption,
   head,

@@ -1,4 +1,4 @@
-/** Pages that follow what happens: a stream of those parts that have changed, by server-sent events. */
+/** Live pages: a stream of server-sent events with those parts of a page that changed. */
 import type { Child } from "hono/jsx";
 import { streamSSE } from "hono/streaming";
 import { LIMITS } from "../lib/limits.ts";
@@ -8,21 +8,21 @@ import type { Charts } from "./charts.ts";
 import { type PageContext, PageError } from "./context.ts";
 import { readSession } from "./session.ts";
 
-/** What a page shows at one moment. */
+/** The content of a live page at one moment: HTML by element id, and the data of its charts. */
 interface Moment {
   readonly parts: Readonly<Record<string, Child>>;
   readonly charts: Charts;
 }
 
-/** Grows when all streams are to end. */
+/** Grows when all streams must end. */
 let epoch = 0;
 
-// The server waits for its requests before it stops. Browsers reconnect by themselves.
+// Before it stops, the server waits for open requests, and a stream would never end. Browsers reconnect by themselves.
 onDrain(() => {
   epoch++;
 });
 
-/** Sends something every second: whoever hears nothing for longer knows that the connection is gone. */
+/** Sends an event every second, even without a change: a browser that hears nothing knows that the connection is lost. */
 export function follow(c: PageContext, look: () => Promise<Moment>): Response {
   return streamSSE(
     c,
@@ -56,7 +56,7 @@ export function follow(c: PageContext, look: () => Promise<Moment>): Response {
       }
     },
     async (error, stream) => {
-      // Of any other fault the stream ends, and the browser comes back.
+      // Any other error ends the stream, and the browser reconnects.
       if (error instanceof PageError && error.status === 404) {
         await stream.writeSSE({ event: "gone", data: error.message });
       } else {
@@ -66,5 +66,5 @@ export function follow(c: PageContext, look: () => Promise<Moment>): Response {
   );
 }
 
-/** How soon a stream notices that it is to end, in ms. */
+/** How often a stream checks whether it must end, in ms. */
 const WAKE_MS = 250;

@@ -1,6 +1,6 @@
-/** Who gets another version when one split follows another. Pure; runs in the browser too. */
+/** Which clients change version when one split replaces another. Pure; also runs in the browser. */
 
-/** One version's part, with its number: the higher one of a split is the candidate. */
+/** One version's share of a split. The version with the higher number is the candidate. */
 export interface Part {
   readonly version_id: string;
   readonly number: number;
@@ -11,11 +11,11 @@ export interface Part {
 interface Move {
   readonly from: string;
   readonly to: string;
-  /** Of all clients with a key, 0 to 100. */
+  /** Percentage of all clients with a request key, 0 to 100. */
   readonly percentage: number;
 }
 
-/** Where parts of the hash space go: the candidate owns its begin (src/router/split.ts). */
+/** A version's range in the hash space. The candidate's starts at 0 (src/router/split.ts). */
 interface Interval {
   readonly version_id: string;
   readonly from: number;
@@ -23,9 +23,9 @@ interface Interval {
 }
 
 /**
- * The parts of the clients that move, largest first. A client with a key keeps its place in the hash space as long as the
- * candidate stays the same; with another candidate the two splits are independent. Requests without a key are drawn each time
- * and belong to nobody.
+ * Which share of the clients moves from which version to which, largest first. While the candidate stays the same, a
+ * client with a key keeps its place in the hash space. With another candidate, the two splits are independent. A request
+ * without a key is drawn anew each time, so it is not counted as a client.
  */
 export function movesBetween(before: readonly Part[], after: readonly Part[]): Move[] {
   const moves = new Map<string, Move>();
@@ -68,7 +68,7 @@ function intervalsOf(parts: readonly Part[]): Interval[] {
   ];
 }
 
-/** In a sentence for each move. @param nameOf how a version is called */
+/** One sentence for each move. @param nameOf a version's name in a sentence */
 export function describeMoves(moves: readonly Move[], nameOf: (version: string) => string): string[] {
   if (moves.length === 0) return ["No client changes version."];
   return moves.map(

@@ -1,4 +1,4 @@
-/** What browsers may do with the pages, and where their forms may come from. */
+/** What browsers may load on the pages, and which sites may send their forms. */
 import { NONCE, secureHeaders } from "hono/secure-headers";
 import type { PageContext } from "./context.ts";
 
@@ -18,16 +18,16 @@ export const securityHeaders = secureHeaders({
   },
   xFrameOptions: "DENY",
   referrerPolicy: "same-origin",
-  // Locally it is plain HTTP; whoever adds TLS in front says how long.
+  // Sluice itself speaks plain HTTP. The proxy that adds TLS sets this header.
   strictTransportSecurity: false,
 });
 
-/** A path of this site, and of no other. */
+/** The path, or `/` if it could lead to another site. */
 export function safePath(next: string | undefined): string {
   return next !== undefined && /^\/(?![/\\])/.test(next) ? next : "/";
 }
 
-/** Whether a form was sent by a page of this origin: browsers say so themselves. */
+/** Whether a page of this origin sent the form, according to the headers that browsers set. */
 export function isOwnOrigin(c: PageContext): boolean {
   const site = c.req.header("Sec-Fetch-Site");
   if (site !== undefined) return site === "same-origin" || site === "none";

@@ -1,7 +1,7 @@
 /**
- * Who is signed in. The cookie holds a random value, of which the account keeps the SHA-256 with the token that it was opened
- * with; nothing of a token is in the browser. It is HttpOnly, SameSite=Strict and ends after `LIMITS.dashboard.sessionMs`, with its
- * token, or when somebody signs out everywhere.
+ * Sessions. The cookie holds a random value, and no part of the token. The account keeps the value's SHA-256 beside the id
+ * of the token that opened the session. The cookie is HttpOnly and SameSite=Strict. A session ends after
+ * `LIMITS.dashboard.sessionMs`, with its token, or when the user signs out everywhere.
  */
 
 import { getCookie, setCookie } from "hono/cookie";
@@ -17,7 +17,7 @@ const COOKIE = "sluice_session";
 
 const sha256 = (text: string) => sha256Hex(utf8(text));
 
-/** Undefined for nobody, or for a token that is not valid. */
+/** Opens a session and sets its cookie. Undefined if the token is not valid. */
 export async function signIn(c: PageContext, token: string): Promise<Identity | undefined> {
   const token_sha256 = await sha256(token);
   const identity = await identify(c.env, token_sha256);
@@ -30,7 +30,7 @@ export async function signIn(c: PageContext, token: string): Promise<Identity | 
   return identity;
 }
 
-/** Undefined where nobody is, or the session has ended. */
+/** The user of the request's session. Undefined without a session, or if it has ended. */
 export async function readSession(c: PageContext): Promise<SignedIn | undefined> {
   const value = getCookie(c, COOKIE);
   if (value === undefined) return undefined;
@@ -38,7 +38,7 @@ export async function readSession(c: PageContext): Promise<SignedIn | undefined>
   if (found === undefined) return undefined;
   const { session, token } = found;
   if (session.token_id !== ADMIN_ID) return token && { ...identityOf(c.env, token), csrf: session.csrf };
-  // The server may have another admin token by now.
+  // The server may have been restarted with another admin token.
   return equalInConstantTime(session.token_sha256, c.env.SLUICE_TOKEN_SHA256)
     ? { ...adminOf(c.env), csrf: session.csrf }
     : undefined;
@@ -48,7 +48,7 @@ export function hasCookie(c: PageContext): boolean {
   return getCookie(c, COOKIE) !== undefined;
 }
 
-/** @param everywhere ends all sessions that were opened with the same token */
+/** @param everywhere also ends all other sessions that the same token opened */
 export async function signOut(c: PageContext, { author }: SignedIn, everywhere: boolean): Promise<void> {
   const account = accountOf(c.env);
   if (everywhere) await account.closeSessions(author.id);

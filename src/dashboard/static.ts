@@ -1,4 +1,4 @@
-/** Scripts and styles: bundled with the Worker, so that pages ask nobody else for anything. */
+/** Scripts and styles, bundled with the Worker: pages load nothing from another host. */
 import type { Context } from "hono";
 import charts from "#dashboard/charts";
 import editor from "#dashboard/editor";
@@ -18,7 +18,7 @@ const FILES: Readonly<Record<string, readonly [type: string, text: string]>> = {
   "icon.svg": ["image/svg+xml", ICON],
 };
 
-/** GET /static/{build}/{file}. Another build's address gets the file as well, but nobody keeps it. */
+/** GET /static/{build}/{file}. The address of another build answers with the current file, not cached. */
 export function staticFile(c: Context<{ Bindings: Env }>): Response | Promise<Response> {
   const { build, file = "" } = c.req.param() as { build?: string; file?: string };
   const found = Object.hasOwn(FILES, file) ? FILES[file] : undefined;

@@ -1,4 +1,4 @@
-/** What the pages read of the API. */
+/** The API's answers, as far as pages read them. */
 import type { WorkerReport } from "../metrics/report.ts";
 import type { SeriesPoint } from "../metrics/types.ts";
 import type { Interval } from "../rollout/gate.ts";
@@ -102,7 +102,7 @@ export interface RolloutView {
   }[];
 }
 
-/** What the gate knew at one look: time in ms since the epoch, and an E-value for each metric. */
+/** One check of the gates: the time in ms since the epoch, and each gate's E-value. */
 export interface HistoryPoint {
   readonly time: number;
   readonly errors: number;

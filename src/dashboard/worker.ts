@@ -1,10 +1,10 @@
-/** What the pages of one Worker are made of. */
+/** Reads from the API what several pages of a Worker show. */
 import { shortId } from "../lib/ids.ts";
 import type { Share } from "../versions/types.ts";
 import { type PageContext, read, readReply, scriptPath } from "./context.ts";
 import type { DeploymentView, MetricsView, RolloutView, VersionView } from "./types.ts";
 
-/** Versions that a form offers. */
+/** How many versions a form offers, newest first. */
 const OFFERED = 100;
 
 export interface PagedDeployment extends Omit<DeploymentView, "versions"> {
@@ -19,7 +19,7 @@ export async function readDeployments(c: PageContext, worker: string, page: numb
   return { deployments: reply.result.deployments, total: reply.result_info?.total_count ?? 0 };
 }
 
-/** The deployment that serves. */
+/** The active deployment. */
 export async function readActive(c: PageContext, worker: string): Promise<PagedDeployment | undefined> {
   return (await readDeployments(c, worker, 1, 1)).deployments[0];
 }
@@ -47,7 +47,7 @@ export function readRollouts(
   return read(c, scriptPath(worker, "/rollouts"));
 }
 
-/** How a version is called in a sentence. */
+/** A version's name in a sentence. */
 export function nameOf(id: string, numbers: ReadonlyMap<string, number>): string {
   const number = numbers.get(id);
   if (number !== undefined) return `#${number} (${shortId(id)})`;

@@ -30,7 +30,7 @@ test("the interval that is under way is not drawn yet", () => {
   expect(trafficCharts([point(100, "v1", 50)], VERSIONS, 5, 104).requests?.times).toEqual([]);
 });
 
-test("evidence has a line for each gate, and the bound at which the candidate is rolled back", () => {
+test("evidence has a line for each gate, and the limit at which the candidate is rolled back", () => {
   const history = [
     { time: 1_000, errors: 1, latency: 1 },
     { time: 2_500, errors: 40, latency: 0.5 },

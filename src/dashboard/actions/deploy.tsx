@@ -35,7 +35,7 @@ export async function rollBack(c: PageContext): Promise<Response> {
   return deploy(c, shares, "rollback");
 }
 
-/** Deploys, unless somebody else did since the page was made. @param done what to say afterwards */
+/** Deploys, unless another deployment was made since the page was shown. @param done key of the notice to show after it */
 async function deploy(
   c: PageContext,
   shares: readonly (readonly [version: string, percentage: number])[],
@@ -53,7 +53,7 @@ async function deploy(
   });
   if (deployed.status === 409) {
     const active = await readActive(c, worker);
-    const problem = `Nothing was changed: ${active?.author_email} deployed something else in the meantime. This page shows what serves now.`;
+    const problem = `Nothing was changed: ${active?.author_email} has made another deployment since you opened this page. It is shown here.`;
     return c.html(await deploymentsPage(c, worker, { problem, ...shown }), 409);
   }
   return deployed.success

@@ -1,4 +1,4 @@
-/** Forms that start rollouts and tell them what to do. */
+/** Forms that start and control rollouts. */
 import { parseStages } from "../../rollout/plan.ts";
 import { messageOf, type PageContext, param, scriptPath, statusOf, workerOf } from "../context.ts";
 import { workerPath } from "../layout.tsx";

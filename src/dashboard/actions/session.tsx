@@ -1,4 +1,4 @@
-/** Signing in and out, and what every page requires. */
+/** Signing in and out, and the check that every other page and form passes. */
 import type { MiddlewareHandler } from "hono";
 import type { Env } from "../../lib/env.ts";
 import { log } from "../../lib/log.ts";
@@ -9,7 +9,7 @@ import { problem } from "../problem.tsx";
 import { isOwnOrigin, safePath } from "../security.ts";
 import { hasCookie, readSession, signIn, signOut } from "../session.ts";
 
-/** Answers a request of the API, in this process. */
+/** Answers an API request, in this process. */
 export type FetchApi = (
   request: Request,
   env: Env,
@@ -29,7 +29,7 @@ export async function submitSignIn(c: PageContext): Promise<Response> {
   const identity = await signIn(c, String(token ?? "").trim());
   if (identity === undefined) {
     log("warn", "sign-in-refused", {});
-    return c.html(signInPage(c.env, to, "This token is not valid here."), 401);
+    return c.html(signInPage(c.env, to, "This token is not valid on this server."), 401);
   }
   log("info", "signed-in", { who: identity.author.email, role: identity.role });
   return c.redirect(to, 303);
@@ -41,7 +41,7 @@ export async function submitSignOut(c: PageContext): Promise<Response> {
   return c.redirect("/sign-in", 303);
 }
 
-/** Somebody is signed in, and a form comes from a page of theirs. Hands on the user, and the API as they may use it. */
+/** Requires a session, and of a form that a page of this session sent it. Provides the user and the API to the handlers. */
 export function signedIn(fetchApi: FetchApi): MiddlewareHandler<PageEnv> {
   return async (c, next) => {
     const user = await readSession(c);
@@ -52,7 +52,7 @@ export function signedIn(fetchApi: FetchApi): MiddlewareHandler<PageEnv> {
         return problem(
           c,
           403,
-          "This form is not from your session. Nothing was changed. Reload the page and try again.",
+          "This form is from another site or an earlier session. Nothing was changed. Reload the page and try again.",
         );
       }
     }
@@ -62,20 +62,23 @@ export function signedIn(fetchApi: FetchApi): MiddlewareHandler<PageEnv> {
   };
 }
 
-/** Somebody without a session: back here after signing in. What was to be changed was not. */
+/** Answers a request without a session: a page asks to sign in and then comes back, a form changes nothing. */
 function signedOut(c: PageContext): Response | Promise<Response> {
-  // A link from elsewhere comes without the cookie; the same address asked for by a page of ours has it.
+  // A link on another site comes without the SameSite=Strict cookie. Reloading from a page of this site sends it.
   if (c.req.method === "GET" && !hasCookie(c) && c.req.header("Sec-Fetch-Site") === "cross-site") {
     return c.html('<!doctype html><meta http-equiv="refresh" content="0"><title>Sluice</title>');
   }
   const { pathname, search } = new URL(c.req.url);
   if (c.req.method !== "GET") {
-    return c.html(signInPage(c.env, "/", "Your session has ended. Nothing was changed."), 401);
+    return c.html(
+      signInPage(c.env, "/", "Your session has ended. Nothing was changed. Sign in to continue."),
+      401,
+    );
   }
   return c.redirect(`/sign-in?next=${encodeURIComponent(pathname + search)}`, 303);
 }
 
-/** The API as the signed-in user may use it. */
+/** Calls the API as the signed-in user. */
 function caller(fetchApi: FetchApi, c: PageContext): CallApi {
   return async <T,>(method: string, path: string, body?: object | FormData): Promise<Reply<T>> => {
     const { author, role } = c.var.user;

@@ -25,7 +25,7 @@ export async function changeSettings(c: PageContext): Promise<Response> {
       );
 }
 
-/** @returns what the API said, or what is wrong with what was filled in */
+/** @returns the API's reply, or what is wrong with the input */
 async function sendSettings(
   c: PageContext,
   worker: string,
@@ -68,7 +68,7 @@ async function sendAffinity(c: PageContext, worker: string, text: string): Promi
   for (const line of lines) {
     const source = parseSource(line);
     if (!source.ok) return source.error;
-    // The page does not ask for the age, so it must not change it.
+    // The page has no field for the cookie's age, so the age stays.
     const keepsAge = source.value.type === "issued_cookie" && max_age !== undefined;
     sources.push(keepsAge ? { ...source.value, max_age } : source.value);
   }

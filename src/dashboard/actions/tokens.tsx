@@ -1,4 +1,4 @@
-/** Forms of the page of tokens. */
+/** Forms of the page for API tokens. */
 import { messageOf, type PageContext, param, statusOf } from "../context.ts";
 import { tokensPage } from "../pages/tokens.tsx";
 

@@ -1,4 +1,4 @@
-/** The form of the editor: a version with another main module. */
+/** The editor's form: creates a version with a changed main module. */
 import { messageOf, type PageContext, param, scriptPath, statusOf, workerOf } from "../context.ts";
 import { workerPath } from "../layout.tsx";
 import { deploymentsPage } from "../pages/deployments.tsx";

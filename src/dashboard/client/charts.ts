@@ -1,8 +1,8 @@
-/** Draws what the server has worked out, and writes the same into tables. */
+/** Draws the charts that the server computed, and lists the same values in tables. */
 import uPlot from "uplot";
 import type { ChartData, Charts } from "../charts.ts";
 
-/** Of the Okabe-Ito palette, which colour-blind people can tell apart; dashes tell the lines apart as well. */
+/** Colours from the Okabe-Ito palette, for colour-blind readers. Each line also has a dash pattern of its own. */
 const LINES = [
   { light: "#0072b2", dark: "#56b4e9", dash: [] },
   { light: "#b34a00", dark: "#e69f00", dash: [6, 3] },
@@ -11,7 +11,7 @@ const LINES = [
   { light: "#666666", dark: "#bbbbbb", dash: [3, 6] },
 ] as const;
 const HEIGHT = 180;
-/** Rows of a table: the newest. */
+/** A table shows this many of the newest rows. */
 const ROWS = 30;
 
 const drawn = new Map<string, { plot: uPlot; names: string }>();
@@ -64,7 +64,7 @@ function optionsOf(data: ChartData, width: number): uPlot.Options {
       { ...axis, size: 60, ...(isEvidence ? { grid: { show: false } } : {}) },
     ],
     series: [
-      { label: "time", value: (_, time) => (time === null ? "–" : clock(time)) },
+      { label: "time (UTC)", value: (_, time) => (time === null ? "–" : clock(time)) },
       ...data.lines.map(({ name }, i): uPlot.Series => {
         const style = LINES[i % LINES.length] as (typeof LINES)[number];
         return {
@@ -78,13 +78,13 @@ function optionsOf(data: ChartData, width: number): uPlot.Options {
         };
       }),
       ...(isEvidence
-        ? [{ label: "rolls back at", stroke: isDark.matches ? "#ff8a80" : "#b3261e", width: 1 }]
+        ? [{ label: "rollback at", stroke: isDark.matches ? "#ff8a80" : "#b3261e", width: 1 }]
         : []),
     ],
   };
 }
 
-/** In UTC, as all times of the pages. @param time in seconds since the epoch */
+/** A time of day in UTC, as everywhere on the pages. @param time in seconds since the epoch */
 function clock(time: number): string {
   const date = new Date(time * 1_000);
   return [date.getUTCHours(), date.getUTCMinutes(), date.getUTCSeconds()]
@@ -92,7 +92,10 @@ function clock(time: number): string {
     .join(":");
 }
 
-/** From a tenth, or less where there is less, to twice the line: a logarithmic axis has no zero, and need not have all of the rest. */
+/**
+ * Range of the logarithmic axis: from 0.1, or the least value if that is lower, to twice the limit. An E-value far above
+ * the limit is cut off, so that the limit stays readable.
+ */
 function evidenceRange(min: number | null, max: number | null, limit: number): [number, number] {
   return [Math.min(Math.max(min ?? 1, 1e-3), 0.1), Math.max(Math.min(max ?? 1, limit * 1e3), limit * 2)];
 }
@@ -103,7 +106,7 @@ const figureOf = (value: number) =>
 function writeTable(target: HTMLElement, { times, lines }: ChartData): void {
   const table = document.createElement("table");
   const head = table.createTHead().insertRow();
-  for (const name of ["Time", ...lines.map((line) => line.name)]) {
+  for (const name of ["Time (UTC)", ...lines.map((line) => line.name)]) {
     const cell = document.createElement("th");
     cell.scope = "col";
     cell.textContent = name;

@@ -1,4 +1,4 @@
-/** The code field as an editor. Without this script it is a plain text field, and works. */
+/** Turns the code field into an editor. Without this script, it is a plain text field that works too. */
 import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
 import { javascriptLanguage } from "@codemirror/lang-javascript";
 import {

@@ -1,8 +1,8 @@
-/** What every page has: parts that follow what happens, the split's preview, and no form sent twice. */
+/** Script of every page: live updates, the preview of a split, and a guard against sending a form twice. */
 import { shortId } from "../../lib/ids.ts";
 import { describeMoves, movesBetween, type Part } from "../moves.ts";
 
-/** Something comes every second: after this many ms without, the connection is taken for lost. */
+/** The server sends an event every second. After this many ms of silence, the page reports the connection as lost. */
 const SILENCE_MS = 4_000;
 
 interface Update {
@@ -43,11 +43,15 @@ function follow(address: string): void {
 
   const watch = setInterval(() => {
     if (Date.now() - heardAt < SILENCE_MS) return;
-    const time = new Date(heardAt).toISOString().slice(11, 19);
-    say(`The connection is lost. Showing data from ${time} UTC. Trying again…`);
-    // A browser gives up where the server answers with an error; this does not.
+    say(`Connection lost. Showing data from ${timeOf(heardAt)} UTC. Reconnecting…`);
+    // After an error response, a browser stops reconnecting by itself.
     if (source.readyState === EventSource.CLOSED) source = connect();
   }, 1_000);
+}
+
+/** @param ms since the epoch @returns hours, minutes and seconds in UTC, as everywhere on the pages */
+function timeOf(ms: number): string {
+  return new Date(ms).toISOString().slice(11, 19);
 }
 
 function apply({ parts, charts }: Update): void {
@@ -85,7 +89,7 @@ function previewSplit(form: HTMLFormElement): void {
     if (moves === null) return;
     const share = percentage.valueAsNumber;
     if (!(share >= 0 && share <= 100)) {
-      moves.textContent = "Use a share from 0 to 100.";
+      moves.textContent = "Enter a share from 0 to 100.";
       return;
     }
     const isOne = stable.value === candidate.value;
@@ -114,10 +118,10 @@ if (splitForm !== null) previewSplit(splitForm);
 
 document.addEventListener("submit", ({ target }) => {
   const form = target as HTMLFormElement;
-  // After the form has been read: a disabled button would not be sent.
+  // Later, because a disabled button's value is not sent.
   if (form.method === "post") setTimeout(() => form.classList.add("sent"));
 });
-// A page that is shown again by the back button.
+// The back button shows the page as it was left, with its forms locked.
 window.addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll(".sent")) form.classList.remove("sent");
 });

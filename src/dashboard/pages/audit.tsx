@@ -1,4 +1,4 @@
-/** `/workers/{worker}/audit`: who did what. */
+/** `/workers/{worker}/audit`: who changed what, and when. */
 
 import { shortId } from "../../lib/ids.ts";
 import type { Share } from "../../versions/types.ts";
@@ -19,8 +19,8 @@ export async function auditPage(c: PageContext, worker: string) {
     <Layout env={c.env} user={c.var.user} title={`Audit of ${worker}`} worker={worker} tab="Audit">
       <h1>Audit</h1>
       <Table
-        caption="Newest first. Entries are never removed."
-        head={["When (UTC)", "Who", "With", "What", ""]}
+        caption="Changes, newest first. Entries are never removed."
+        head={["Time (UTC)", "Author", "Source", "Action", "Details"]}
       >
         {result.map((entry) => (
           <tr>

@@ -1,4 +1,4 @@
-/** `/workers/{worker}`: what serves, how it does, and what served before. */
+/** `/workers/{worker}`: the active split, its traffic, and past deployments. */
 
 import type { Child } from "hono/jsx";
 import { shortId } from "../../lib/ids.ts";
@@ -34,7 +34,7 @@ import {
 
 const PER_PAGE = 20;
 
-/** Everything that changes while the page is open. */
+/** What the page updates while it is open. */
 interface Live {
   readonly worker: string;
   readonly active: PagedDeployment | undefined;
@@ -44,7 +44,7 @@ interface Live {
   readonly mayChange: boolean;
 }
 
-/** What was filled in, where it has to be shown again. */
+/** The form's values, which a refusal shows again. */
 export interface SplitInput {
   readonly stable: string;
   readonly candidate: string;
@@ -59,7 +59,6 @@ export async function deploymentsPage(
 ) {
   const page = pageNumber(c);
   const [{ deployments, total }, { versions }, live] = await Promise.all([
-    // One more, to say what the last one changed.
     readDeployments(c, worker, page, PER_PAGE),
     readVersions(c, worker),
     readLive(c, worker),
@@ -98,20 +97,17 @@ export async function deploymentsPage(
       <div id="live-recent">{shown["live-recent"]}</div>
       <div id="live-totals">{shown["live-totals"]}</div>
       <section aria-labelledby="charts-title">
-        <h2 id="charts-title">Last half hour</h2>
+        <h2 id="charts-title">Last 30 minutes</h2>
         <div class="charts">
           <ChartPanel id="requests" title="Requests per second" />
           <ChartPanel id="errors" title="Errors and exceptions, % of requests" />
-          <ChartPanel id="latency" title="95th percentile of the time to answer, ms" />
+          <ChartPanel id="latency" title="95th percentile of latency, ms" />
         </div>
         <ChartData charts={charts} />
       </section>
       <section aria-labelledby="history-title">
         <h2 id="history-title">History</h2>
-        <Table
-          caption="Deployments, newest first"
-          head={["When (UTC)", "Who", "Serves since then", "Why", ""]}
-        >
+        <Table caption="Deployments, newest first" head={["Time (UTC)", "Author", "Split", "Message", ""]}>
           {deployments.map((deployment, i) => (
             <tr>
               <td>
@@ -142,16 +138,16 @@ export async function deploymentsPage(
 }
 
 const DONE: Readonly<Record<string, string>> = {
-  split: "The split has changed, and every process follows it.",
-  promoted: "Promoted: the candidate has all of the traffic.",
-  rollback: "Rolled back, and every process follows it.",
-  deployed: "The version was created and deployed.",
+  split: "Split changed. Every process serves it.",
+  promoted: "Promoted. The candidate gets all traffic.",
+  rollback: "Rolled back. Every process serves this deployment.",
+  deployed: "Version created and deployed. It gets all traffic.",
 };
 
 const originOf = ({ source, annotations }: PagedDeployment) =>
   annotations["workers/triggered_by"] === "rollout" ? "rollout" : source;
 
-/** What a deployment changed, in words. */
+/** The split that a deployment replaced. */
 function changeOf(before: PagedDeployment | undefined): Child {
   if (before === undefined) return null;
   return <small class="change">before: {splitText(before.versions)}</small>;
@@ -168,7 +164,7 @@ async function withMissing(
   return [...versions, ...found].sort((x, y) => y.number - x.number);
 }
 
-/** The split as it is, or a beginning for the newest version. */
+/** First values of the form: the version that the query asks for at 0%, else the active split, else the newest version at 0%. */
 function suggest(
   shares: readonly Share[],
   versions: readonly VersionView[],
@@ -221,7 +217,7 @@ function ChangeForm({
     <section aria-labelledby="change-title" id="change">
       <h2 id="change-title">Change the split</h2>
       {rollout === undefined ? null : (
-        <p class="alert">A rollout is running. A change here takes effect, and ends the rollout.</p>
+        <p class="alert">A rollout is in progress. Changing the split here ends it.</p>
       )}
       <form
         class="card"
@@ -234,7 +230,7 @@ function ChangeForm({
         <input type="hidden" name="base" value={active.id} />
         <div class="fields">
           <label>
-            Stable version (gets the rest)
+            Stable version, gets the rest
             <select name="stable">{options(input.stable)}</select>
           </label>
           <label>
@@ -289,7 +285,7 @@ function ChangeForm({
   );
 }
 
-/** The split that a form asks for. */
+/** The split that the form describes. */
 export function partsOf({ stable, candidate, percentage }: SplitInput, numbers: ReadonlyMap<string, number>) {
   const part = (version_id: string, share: number) => ({
     version_id,
@@ -324,7 +320,7 @@ export function chartsOf({ metrics, active, numbers }: Live): Charts {
   return trafficCharts(metrics.series, named, metrics.interval_seconds, Date.now() / 1_000);
 }
 
-/** The parts of the page that change while it is open, by their ids. */
+/** The parts of the page that update while it is open, by element id. */
 export function parts({
   worker,
   active,
@@ -374,7 +370,7 @@ export function parts({
           <SplitBar versions={observed} label={`Observed split, ${span}`} />
         </div>
         {metrics.stale ? (
-          <Alert message="A process may still serve an older deployment. Sluice tells it again every second." />
+          <Alert message="A process may still serve an older deployment. Sluice retries every second." />
         ) : null}
         {running === undefined ? null : (
           <p>
@@ -435,7 +431,7 @@ export function ChartPanel({ id, title }: { id: string; title: string }) {
       <figcaption>{title}</figcaption>
       <div class="plot" aria-hidden="true" />
       <details>
-        <summary>As a table</summary>
+        <summary>Show as a table</summary>
         <div class="as-table" />
       </details>
     </figure>
@@ -443,7 +439,7 @@ export function ChartPanel({ id, title }: { id: string; title: string }) {
 }
 
 export function ChartData({ charts }: { charts: Charts }) {
-  // What could end the element is escaped.
+  // A version's name must not end the script element.
   const json = JSON.stringify(charts).replaceAll("<", "\\u003c");
   return <script type="application/json" id="chart-data" dangerouslySetInnerHTML={{ __html: json }} />;
 }

@@ -1,4 +1,4 @@
-/** `/workers/{worker}/versions/{version}/edit`: the main module of a small Worker, as a new version. */
+/** `/workers/{worker}/versions/{version}/edit`: edits the main module of a small Worker and saves it as a new version. */
 
 import { decodeBase64 } from "hono/utils/encode";
 import { shortId } from "../../lib/ids.ts";
@@ -44,7 +44,7 @@ export async function editPage(
       <Alert message={given.problem ?? refused} />
       {refused !== undefined && given.input === undefined ? (
         <p>
-          <a href={workerPath(worker, `/versions/${id}`)}>Back to the version</a>
+          <a href={workerPath(worker, `/versions/${id}`)}>Back to version #{version.number}</a>
         </p>
       ) : (
         <form class="card" method="post" action={workerPath(worker, `/versions/${id}/edit`)} id="edit-form">
@@ -54,8 +54,8 @@ export async function editPage(
             {given.input?.code ?? mainOf(version)?.text ?? ""}
           </textarea>
           <p class="hint">
-            Bindings, other modules, assets and the compatibility date stay as they are. Escape, then Tab
-            leaves the editor.
+            Bindings, other modules, assets and the compatibility date do not change. Press Escape, then Tab,
+            to leave the editor.
           </p>
           <label>
             Message{" "}
@@ -64,7 +64,7 @@ export async function editPage(
               type="text"
               maxlength={1000}
               value={given.input?.message ?? ""}
-              placeholder="What and why?"
+              placeholder="What did you change, and why?"
             />
           </label>
           <div class="actions">
@@ -75,7 +75,7 @@ export async function editPage(
               Deploy to 100%
             </button>
             <span class="hint">
-              Save makes a version without traffic. Deploy makes it and gives it all traffic.
+              Save creates a version without traffic. Deploy creates it and gives it all traffic.
             </span>
           </div>
         </form>
@@ -87,13 +87,13 @@ export async function editPage(
 const mainOf = ({ modules, main_module }: VersionWithCode) =>
   modules.map(sourceOf).find(({ name }) => name === main_module);
 
-/** Why a version cannot be edited here; undefined where it can. */
+/** Why a version cannot be edited here; undefined if it can. */
 function whyNot(version: VersionWithCode, latest: VersionView | undefined): string | undefined {
   if (latest?.id !== version.id) {
-    return `Only the newest version, now #${latest?.number}, can be edited, because the edit keeps its bindings and secrets.`;
+    return `Only the newest version, #${latest?.number}, can be edited: a new version inherits its bindings and secrets.`;
   }
   if (version.main_module === SERVICE_WORKER_MODULE)
-    return "A Worker in service-worker syntax can only be edited in its project.";
+    return "This Worker uses service-worker syntax. Edit it in its project.";
   const main = mainOf(version);
   if (main?.text === undefined || main.size > LIMITS.dashboard.maxEditedBytes) {
     return `The main module is larger than ${LIMITS.dashboard.maxEditedBytes / 1024} KiB. Edit it in its project.`;
@@ -101,7 +101,7 @@ function whyNot(version: VersionWithCode, latest: VersionView | undefined): stri
   return undefined;
 }
 
-/** Makes a version of the newest one with another main module. @returns its id, or what is wrong */
+/** Uploads the newest version again with the edited main module. @returns the new version's id, or what is wrong */
 export async function saveEdit(
   c: PageContext,
   worker: string,
@@ -126,7 +126,7 @@ export async function saveEdit(
   const form = new FormData();
   form.set("metadata", JSON.stringify(metadata));
   for (const { name, content_type, content_base64 } of modules) {
-    // Source maps belong to the code as it was.
+    // A source map would not match the edited code.
     if (content_type === "application/source-map") continue;
     const content = name === main_module ? code : decodeBase64(content_base64);
     form.append(name, new File([content], name, { type: content_type }));

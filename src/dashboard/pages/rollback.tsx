@@ -1,4 +1,4 @@
-/** `/workers/{worker}/rollback`: asks once, with the target and what would be lost. */
+/** `/workers/{worker}/rollback`: asks for confirmation, and says who moves and which secrets have changed. */
 
 import type { Share } from "../../versions/types.ts";
 import type { PageContext } from "../context.ts";
@@ -15,14 +15,14 @@ import {
   readVersion,
 } from "../worker.ts";
 
-/** Cloudflare's code of a rollback past changed secrets. */
+/** Cloudflare's error code for a rollback to a version from before a secret changed. */
 const SECRETS_CHANGED = 10220;
 
 export async function rollbackPage(c: PageContext, worker: string) {
   const active = await readActive(c, worker);
   const target = await readTarget(c, worker);
   if (active === undefined || target === undefined)
-    throw new PageError(404, "This deployment does not exist, so you cannot roll back to it.");
+    throw new PageError(404, "This deployment does not exist.");
   const numbers = numbersOf(active.versions, target);
   const checked = await c.var.call("POST", scriptPath(worker, "/deployments?dry_run=true"), {
     strategy: "percentage",
@@ -37,15 +37,13 @@ export async function rollbackPage(c: PageContext, worker: string) {
     <Layout env={c.env} user={c.var.user} title={`Roll back ${worker}`} worker={worker} tab="Deployments">
       <h1>Roll back {worker}?</h1>
       <Alert message={refused} />
-      {isForced ? (
-        <Alert message={`Secrets have changed since that deployment. ${messageOf(checked)}`} />
-      ) : null}
+      {isForced ? <Alert message={`Secrets have changed since that version. ${messageOf(checked)}`} /> : null}
       <div class="card">
         <p>
           Now: <b>{splitText(active.versions)}</b>
         </p>
         <p>
-          Then:{" "}
+          After the rollback:{" "}
           <b>
             {target
               .map(({ version_id, percentage }) => `${percentage}% ${nameOf(version_id, numbers)}`)
@@ -53,7 +51,7 @@ export async function rollbackPage(c: PageContext, worker: string) {
           </b>
           {version === undefined ? null : (
             <>
-              , made <Time at={version.metadata.created_on} /> by {version.metadata.author_email}{" "}
+              , created <Time at={version.metadata.created_on} /> by {version.metadata.author_email}{" "}
               {version.annotations["workers/message"] ?? ""}
             </>
           )}
@@ -71,7 +69,7 @@ export async function rollbackPage(c: PageContext, worker: string) {
               Message <input name="message" type="text" maxlength={1000} placeholder="Why?" />
             </label>
             <button type="submit" class="danger">
-              {isForced ? "Roll back, with the old secrets" : "Roll back"}
+              {isForced ? "Roll back and use the older secrets" : "Roll back"}
             </button>{" "}
             <a href={workerPath(worker)}>Cancel</a>
           </form>
@@ -90,7 +88,7 @@ async function readTarget(c: PageContext, worker: string): Promise<readonly Shar
     return [{ version_id: id, number, percentage: 100 }];
   }
   const id = c.req.query("deployment");
-  // Old ones are far back: found page by page.
+  // The API has no path for one deployment, so the pages are searched.
   for (let page = 1; ; page++) {
     const { deployments, total } = await readDeployments(c, worker, page, 1_000);
     const found = deployments.find((deployment: PagedDeployment) => deployment.id === id);

@@ -1,4 +1,4 @@
-/** `/workers/{worker}/rollouts`: plans that advance on evidence, and one of them as it goes. */
+/** `/workers/{worker}/rollouts`: a Worker's rollouts, the form to start one, and the live page of one. */
 
 import type { Child } from "hono/jsx";
 import { shortId } from "../../lib/ids.ts";
@@ -28,7 +28,7 @@ export async function rolloutsPage(c: PageContext, worker: string, problem?: str
       <Alert message={problem} />
       {mayChange(c) && running === undefined && candidates.length > 0 ? (
         <form class="card" id="start" method="post" action={workerPath(worker, "/rollouts")}>
-          <h2>Start one</h2>
+          <h2>Start a rollout</h2>
           <Csrf user={c.var.user} />
           <div class="fields">
             <label>
@@ -56,14 +56,14 @@ export async function rolloutsPage(c: PageContext, worker: string, problem?: str
               </select>
             </label>
             <label>
-              or stages of your own
+              Or your own stages
               <input name="stages" type="text" placeholder="5%:10m,25%:30m,100%" />
             </label>
             <label>
               If the gate fails
               <select name="on_fail">
-                <option value="rollback">roll back</option>
-                <option value="hold">hold, and wait for an operator</option>
+                <option value="rollback">Roll back</option>
+                <option value="hold">Hold until an operator decides</option>
               </select>
             </label>
           </div>
@@ -72,7 +72,10 @@ export async function rolloutsPage(c: PageContext, worker: string, problem?: str
       ) : null}
       {rollouts.length === 0 ? <p>No rollouts yet.</p> : null}
       {rollouts.length === 0 ? null : (
-        <Table caption="Newest first" head={["Begun (UTC)", "Phase", "Candidate", "By", "Why it is there"]}>
+        <Table
+          caption="Rollouts, newest first"
+          head={["Started (UTC)", "Phase", "Candidate", "Author", "Reason"]}
+        >
           {rollouts.map(({ id, created_on, phase, candidate_version_id, author_email, reason }) => (
             <tr>
               <th scope="row">
@@ -124,7 +127,7 @@ export async function rolloutPage(c: PageContext, worker: string, id: string, pr
         <h2 id="evidence-title">Evidence over time</h2>
         <ChartPanel
           id="evidence"
-          title="E-value of each gate (logarithmic). At the line, the candidate is rolled back."
+          title="E-value of each gate, on a logarithmic scale. At the line, Sluice rolls the candidate back."
         />
         <ChartData charts={rolloutCharts(rollout)} />
       </section>
@@ -133,7 +136,7 @@ export async function rolloutPage(c: PageContext, worker: string, id: string, pr
 }
 
 export function rolloutCharts({ created_on, history, gates }: RolloutView): Charts {
-  // Before anything is known an E-value is 1.
+  // An E-value starts at 1.
   const begin = { time: Date.parse(created_on), errors: 1, latency: 1 };
   return evidenceChart([begin, ...history], Object.keys(gates), Object.values(gates)[0]?.threshold);
 }
@@ -150,19 +153,19 @@ const COMMANDS: readonly (readonly [
   ["promote", "Promote to 100% now", ["running", "holding", "awaiting_approval", "paused"]],
   [
     "abort",
-    "Abort: all traffic to the stable version",
+    "Abort: give the stable version all traffic",
     ["running", "holding", "awaiting_approval", "paused"],
     true,
   ],
 ];
 
-/** The parts of the page that change while it is open, by their ids. */
+/** The parts of the page that update while it is open, by element id. */
 export function rolloutParts(c: PageContext, worker: string, rollout: RolloutView): Record<string, Child> {
   const { id, phase, reason, plan, stage, stage_since, percentage, gates, share_e_value, trail } = rollout;
   const isOver = TERMINAL.has(phase);
   return {
     "live-phase": (
-      <section class="card" aria-label="State">
+      <section class="card" aria-label="Current phase">
         <p role="status">
           <PhaseChip phase={phase} /> {reason}
         </p>
@@ -183,15 +186,15 @@ export function rolloutParts(c: PageContext, worker: string, rollout: RolloutVie
         <p class="hint">
           {isOver ? (
             <>
-              Ended <Time at={rollout.ended_on} />
+              Ended <Time at={rollout.ended_on} /> UTC
               {rollout.settled_ms === null
                 ? ""
-                : `, everywhere ${milliseconds(rollout.settled_ms)} after the decision`}
+                : `. All traffic had moved ${milliseconds(rollout.settled_ms)} after the decision.`}
             </>
           ) : (
             <>
-              At {percent(percentage, 3)} since <Time at={stage_since} /> UTC. Fails:{" "}
-              {plan.on_fail === "rollback" ? "rolls back" : "holds"}.
+              At {percent(percentage, 3)} since <Time at={stage_since} /> UTC. If a gate fails,{" "}
+              {plan.on_fail === "rollback" ? "Sluice rolls back" : "the rollout holds"}.
             </>
           )}
         </p>
@@ -216,11 +219,11 @@ export function rolloutParts(c: PageContext, worker: string, rollout: RolloutVie
         head={[
           "Gate",
           "E-value",
-          "Rolls back at",
-          "Candidate: clients",
-          "failing",
-          "Stable: clients",
-          "failing",
+          "Rollback at",
+          "Candidate clients",
+          "Candidate failures",
+          "Stable clients",
+          "Stable failures",
         ]}
       >
         {Object.entries(gates).map(([name, { e_value, threshold, total }]) => (
@@ -239,14 +242,14 @@ export function rolloutParts(c: PageContext, worker: string, rollout: RolloutVie
           </tr>
         ))}
         <tr>
-          <th scope="row">Split as configured</th>
+          <th scope="row">configured share</th>
           <td>{figure(share_e_value)}</td>
-          <td colspan={5}>holds at the same line as the gates</td>
+          <td colspan={5}>Holds the rollout when the observed share is not the configured one.</td>
         </tr>
       </Table>
     ),
     "live-trail": (
-      <Table caption="What happened" head={["When (UTC)", "Who", "Event", "Phase", "Why"]}>
+      <Table caption="Events, newest first" head={["Time (UTC)", "Author", "Event", "Phase", "Reason"]}>
         {[...trail].reverse().map(({ time, who, event, to, reason: why }) => (
           <tr>
             <td>
@@ -265,9 +268,9 @@ export function rolloutParts(c: PageContext, worker: string, rollout: RolloutVie
   };
 }
 
-/** @param ms above which an answer is slow; null until enough of the stable version's were seen */
+/** @param ms a slower answer counts as slow; null until the stable version has enough answers to tell */
 const slowName = (ms: number | null) =>
-  ms === null ? "slow (no limit known yet)" : `slow (over ${milliseconds(ms)})`;
+  ms === null ? "slow (limit not known yet)" : `slow (over ${milliseconds(ms)})`;
 
 function figure(value: number | null): string {
   if (value === null) return "∞";

@@ -1,4 +1,4 @@
-/** `/workers/{worker}/settings`: what belongs to the Worker and not to a version. */
+/** `/workers/{worker}/settings`: settings of the Worker, which apply to all of its versions. */
 import type { PropsWithChildren } from "hono/jsx";
 import { type SourceInput, sourceText } from "../../versions/affinity.ts";
 import { mayChange, type PageContext, read, scriptPath } from "../context.ts";
@@ -37,48 +37,49 @@ export async function settingsPage(c: PageContext, worker: string, problem?: str
       <h1>Settings</h1>
       <Alert message={problem} />
       <Alert message={c.req.query("done") === "settings" ? "Saved." : undefined} kind="done" />
-      <Part name="affinity" title="Affinity: where requests carry their key">
+      <Part name="affinity" title="Affinity: where a request carries its key">
         <label for="sources">
-          One source on each line, in their order. Cloudflare-Workers-Version-Key comes before all of them.
+          One source per line. The first one that a request has decides. The header
+          Cloudflare-Workers-Version-Key always comes first.
         </label>
         <textarea id="sources" name="sources" rows={4} spellcheck={false}>
           {affinity.sources.map(sourceText).join("\n")}
         </textarea>
         <p class="hint">
           <code>header:X-User</code>, <code>cookie:session</code>, <code>address</code>,{" "}
-          <code>issued-cookie</code>; <code>default</code> alone restores the default
-          {affinity.is_default ? " (as it is now)" : ""}.
+          <code>issued-cookie</code>. A single line <code>default</code> restores the default
+          {affinity.is_default ? " (in use now)" : ""}.
         </p>
       </Part>
       <Part name="hosts" title="Hostnames">
         <Check name="enabled" checked={subdomain.enabled}>
-          Serve under the Worker's own hostname
+          Serve at the Worker's hostname
         </Check>
         <Check name="previews" checked={subdomain.previews_enabled}>
-          Serve each version and alias under a hostname of its own (previews)
+          Serve each version and alias at its own preview hostname
         </Check>
       </Part>
       <Part name="options" title="Deployments">
         <Check name="protect" checked={options.protect}>
-          Protect splits: <code>wrangler deploy</code> may not replace a split
+          Protect splits: refuse <code>wrangler deploy</code> while two versions share the traffic
         </Check>
         <Check name="expose_version" checked={options.expose_version}>
-          Show the version in responses (<code>Sluice-Version</code>)
+          Name the version in every response (<code>Sluice-Version</code> header)
         </Check>
         <div class="fields">
           <label>
-            Assets of how many deployed versions are kept
+            Keep the assets of this many deployed versions
             <input name="versions" type="number" min="0" max="100" value={options.retention.versions} />
           </label>
           <label>
-            and for how many hours
+            and for this many hours
             <input name="hours" type="number" min="0" max="8760" step="any" value={options.retention.hours} />
           </label>
         </div>
       </Part>
       <section class="card">
         <h2>Webhooks</h2>
-        {options.webhooks.length === 0 ? <p>None.</p> : null}
+        {options.webhooks.length === 0 ? <p>No webhooks yet.</p> : null}
         <ul>
           {options.webhooks.map(({ url, format, is_signed }) => (
             <li>
@@ -87,7 +88,8 @@ export async function settingsPage(c: PageContext, worker: string, problem?: str
           ))}
         </ul>
         <p class="hint">
-          Set them with <code>PATCH …/scripts/{worker}/options</code>: a secret is not for a page.
+          To change webhooks, send <code>PATCH …/scripts/{worker}/options</code> to the API. Webhooks have
+          secrets, which do not belong on a page.
         </p>
       </section>
     </Layout>

@@ -1,7 +1,8 @@
+/** `/sign-in`, and the error page. */
 import type { Env } from "../../lib/env.ts";
 import { Alert, Layout } from "../layout.tsx";
 
-/** @param next path to go on to */
+/** @param next path of the page to show after signing in */
 export function signInPage(env: Env, next: string, problem: string | undefined) {
   return (
     <Layout env={env} user={undefined} title="Sign in">
@@ -19,8 +20,8 @@ export function signInPage(env: Env, next: string, problem: string | undefined) 
           autofocus={true}
         />
         <p class="hint">
-          The first token is in the data folder (<code>.sluice/token</code>); <code>sluice token create</code>{" "}
-          makes others.
+          The admin token is in the data folder (<code>.sluice/token</code>). <code>sluice token create</code>{" "}
+          creates more tokens.
         </p>
         <button type="submit">Sign in</button>
       </form>

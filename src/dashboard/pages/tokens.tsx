@@ -1,4 +1,4 @@
-/** `/access`: API tokens for those who may make them, and the sessions of whoever looks. */
+/** `/access`: API tokens, for admins, and signing out everywhere. */
 import { ROLES } from "../../account/access.ts";
 import type { TokenView } from "../../account/types.ts";
 import { type PageContext, read } from "../context.ts";
@@ -6,11 +6,11 @@ import { Alert, Csrf, Layout, Table, Time } from "../layout.tsx";
 
 const MEANINGS = {
   admin: "everything",
-  deploy: "everything but tokens",
-  read: "looks, changes nothing, and does not see what Workers store",
+  deploy: "everything except tokens",
+  read: "view only, without the data that Workers store",
 } as const;
 
-/** @param made a token that was made just now: its value is shown once */
+/** @param made the value of a new token, which is shown only once */
 export async function tokensPage(
   c: PageContext,
   given: { readonly made?: string; readonly problem?: string } = {},
@@ -23,7 +23,7 @@ export async function tokensPage(
       <Alert message={given.problem} />
       {given.made === undefined ? null : (
         <p class="alert done" role="status">
-          The token, shown this once: <code id="made">{given.made}</code>
+          Token created. Copy it now, it is not shown again: <code id="made">{given.made}</code>
         </p>
       )}
       {isAdmin ? (
@@ -44,9 +44,9 @@ export async function tokensPage(
                 </select>
               </label>
             </div>
-            <button type="submit">Make it</button>
+            <button type="submit">Create token</button>
           </form>
-          <Table caption="Tokens" head={["Name", "Role", "Made (UTC)", "By", "Used last (UTC)", ""]}>
+          <Table caption="Tokens" head={["Name", "Role", "Created (UTC)", "Author", "Last used (UTC)", ""]}>
             {tokens.map(({ id, name, role, created_on, created_by, last_used_on }) => (
               <tr>
                 <th scope="row">{name}</th>
@@ -72,13 +72,13 @@ export async function tokensPage(
             ))}
           </Table>
           <p class="hint">
-            The admin token of the server's configuration is not listed; it ends with another one there.
+            The server's own admin token is not listed. To replace it, restart the server with another one.
           </p>
         </>
       ) : null}
       <form class="card" method="post" action="/sign-out">
         <h2>Sessions</h2>
-        <p>Ends every session, in every browser, that your token opened.</p>
+        <p>Ends every session, in every browser, that was opened with the token you signed in with.</p>
         <Csrf user={c.var.user} />
         <button type="submit" name="everywhere" value="true" class="danger">
           Sign out everywhere

@@ -1,10 +1,10 @@
-/** `/workers/{worker}/versions/{version}`, and the difference between two of them. */
+/** `/workers/{worker}/versions/{version}`, and `/workers/{worker}/diff`: one version, and a comparison of two. */
 
 import type { Env } from "../../lib/env.ts";
 import { shortId } from "../../lib/ids.ts";
 import { bindingText, diffVersions, sourceOf } from "../code.ts";
 import { mayChange, type PageContext, PageError, read, scriptPath } from "../context.ts";
-import { bytes, milliseconds } from "../format.ts";
+import { bytes, milliseconds, plural } from "../format.ts";
 import { Alert, Layout, SplitBar, Table, Time, VersionName, workerPath } from "../layout.tsx";
 import type { VersionWithCode } from "../types.ts";
 import { readActive } from "../worker.ts";
@@ -30,9 +30,7 @@ export async function versionPage(c: PageContext, worker: string, id: string) {
         Version #{number} <code>{shortId(id)}</code>
       </h1>
       <Alert
-        message={
-          c.req.query("done") === "saved" ? "The version was created. It has no traffic yet." : undefined
-        }
+        message={c.req.query("done") === "saved" ? "Version created. It gets no traffic yet." : undefined}
         kind="done"
       />
       {share === undefined || active === undefined ? null : (
@@ -45,7 +43,7 @@ export async function versionPage(c: PageContext, worker: string, id: string) {
       {mayChange(c) ? (
         <p class="actions">
           <a class="button" href={workerPath(worker, `?candidate=${id}#change`)}>
-            Give it traffic…
+            Send traffic to it…
           </a>
           <a class="button quiet" href={workerPath(worker, `/versions/${id}/edit`)}>
             Edit…
@@ -53,11 +51,11 @@ export async function versionPage(c: PageContext, worker: string, id: string) {
         </p>
       ) : null}
       <dl class="card facts">
-        <dt>Id</dt>
+        <dt>ID</dt>
         <dd>
           <code>{id}</code>
         </dd>
-        <dt>Made (UTC)</dt>
+        <dt>Created (UTC)</dt>
         <dd>
           <Time at={metadata.created_on} /> by {metadata.author_email}, {metadata.source}
         </dd>
@@ -72,7 +70,7 @@ export async function versionPage(c: PageContext, worker: string, id: string) {
         </dd>
         <dt>Handlers</dt>
         <dd>{resources.script.handlers.join(", ") || "–"}</dd>
-        <dt>Start</dt>
+        <dt>Startup time</dt>
         <dd>{milliseconds(version.startup_time_ms)}</dd>
         <dt>Preview</dt>
         <dd>
@@ -85,15 +83,15 @@ export async function versionPage(c: PageContext, worker: string, id: string) {
               </>
             ))
           ) : (
-            <>off for this Worker</>
+            <>Turned off in the Worker's settings</>
           )}
         </dd>
-        <dt>Events</dt>
+        <dt>Logs</dt>
         <dd>
           <code>{`npx sluice wrangler tail ${worker} --version-id ${id}`}</code>
         </dd>
       </dl>
-      <Table caption={`${resources.bindings.length} bindings`} head={["Name", "Type", "Value"]}>
+      <Table caption={plural(resources.bindings.length, "binding")} head={["Name", "Type", "Value"]}>
         {resources.bindings.map((binding) => (
           <tr>
             <th scope="row">{binding.name}</th>
@@ -104,7 +102,7 @@ export async function versionPage(c: PageContext, worker: string, id: string) {
           </tr>
         ))}
       </Table>
-      <Table caption={`${sources.length} modules`} head={["Name", "Size"]}>
+      <Table caption={plural(sources.length, "module")} head={["Name", "Size"]}>
         {sources.map(({ name, size }) => (
           <tr>
             <th scope="row">
@@ -116,7 +114,7 @@ export async function versionPage(c: PageContext, worker: string, id: string) {
       </Table>
       <h2>{main_module}</h2>
       {main?.text === undefined ? (
-        <p>This module is too long to show.</p>
+        <p>This module is not text, or too long to show.</p>
       ) : (
         <pre class="code" tabindex={0}>
           <code>{main.text}</code>
@@ -132,16 +130,22 @@ export async function diffPage(c: PageContext, worker: string) {
   const [before, after] = await Promise.all([readWithCode(c, worker, from), readWithCode(c, worker, to)]);
   const files = diffVersions(before, after);
   return (
-    <Layout env={c.env} user={c.var.user} title={`Difference in ${worker}`} worker={worker} tab="Versions">
+    <Layout
+      env={c.env}
+      user={c.var.user}
+      title={`Compare versions of ${worker}`}
+      worker={worker}
+      tab="Versions"
+    >
       <h1>
         <VersionName worker={worker} id={before.id} number={before.number} /> →{" "}
         <VersionName worker={worker} id={after.id} number={after.number} />
       </h1>
       {files.length === 0 ? (
-        <p>Code, bindings and compatibility are the same. Values of secrets are not compared.</p>
+        <p>Code, bindings and compatibility settings are the same. Values of secrets are not compared.</p>
       ) : null}
       {files.map(({ name, lines, note }) => (
-        <section aria-label={`Difference of ${name}`}>
+        <section aria-label={`Changes in ${name}`}>
           <h2>{name}</h2>
           {note === undefined ? null : <p>{note}</p>}
           {lines.length === 0 ? null : (

@@ -1,6 +1,7 @@
+/** `/workers/{worker}/versions`: all versions, with their shares, and the choice of two to compare. */
 import { shortId } from "../../lib/ids.ts";
 import { mayChange, type PageContext, pageNumber } from "../context.ts";
-import { count, percent } from "../format.ts";
+import { percent, plural } from "../format.ts";
 import { Layout, Pages, Table, Time, VersionName, workerPath } from "../layout.tsx";
 import { readActive, readVersions } from "../worker.ts";
 import { previewUrl } from "./version.tsx";
@@ -20,14 +21,14 @@ export async function versionsPage(c: PageContext, worker: string) {
       {mayChange(c) && page === 1 && versions[0] !== undefined ? (
         <p class="actions">
           <a class="button" href={workerPath(worker, `/versions/${versions[0].id}/edit`)}>
-            Edit the newest one…
+            Edit the newest version…
           </a>
         </p>
       ) : null}
       <form action={workerPath(worker, "/diff")}>
         <Table
-          caption={`${count(total)} ${total === 1 ? "version" : "versions"}, newest first`}
-          head={["From", "To", "Version", "Share", "Made (UTC)", "By", "Message", "Tag", ""]}
+          caption={`${plural(total, "version")}, newest first`}
+          head={["From", "To", "Version", "Share", "Created (UTC)", "Author", "Message", "Tag", ""]}
         >
           {versions.map(({ id, number, metadata, annotations }, i) => (
             <tr>
@@ -73,7 +74,7 @@ export async function versionsPage(c: PageContext, worker: string) {
         </Table>
         {versions.length > 1 ? (
           <button type="submit" class="quiet">
-            Compare the two
+            Compare versions
           </button>
         ) : null}
       </form>

@@ -1,6 +1,6 @@
-/** `/`: all Workers. */
+/** `/`: the list of Workers. */
 import { type PageContext, pageNumber, readReply } from "../context.ts";
-import { count, splitText } from "../format.ts";
+import { plural, splitText } from "../format.ts";
 import { Layout, Pages, PhaseChip, SplitBar, Table, Time, workerPath } from "../layout.tsx";
 import type { WorkerView } from "../types.ts";
 
@@ -17,21 +17,21 @@ export async function workersPage(c: PageContext) {
       <h1>Workers</h1>
       {total === 0 && query === "" ? (
         <p class="card">
-          No Workers yet. Point wrangler here with <code>eval "$(npx sluice env)"</code> and run{" "}
+          No Workers yet. Point wrangler at this server with <code>eval "$(npx sluice env)"</code> and run{" "}
           <code>wrangler deploy</code> in a project.
         </p>
       ) : (
         <>
           <search>
             <form class="search">
-              <label for="q">Name</label> <input id="q" name="q" type="search" value={query} />{" "}
+              <label for="q">Name contains</label> <input id="q" name="q" type="search" value={query} />{" "}
               <button type="submit" class="quiet">
-                Find
+                Search
               </button>
             </form>
           </search>
           <Table
-            caption={`${count(total)} ${total === 1 ? "Worker" : "Workers"}`}
+            caption={plural(total, "Worker")}
             head={["Worker", "Split", "", "Rollout", "Deployed (UTC)"]}
           >
             {shown.map(({ id, versions, rollout, modified_on, enabled }) => (

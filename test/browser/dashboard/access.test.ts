@@ -14,7 +14,7 @@ describe("signing in", () => {
     await page.goto(`${server.control}/workers/nothing?page=2`);
     await page.fill("#token", "wrong-token");
     await page.click("main button[type=submit]");
-    await page.waitForSelector("text=This token is not valid here.");
+    await page.waitForSelector("text=This token is not valid on this server.");
     expect(await context.cookies()).toEqual([]);
     await signIn(visitor, server);
     const [cookie] = await context.cookies();
@@ -53,7 +53,7 @@ describe("signing in", () => {
     await there.page.waitForURL(/sign-in/);
     await here.page.waitForURL(/sign-in\?next=%2Fworkers%2Fsigned-out/);
     await form.click("fieldset button");
-    await form.waitForSelector("text=Your session has ended. Nothing was changed.");
+    await form.waitForSelector("text=Your session has ended. Nothing was changed. Sign in to continue.");
     await here.page.fill("#token", token.value);
     await here.page.click("main button[type=submit]");
     await here.page.waitForURL(`${server.control}/workers/signed-out`);
@@ -70,7 +70,7 @@ test("a reader sees everything and no button, and a form that a reader sends any
   expect(await page.textContent("main")).toContain("10% configured");
   for (const path of ["", "/versions", "/rollouts", "/audit", "/settings", `/versions/${stable}`]) {
     await page.goto(`${server.control}/workers/read-only${path}`);
-    const compare = path === "/versions" ? ["Compare the two"] : [];
+    const compare = path === "/versions" ? ["Compare versions"] : [];
     expect(await buttons(), path).toEqual(compare);
   }
   await page.goto(`${server.control}/access`);
@@ -102,7 +102,7 @@ test("tokens are created and revoked on the page, each shown once", async () => 
   await signIn(visitor, server, TOKEN, "/access");
   await page.fill("[name=name]", "made-here");
   await page.selectOption("[name=role]", "read");
-  await page.click("text=Make it");
+  await page.click("text=Create token");
   const value = (await page.textContent("#made")) ?? "";
   const verify = () =>
     fetch(`${server.control}/client/v4/user`, { headers: { Authorization: `Bearer ${value}` } });

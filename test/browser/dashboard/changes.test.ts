@@ -25,7 +25,7 @@ describe("the split", () => {
     await page.fill("[name=percentage]", "62.5");
     expect(await page.textContent("#moves")).toMatch(/^52.5% of the clients move/);
     await page.fill("[name=percentage]", "100.5");
-    expect(await page.textContent("#moves")).toBe("Use a share from 0 to 100.");
+    expect(await page.textContent("#moves")).toBe("Enter a share from 0 to 100.");
     await page.fill("[name=percentage]", "62.5");
     await page.fill("#split-form [name=message]", "more of it");
     await page.click("#split-form button");
@@ -109,7 +109,7 @@ describe("the split", () => {
     expect(await page.textContent(".alert")).toContain("PASSWORD");
     await picture(page, "rollback");
     await page.fill("[name=message]", "it was worse");
-    await page.click("text=Roll back, with the old secrets");
+    await page.click("text=Roll back and use the older secrets");
     await page.waitForURL(/done=rollback/);
     expect(await activeSplit("rolling")).toEqual([{ version_id: stable, percentage: 100 }]);
     expect((await server.traffic("rolling")).body).toBe("stable");
@@ -135,7 +135,7 @@ describe("an edit of the main module", () => {
     const visitor = await useVisitor();
     const { page } = visitor;
     await signIn(visitor, server, TOKEN, "/workers/edited/versions");
-    await page.click("text=Edit the newest one");
+    await page.click("text=Edit the newest version");
     await edit(page, "saved");
     await picture(page, "editor");
     await page.fill("[name=message]", "by hand");
@@ -163,7 +163,7 @@ describe("an edit of the main module", () => {
     const visitor = await useVisitor();
     const { page } = visitor;
     await signIn(visitor, server, TOKEN, "/workers/broken-edit/versions");
-    await page.click("text=Edit the newest one");
+    await page.click("text=Edit the newest version");
     await page.waitForSelector(".cm-content");
     await page.click(".cm-content");
     await page.keyboard.press("ControlOrMeta+a");

@@ -56,7 +56,9 @@ test("a page that loses its connection says so, and updates again when the serve
   await signIn(visitor, own, TOKEN, "/workers/lost");
   await page.waitForFunction(() => document.querySelector("#live-split dl") !== null);
   await own.kill();
-  await page.waitForSelector("#connection:has-text('The connection is lost')");
+  await page.waitForSelector(
+    "#connection:text-matches('^Connection lost. Showing data from [0-9:]{8} UTC.')",
+  );
   const again = await startServer({ like: own });
   onTestFinished(async () => void (await again.stop()));
   await page.waitForSelector("#connection", { state: "hidden" });
@@ -111,7 +113,7 @@ test("a thousand versions are listed page by page, and the oldest one can be giv
   expect(await page.textContent("tbody tr:last-child")).toContain(first.slice(0, 8));
   expect(await page.locator("[rel=next]").count()).toBe(0);
   await page.click("tbody tr:last-child a.version");
-  await page.click("text=Give it traffic…");
+  await page.click("text=Send traffic to it…");
   expect(await page.inputValue("[name=candidate]")).toBe(first);
 });
 

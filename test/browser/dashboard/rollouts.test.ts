@@ -37,7 +37,7 @@ test("a failing rollout rolls itself back while the page is open, and the page s
   await page.waitForSelector(".phase.running");
   expect(await page.locator("#live-commands button").allTextContents()).toContain("Pause");
   await page.waitForSelector("#live-phase .phase.rolled_back", { timeout: 120_000 });
-  expect(await page.textContent("#live-phase")).toMatch(/everywhere .+ after the decision/);
+  expect(await page.textContent("#live-phase")).toMatch(/All traffic had moved .+ after the decision/);
   expect(await page.locator("#live-commands button").count()).toBe(0);
   expect(await page.textContent("#live-trail")).toContain("gate");
   await page.click("summary");
