@@ -171,7 +171,7 @@ describe("cron triggers", () => {
     );
     await succeed(project, "triggers", "deploy");
     expect((await call(server, "GET", "/workers/scripts/minutely/schedules")).result.schedules).toEqual([]);
-  }, 150_000);
+  });
 });
 
 describe("previews", () => {

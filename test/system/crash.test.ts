@@ -243,7 +243,7 @@ test("kill -9 during a change leaves the old record or the new one, never a mixt
     const answer = await server.traffic(WORKER, { headers: override });
     expect(answer.body.split(" ")[0], `seed ${SEED}`).toBe(id);
   }
-}, 180_000);
+});
 
 test("kill -9 while the first version of a Worker is made leaves it whole or not there, and it can be made again", async () => {
   const random = seeded(SEED + 1);
@@ -385,7 +385,7 @@ test("a server that was killed while it started does not stop the next one from 
     expect((await server.traffic("patient")).body, where).toBe(id);
     await server.stop();
   }
-}, 120_000);
+});
 
 test("kill -9 of the runtime alone: it is restarted, serves the active deployments, and the API works", async () => {
   const server = await useServer();

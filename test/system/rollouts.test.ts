@@ -378,7 +378,7 @@ test("sluice rollout starts one and waits, says how it ended with its exit code,
   expect(JSON.parse((await sluice("status", "cli", "--json")).stdout).phase).toBe("promoted");
   const wrong = await sluice("start", "cli", "--to", "latest", "--stages", "half");
   expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringContaining('"half" is not a stage')]);
-}, 120_000);
+});
 
 test("sluice simulate says what a plan would do, with a model and with a log, and how often it would be wrong", async () => {
   const simulate = (...args: string[]) => runSluice(["simulate", ...args]);
@@ -405,4 +405,4 @@ test("sluice simulate says what a plan would do, with a model and with a log, an
   const wrong = await simulate("--log", log);
   expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringContaining("Line 1 of")]);
   await rm(folder, { recursive: true });
-}, 120_000);
+});

@@ -157,7 +157,7 @@ test("two versions share their state: nothing is lost or doubled in 10,000 mixed
   expect((await json(server, "/list")).sort()).toEqual(idsOf("put"));
   expect((await json(server, "/rows")).sort()).toEqual(idsOf("row"));
   expect((await json(server, "/objects")).sort()).toEqual(idsOf("object"));
-}, 180_000);
+});
 
 describe("an object", () => {
   test("has one version at a time, the one that the split gives its id, and moves at most once in a ramp", async () => {
