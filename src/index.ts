@@ -1,6 +1,6 @@
 /**
- * Sluice's Worker. The default export serves end users; `Control` serves operators and has a listener of its own
- * where `sluice serve` runs it, or a hostname (`SLUICE_CONTROL_HOST`) where both come in at one place.
+ * Sluice's Worker. The default export serves end users; `Control` serves operators. With `sluice serve`, `Control` has a
+ * listener of its own. Where both share one listener, a hostname (`SLUICE_CONTROL_HOST`) selects it.
  */
 
 import type { Env } from "./lib/env.ts";
@@ -45,9 +45,9 @@ const router = createRouter<Env>((env) => ({
   addressHeader: env.SLUICE_ADDRESS_HEADER,
   refreshMs: refreshMsOf(env),
   hasAddresses: true,
-  meter: new Meter((batch) => (openChannel(env, "MetricsSink", {}) as unknown as MetricsSink).add(batch)),
+  meter: new Meter((batch) => openChannel<MetricsSink>(env, "MetricsSink", {}).add(batch)),
   observer: new Observer((worker, rollout, observations) =>
-    (openChannel(env, "RolloutSink", { worker }) as unknown as RolloutSink).observe(rollout, observations),
+    openChannel<RolloutSink>(env, "RolloutSink", { worker }).observe(rollout, observations),
   ),
 }));
 

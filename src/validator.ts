@@ -1,6 +1,6 @@
 /**
- * Worker of the disposable process in which `sluice serve` starts uploads: stock workerd has no CPU limit and one
- * thread, so an endless top-level loop would otherwise stop both listeners. The Node side ends it at the deadline.
+ * The Worker of the disposable process in which `sluice serve` starts each upload. workerd has no CPU limit and one
+ * thread, so an endless top-level loop would otherwise stop both listeners. The Node side ends the process at the deadline.
  */
 import { inspect } from "./runtime/inspect.ts";
 

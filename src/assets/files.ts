@@ -51,7 +51,7 @@ export class FileCache {
   }
 
   #remember(key: string, file: CachedFile): void {
-    // Another request may have read it meanwhile.
+    // Another request may have read it during the wait.
     if (this.#files.has(key)) return;
     this.#files.set(key, file);
     this.#bytes += file.bytes.byteLength;

@@ -1,13 +1,13 @@
-/** Which paths name content: a file that is called by a hash of what is in it, so that its name never means another. Pure. */
+/** Recognises paths that contain a hash of the file's content, so that a path never means another content. Pure. */
 
-/** Folders in which build tools keep nothing but such files: Next.js, SvelteKit, and whoever follows the latter. */
+/** Folders in which build tools keep only such files: Next.js, SvelteKit, and tools that follow SvelteKit. */
 const HASHED_FOLDERS = /\/(?:_next\/static|immutable)\//;
-/** Pages are not called by their content, whatever their names look like. */
+/** Names of pages contain no hash, even if they look like it. */
 const FILE = /\/([^/]+)\.(?!html?$)[a-z][a-z0-9]{0,9}$/i;
-/** What separates a hash from the rest of the name; hashes of some tools contain the latter two themselves. */
+/** Separators between a hash and the rest of the name. The hashes of some tools contain the last two. */
 const PARTS = /[.~@_-]/;
 const HEX = /^(?=.*\d)[0-9a-f]{8,64}$/i;
-/** Letters and digits as no word has them: a digit among letters, or a capital after a small one. */
+/** Letters and digits in an order that words do not have: a digit next to a letter, or a capital inside a word. */
 const BASE64 = /^(?=.*(?:[a-z]\d|\d[a-z]|[a-z][A-Z]|[A-Z]\d|\d[A-Z]))[\w-]{8,64}$/;
 /** Vite's and Rollup's hashes have eight characters, any of which may be one of the separators. */
 const LAST_EIGHT = /[.-]([\w-]{8})$/;

@@ -1,12 +1,11 @@
-/** The files of an upload as wrangler lists them. */
-
+/** The files of an upload, in the form in which wrangler lists them. Pure. */
 import { LIMITS } from "../lib/limits.ts";
 import type { AssetFile } from "./types.ts";
 
 /** The files of a folder: hash and size by path. */
 export type Manifest = Readonly<Record<string, AssetFile>>;
 
-/** Groups of files to send in one request each. @param missing hashes */
+/** Groups the files that wrangler is to send: one request per group. @param missing hashes */
 export function bucketsOf(manifest: Manifest, missing: readonly string[]): string[][] {
   const sizes = new Map(Object.values(manifest));
   const buckets: string[][] = [];

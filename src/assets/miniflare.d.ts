@@ -1,10 +1,10 @@
-/** Cloudflare's own asset server and the router in front of it, as Miniflare ships them: what is used of them here. */
+/** Cloudflare's own asset server and the router in front of it, as Miniflare ships them: the parts that Sluice uses. */
 declare module "miniflare/dist/src/workers/assets/assets.worker.js" {
   import { WorkerEntrypoint } from "cloudflare:workers";
 
   export class AssetWorkerInner extends WorkerEntrypoint<{ CONFIG: object }> {
     override fetch(request: Request): Promise<Response>;
-    /** Whether there is something to serve: not what takes the place of a missing file, unless rules route to it. */
+    /** Whether there is a file or redirect to serve. A page in place of a missing file counts only if rules route to it. */
     unstable_canFetch(request: Request): Promise<boolean>;
     /** Content hash of a file by its decoded path. */
     unstable_exists(pathname: string): Promise<string | null>;

@@ -1,5 +1,5 @@
 /**
- * The files `_headers` and `_redirects` of a folder of assets, as the asset server takes them. Pure.
+ * Parses `_headers` and `_redirects` of a folder of assets into the form that the asset server takes. Pure.
  * Format and limits: https://developers.cloudflare.com/workers/static-assets/headers/ and …/redirects/.
  */
 import { err, ok, type Result } from "../lib/result.ts";
@@ -28,7 +28,7 @@ interface Redirect {
 
 export interface RedirectRules {
   readonly version: 1;
-  /** With `lineNumber`, since of a static and a dynamic rule the one that comes first counts. */
+  /** With `lineNumber`: if a static and a dynamic rule match, the earlier one counts. */
   readonly staticRules: Readonly<Record<string, Redirect & { readonly lineNumber: number }>>;
   readonly rules: Readonly<Record<string, Redirect>>;
 }
@@ -38,7 +38,7 @@ interface Line {
   readonly text: string;
 }
 
-/** The lines that say something; the error names the first one that is too long. */
+/** The lines that are neither empty nor comments. The error names the first line that is too long. */
 function linesOf(file: string): Result<readonly Line[], string> {
   const lines = file
     .split("\n")
@@ -48,7 +48,7 @@ function linesOf(file: string): Result<readonly Line[], string> {
   return long === undefined ? ok(lines) : err(`line ${long.number} has more than ${MAX_LINE} characters`);
 }
 
-/** A path, or a URL with https (whose host may have placeholders), as the server compares it. */
+/** Normalizes a path, or a URL with https (whose host may have placeholders), for the server to compare. */
 function normalize(target: string, keepSearch: boolean): string | undefined {
   const [, host = "", path = ""] = /^https:\/\/+([^/]+)(.*)$/.exec(target) ?? [];
   if (host === "" && !target.startsWith("/")) return undefined;
@@ -76,7 +76,7 @@ export function parseHeaders(file: string): Result<HeaderRules, string> {
       continue;
     }
     const rule = path === undefined ? undefined : rules.get(path);
-    if (rule === undefined) return wrong("comes before any path; begin with the path that it is for");
+    if (rule === undefined) return wrong("comes before any path; put the path that it is for first");
     const colon = text.indexOf(":");
     if (colon === -1 && text.startsWith("!")) {
       rule.unset.push(text.slice(1).trim());
@@ -84,7 +84,7 @@ export function parseHeaders(file: string): Result<HeaderRules, string> {
     }
     const name = text.slice(0, Math.max(colon, 0)).trim().toLowerCase();
     const value = text.slice(colon + 1).trim();
-    if (!isHeaderName(name) || value === "") return wrong("is no header; write `Name: value` or `! Name`");
+    if (!isHeaderName(name) || value === "") return wrong("is not a header; write `Name: value` or `! Name`");
     const before = rule.set[name];
     rule.set[name] = before === undefined ? value : `${before}, ${value}`;
   }
@@ -120,12 +120,13 @@ export function parseRedirects(file: string, htmlHandling: string): Result<Redir
     const from = source.startsWith("/") ? normalize(source, false) : undefined;
     if (from === undefined) return wrong("must begin with a path");
     const to = normalize(target, true);
-    if (to === undefined) return wrong("must lead to a path or a URL with https");
+    if (to === undefined) return wrong("must redirect to a path or a URL with https");
     const status = Number(code);
     if (!STATUSES.has(status)) return wrong(`has the status ${code}; use one of ${[...STATUSES].join(", ")}`);
     if (status === 200 && !to.startsWith("/"))
-      return wrong("proxies (200) to another host; only paths can be");
-    if (loops(from, to, htmlHandling)) return wrong("leads to itself: /index and .html are removed again");
+      return wrong("proxies (200) to another host; only a path can be proxied");
+    if (loops(from, to, htmlHandling))
+      return wrong("redirects to itself, since /index and .html are removed from paths");
     if (from in staticRules || from in rules) return wrong("repeats a path; the first one counts");
     dynamicSeen ||= DYNAMIC.test(from);
     if (dynamicSeen) rules[from] = { status, to };
@@ -135,7 +136,7 @@ export function parseRedirects(file: string, htmlHandling: string): Result<Redir
     }
     if (Object.keys(rules).length > MAX_DYNAMIC_REDIRECTS) {
       return wrong(
-        `is rule ${MAX_DYNAMIC_REDIRECTS + 1} from the first one with a * or a placeholder on; ${MAX_DYNAMIC_REDIRECTS} are allowed`,
+        `is rule ${MAX_DYNAMIC_REDIRECTS + 1} counted from the first rule with a * or a placeholder; ${MAX_DYNAMIC_REDIRECTS} are allowed`,
       );
     }
   }

@@ -1,4 +1,4 @@
-/** Cloudflare's asset server, as far as Sluice uses it. */
+/** Cloudflare's asset server, reading Sluice's files. */
 import { AssetWorkerInner } from "miniflare/dist/src/workers/assets/assets.worker.js";
 import type { AssetFile } from "./types.ts";
 
@@ -9,11 +9,11 @@ export interface OpenedFile {
   readonly stream?: ReadableStream;
 }
 
-/** Cloudflare's asset server for one request, over our files. */
+/** One per request. */
 export class Server extends AssetWorkerInner {
   readonly #files: ReadonlyMap<string, AssetFile>;
   readonly #open: (hash: string) => Promise<OpenedFile>;
-  /** What it served. */
+  /** The file that it served, if any. */
   file: OpenedFile | undefined;
 
   constructor(
@@ -34,7 +34,7 @@ export class Server extends AssetWorkerInner {
   override async unstable_getByETag(hash: string) {
     this.file = await this.#open(hash);
     const { contentType, bytes, stream } = this.file;
-    // Whatever a response can be made of will do, and one made of bytes has a length.
+    // The server only makes a response of this, so bytes work too, and give the response a length.
     return { readableStream: (bytes ?? stream) as ReadableStream, contentType, cacheStatus: "HIT" as const };
   }
 }

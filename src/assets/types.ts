@@ -1,3 +1,4 @@
+/** How the assets of versions are stored and served. */
 import type { HeaderRules, RedirectRules } from "./rules.ts";
 
 /** A file of a version's assets. */
@@ -8,23 +9,23 @@ export type AssetFile = readonly [
   size: number,
 ];
 
-/** How a version's assets are served; the names are those of wrangler's configuration. */
+/** How a version's assets are served. The names are those of wrangler's configuration. */
 export interface AssetsConfig {
   readonly html_handling: string;
   readonly not_found_handling: string;
   readonly base_path: string;
-  /** Whether the Worker is asked before the files: always, never, or where a rule matches. */
+  /** Whether code runs before files are looked up: always, never, or if a rule matches. */
   readonly run_worker_first: boolean | readonly string[];
   readonly headers: HeaderRules;
   readonly redirects: RedirectRules;
-  /** Of the version: some of the server's rules have a date. */
+  /** The version's: some behaviour of the asset server depends on it. */
   readonly compatibility_date: string;
   readonly compatibility_flags: readonly string[];
 }
 
 /** The assets of one or more versions, as one value of KV. Immutable. */
 export interface StoredAssets {
-  /** Begins the KV keys of the files: the rest is the hash. */
+  /** Prefix of the files' KV keys; the rest of a key is the hash. */
   readonly folder: string;
   readonly config: AssetsConfig;
   /** By path, decoded, with a leading slash. */
@@ -33,6 +34,6 @@ export interface StoredAssets {
 
 /** What is stored beside a file. */
 export interface AssetMetadata {
-  /** Null to be served without one. */
+  /** Null for a file that is served without one. */
   readonly contentType: string | null;
 }

@@ -1,6 +1,6 @@
 /**
- * What runs inside a version beside its own code: it puts objects with the platform's methods where `env` has only a
- * channel to Sluice. Bundled into one module by itself (src/cli/client.ts); nothing here is part of Sluice's own Worker.
+ * Runs inside a version, before its own code: replaces the channels to Sluice in `env` by objects with the platform's
+ * methods. src/cli/bundle.ts makes one module of this file; nothing here is part of Sluice's own Worker.
  */
 import { env } from "cloudflare:workers";
 import type { ClientBinding } from "../versions/binding-types.ts";
@@ -29,7 +29,7 @@ const CLIENTS: Readonly<Record<string, Client>> = {
   durable_object_namespace: (channel, binding) => new DurableObjectNamespace(channel, binding),
 };
 
-/** To be called before the version's own modules are evaluated: they may read `env` then. */
+/** Call this before the version's own modules are evaluated, since they may read `env`. */
 export function install(bindings: readonly ClientBinding[]): void {
   const values = env as Record<string, unknown>;
   for (const binding of bindings) {
@@ -38,7 +38,7 @@ export function install(bindings: readonly ClientBinding[]): void {
   }
 }
 
-/** Takes a value out of `env` that is not for the version's own code. */
+/** Removes a value from `env` that the version's own code must not see. */
 export function take(name: string): unknown {
   const values = env as Record<string, unknown>;
   const value = values[name];

@@ -11,7 +11,7 @@ export interface CronTrigger {
   readonly modified_on: string;
 }
 
-/** A time at which a trigger is to fire, in ms since the epoch. */
+/** A time at which a trigger fires, in ms since the epoch. */
 export interface DueRun {
   readonly cron: string;
   readonly time: number;
@@ -21,7 +21,7 @@ function parse(cron: string): Cron {
   return new Cron(cron, { timezone: "UTC", mode: "5-part", alternativeWeekdays: true });
 }
 
-/** @param now in ms since the epoch @returns what is wrong with an expression, for a sentence that begins with it */
+/** @param now in ms since the epoch @returns what is wrong with an expression, to complete a sentence that begins with it; undefined if it is valid */
 export function refuseCron(cron: string, now: number): string | undefined {
   if (cron.trim().split(/\s+/).length !== 5) return "does not have five fields";
   try {
@@ -31,19 +31,19 @@ export function refuseCron(cron: string, now: number): string | undefined {
   }
 }
 
-/** The next time at which one of them fires, later than `after`; undefined where none does. */
+/** The next time after `after` at which one of the expressions fires; undefined if none does. */
 export function nextRun(crons: readonly string[], after: number): number | undefined {
   const times = crons.flatMap((cron) => parse(cron).nextRun(new Date(after))?.getTime() ?? []);
   return times.length === 0 ? undefined : Math.min(...times);
 }
 
 /**
- * What is due: of each expression the latest time in `(since, now]`. Where nobody was there to fire several of them, one makes
- * up for all: what runs says which time it is for.
+ * The runs that are due: for each expression, its latest time in `(since, now]`. If the server missed several times of an
+ * expression, only the latest one runs.
  */
 export function dueRuns(crons: readonly string[], since: number, now: number): DueRun[] {
   return crons.flatMap((cron) => {
-    // The one before the first that is still to come.
+    // The last time up to now, which the library counts as "before" the next millisecond.
     const [time] = parse(cron).previousRuns(1, new Date(now + 1));
     return time !== undefined && time.getTime() > since ? [{ cron, time: time.getTime() }] : [];
   });

@@ -1,6 +1,6 @@
 /**
- * Cron triggers of one Worker: an alarm for the next of them, and a record of what ran. A run is started at most once: it is
- * noted before its version is called, and one that a crash ended is not repeated.
+ * Cron triggers of one Worker: an alarm for the next run, and a record of past runs. A run starts at most once: it is
+ * recorded before its version is called, and a run that a crash ended is not repeated.
  */
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 import { alarmTime, nowOf } from "../lib/clock.ts";
@@ -8,9 +8,9 @@ import type { Env } from "../lib/env.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import { type Rpc, stubOf } from "../lib/rpc.ts";
-import { eventTarget } from "../runtime/events.ts";
+import { eventTarget, sendEvent } from "../runtime/events.ts";
 import type { ScheduledRun } from "../versions/names.ts";
-import { eventMethod, SCHEDULED_ENTRYPOINT } from "../versions/names.ts";
+import { SCHEDULED_ENTRYPOINT } from "../versions/names.ts";
 import { type CronTrigger, type DueRun, dueRuns, nextRun } from "./crons.ts";
 
 const SCHEMA = `
@@ -22,19 +22,19 @@ CREATE TABLE IF NOT EXISTS cron (
 CREATE TABLE IF NOT EXISTS run (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
   cron TEXT NOT NULL,
-  time INTEGER NOT NULL,        -- that it is for, ms since the epoch
+  time INTEGER NOT NULL,        -- that the run is for, ms since the epoch
   started INTEGER NOT NULL,     -- ms since the epoch
   ended INTEGER,
-  version_id TEXT,              -- NULL until one was found
+  version_id TEXT,              -- NULL until a version was loaded
   outcome TEXT NOT NULL,        -- running, ok, exception, unknown (the process ended)
   error TEXT
 );
 `;
 
-/** In the platform's words. */
+/** The platform's own message. */
 const NO_HANDLER = "Handler does not export a scheduled() function.";
 
-/** What became of a run. Times in ms since the epoch. */
+/** A run and its outcome. Times in ms since the epoch. */
 interface CronRun extends ScheduledRun {
   readonly started: number;
   readonly ended: number | null;
@@ -52,9 +52,9 @@ export class Scheduler extends DurableObject<Env> {
     super(ctx, env);
     this.#sql = ctx.storage.sql;
     this.#sql.exec(SCHEMA);
-    // What ran when the process before this one ended.
+    // The previous process ended while these ran.
     this.#sql.exec("UPDATE run SET outcome = 'unknown' WHERE outcome = 'running'");
-    // The alarm is in the system's time, and the server may have been started at another one.
+    // The stored alarm is in system time. This server may have another clock offset than the previous one.
     void ctx.blockConcurrencyWhile(() => this.#schedule());
   }
 
@@ -64,7 +64,7 @@ export class Scheduler extends DurableObject<Env> {
       .toArray();
   }
 
-  /** Replaces all triggers. Expressions have been checked. */
+  /** Replaces all triggers. The caller has checked the expressions. */
   async setTriggers(worker: string, crons: readonly string[]): Promise<CronTrigger[]> {
     const now = nowOf(this.env);
     const before = new Map(this.triggers().map((trigger) => [trigger.cron, trigger]));
@@ -82,7 +82,7 @@ export class Scheduler extends DurableObject<Env> {
     return this.triggers();
   }
 
-  /** The newest first. */
+  /** The newest run first. */
   runs(): CronRun[] {
     return this.#sql
       .exec<RunRow>(
@@ -92,7 +92,7 @@ export class Scheduler extends DurableObject<Env> {
       .toArray();
   }
 
-  /** Forgets everything: the Worker was deleted. */
+  /** Deletes everything, because the Worker was deleted. */
   async clear(): Promise<void> {
     await this.ctx.storage.deleteAlarm();
     this.#sql.exec("DELETE FROM cron");
@@ -114,7 +114,7 @@ export class Scheduler extends DurableObject<Env> {
     for (const { run, seq } of started) await this.ctx.exports.CronRunner.start(worker, seq, run);
   }
 
-  /** @param version_id undefined where none could be loaded */
+  /** Records the outcome of a run. @param version_id undefined if no version could be loaded */
   ended(seq: number, version_id: string | undefined, error: string | null): void {
     this.#sql.exec(
       "UPDATE run SET ended = ?, version_id = ?, outcome = ?, error = ? WHERE seq = ?",
@@ -138,7 +138,7 @@ export class Scheduler extends DurableObject<Env> {
     return seq;
   }
 
-  /** The time up to which a trigger's runs have been started: none is made up for that was due before there was the trigger. */
+  /** The time up to which a trigger's runs have started. It is never before the trigger's creation. */
   #since({ created_on }: CronTrigger): number {
     return Math.max(this.ctx.storage.kv.get<number>("checked") ?? 0, Date.parse(created_on));
   }
@@ -150,9 +150,9 @@ export class Scheduler extends DurableObject<Env> {
   }
 }
 
-/** One run, in a context of its own: it may last longer than until the next one is due. */
+/** One run, in a request of its own: it may outlast the time at which the next run is due. */
 export class CronRunner extends WorkerEntrypoint<Env> {
-  /** Resolves as soon as it has begun. */
+  /** Resolves as soon as the run has begun. */
   async start(worker: string, seq: number, run: ScheduledRun): Promise<void> {
     this.ctx.waitUntil(this.#run(worker, seq, run));
   }
@@ -161,13 +161,10 @@ export class CronRunner extends WorkerEntrypoint<Env> {
     let version: string | undefined;
     let error: string | null = null;
     try {
-      const { version_id, stub } = await eventTarget(this.env, worker, String(run.time));
-      version = version_id;
-      const entrypoint = stub.getEntrypoint(SCHEDULED_ENTRYPOINT) as unknown as Record<
-        string,
-        (run: ScheduledRun) => Promise<void>
-      >;
-      await entrypoint[eventMethod({ cron: run.cron, scheduledTime: run.time })]?.(run);
+      const target = await eventTarget(this.env, worker, String(run.time));
+      version = target.version_id;
+      const info = { cron: run.cron, scheduledTime: run.time };
+      await sendEvent(target, SCHEDULED_ENTRYPOINT, info, run);
     } catch (thrown) {
       const message = thrown instanceof Error ? thrown.message : String(thrown);
       error = message.includes("no such entrypoint") ? NO_HANDLER : message;

@@ -1,6 +1,6 @@
-/** What `wrangler tail` is shown: events of versions, and the filters over them. Pure. */
+/** The events that `wrangler tail` shows, and its filters. Pure. */
 
-/** One event, as wrangler reads it. Times in ms since the epoch, durations in ms. */
+/** One event, in wrangler's format. Times in ms since the epoch, durations in ms. */
 export interface TailEvent {
   readonly outcome: string;
   readonly scriptName: string;
@@ -24,7 +24,7 @@ export interface TailEvent {
   readonly wallTime: number;
 }
 
-/** An event with what only filters may see of its request: headers without anything left out. */
+/** An event, with those parts of its request that only filters may see: headers that are not redacted. */
 export interface TracedEvent {
   readonly event: TailEvent;
   readonly method: string | undefined;
@@ -43,7 +43,7 @@ export type TailFilter =
   | { readonly query: string }
   | { readonly scriptVersion: string };
 
-/** Whether all filters let an event through. @param random gives a number in [0, 1) */
+/** Whether an event passes all filters. @param random returns a number in [0, 1) */
 export function passes(filters: readonly TailFilter[], traced: TracedEvent, random: () => number): boolean {
   return filters.every((filter) => passesOne(filter, traced, random));
 }

@@ -1,6 +1,7 @@
 /**
- * `wrangler tail`: the sessions of one Worker, and its versions' events on their way to them. Versions are traced only while
- * there is a session: tracing costs every request something. Nothing of this is on disk; after a restart wrangler asks again.
+ * `wrangler tail`: the sessions of one Worker, and the path of its versions' events to them. Versions are traced only while
+ * there is a session, because tracing makes every request slower. Sessions are not stored; after a restart wrangler opens
+ * a new one.
  */
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../lib/env.ts";
@@ -9,21 +10,22 @@ import { type Rpc, stubOf } from "../lib/rpc.ts";
 import { openChannel } from "../runtime/channels.ts";
 import { type Fleet, fleetOf } from "../runtime/fleet.ts";
 import { isolateSource } from "../runtime/process.ts";
-import { EVENT_METHOD } from "../versions/names.ts";
 import { passes, type TailEvent, type TailFilter, type TracedEvent } from "./tail-filters.ts";
+import { traceOf } from "./traces.ts";
 
-/** What wrangler insists on to find in the answer to its upgrade. */
+/** wrangler requires this in the answer to its upgrade. */
 const SUBPROTOCOL = "trace-v1";
 
 interface Session {
   readonly filters: readonly TailFilter[];
   /** In ms since the epoch. */
   readonly begun: number;
-  /** When it ends, connected or not, in ms since the epoch. */
+  /** When the session ends, connected or not, in ms since the epoch. */
   readonly expires: number;
   socket: WebSocket | undefined;
-  /** Events sent in the second that began then. */
+  /** The second in which events were last sent, in s since the epoch. */
   second: number;
+  /** Events in that second, those that were not sent included. */
   sent: number;
 }
 
@@ -37,7 +39,7 @@ export class TailHub extends DurableObject<Env> {
     this.#fleet = fleetOf(env, ctx.exports.Follower);
   }
 
-  /** Begins a session, and the tracing. Its id is all that its connection has to show. */
+  /** Begins a session, and the tracing. The id is the only credential of the session's connection. */
   async open(worker: string, filters: readonly TailFilter[]): Promise<{ id: string; expires: number }> {
     this.#worker = worker;
     const id = crypto.randomUUID();
@@ -52,27 +54,27 @@ export class TailHub extends DurableObject<Env> {
     const session = this.#sessions.get(id);
     if (session === undefined) return false;
     this.#sessions.delete(id);
-    session.socket?.close(1000, "The tail was ended.");
+    session.socket?.close(1000, "The tail has ended.");
     if (this.#sessions.size === 0) await this.#fleet.tail(this.#worker, false);
     return true;
   }
 
-  /** Ends all of them: the Worker was deleted. */
+  /** Ends all sessions, because the Worker was deleted. */
   async closeAll(): Promise<void> {
     for (const id of [...this.#sessions.keys()]) await this.close(id);
   }
 
-  /** The connection of the session whose id is the path. */
+  /** Connects to the session whose id ends the path. */
   override async fetch(request: Request): Promise<Response> {
     const id = new URL(request.url).pathname.split("/").at(-1) ?? "";
     const session = this.#sessions.get(id);
-    if (session === undefined) return new Response("There is no such tail.\n", { status: 404 });
+    if (session === undefined) return new Response("This tail does not exist.\n", { status: 404 });
     if (request.headers.get("Upgrade") !== "websocket") {
       return new Response("Connect with a WebSocket.\n", { status: 426 });
     }
     const [client, server] = Object.values(new WebSocketPair()) as [WebSocket, WebSocket];
     server.accept();
-    session.socket?.close(1000, "Another connection took over.");
+    session.socket?.close(1000, "Another connection has replaced this one.");
     session.socket = server;
     const ended = () => {
       if (session.socket === server) void this.close(id);
@@ -83,7 +85,7 @@ export class TailHub extends DurableObject<Env> {
     return new Response(null, { status: 101, webSocket: client, headers });
   }
 
-  /** @returns whether anybody still wants to see events */
+  /** @returns whether there is still a session */
   push(events: readonly TracedEvent[]): boolean {
     for (const session of this.#sessions.values()) {
       for (const traced of events) {
@@ -93,7 +95,7 @@ export class TailHub extends DurableObject<Env> {
     return this.#sessions.size > 0;
   }
 
-  /** Ends sessions that nobody connected to in time, or that are over; tells processes that were started meanwhile. */
+  /** Ends sessions that are over or were not connected to in time, and starts tracing in new processes. */
   override async alarm(): Promise<void> {
     const now = Date.now();
     for (const [id, { socket, begun, expires }] of this.#sessions) {
@@ -106,7 +108,7 @@ export class TailHub extends DurableObject<Env> {
   }
 }
 
-/** As many events in a second as a terminal can show; that there were more is said once. */
+/** Sends at most `LIMITS.events.tailEventsPerSecond` events per second, and one notice if there are more. */
 function send(session: Session, event: TailEvent): void {
   const second = Math.floor(Date.now() / 1000);
   if (session.second !== second) Object.assign(session, { second, sent: 0 });
@@ -116,12 +118,12 @@ function send(session: Session, event: TailEvent): void {
   try {
     session.socket?.send(JSON.stringify(isTooMuch ? overload(event) : event));
   } catch {
-    // Its connection is ending: nobody is there to see it.
+    // The connection is closing.
   }
 }
 
 function overload(event: TailEvent): TailEvent {
-  const message = `More than ${LIMITS.events.tailEventsPerSecond} events in this second: the rest of them is not shown. Add a sampling rate or another filter.`;
+  const message = `More than ${LIMITS.events.tailEventsPerSecond} events in this second; the others are not shown. Add a sampling rate or another filter.`;
   return { ...event, logs: [], exceptions: [], event: { message, type: "overload" } };
 }
 
@@ -130,76 +132,23 @@ interface CollectorProps {
   readonly version: string;
 }
 
-/** Gets the traces of a version, in the process in which it runs. */
+/** Receives the traces of a version, in the process in which it runs. */
 export class TailCollector extends WorkerEntrypoint<Env, CollectorProps> {
   override async tail(items: TraceItem[]): Promise<void> {
     const { worker, version } = this.ctx.props;
     const addressHeader = this.env.SLUICE_ADDRESS_HEADER.toLowerCase() || "cf-connecting-ip";
     const events = items.flatMap((item) => traceOf(item, worker, version, addressHeader) ?? []);
     if (events.length === 0) return;
-    const sink = openChannel(this.env, "TailSink", { worker }) as unknown as TailSink;
-    const isWanted = await sink.push(events);
-    if (!isWanted) await isolateSource(this.env).setTailing(worker, false);
+    const isTailed = await openChannel<TailSink>(this.env, "TailSink", { worker }).push(events);
+    if (!isTailed) await isolateSource(this.env).setTailing(worker, false);
   }
 }
 
-/** Takes them to the sessions. */
+/** Passes events to the sessions. */
 export class TailSink extends WorkerEntrypoint<Env, { readonly worker: string }> {
   push(events: readonly TracedEvent[]): Promise<boolean> {
     return hubOf(this.env, this.ctx.props.worker).push(events);
   }
-}
-
-/** An event for those who watch; undefined for one of our own. */
-function traceOf(
-  item: TraceItem,
-  worker: string,
-  version: string,
-  addressHeader: string,
-): TracedEvent | undefined {
-  const { event } = item;
-  const isOwn = item.entrypoint?.startsWith("__sluice") === true;
-  const method = event !== null && "rpcMethod" in event ? event.rpcMethod : undefined;
-  if (isOwn && method?.startsWith(EVENT_METHOD) !== true) return undefined;
-  const request =
-    event !== null && "request" in event ? (event as TraceItemFetchEventInfo).request : undefined;
-  const headers = request?.getUnredacted().headers ?? {};
-  return {
-    method: request?.method,
-    headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
-    clientAddress: headers[addressHeader],
-    event: {
-      outcome: item.outcome,
-      scriptName: worker,
-      scriptVersion: { id: version },
-      ...(item.entrypoint === undefined || isOwn ? {} : { entrypoint: item.entrypoint }),
-      eventTimestamp: item.eventTimestamp,
-      event: isOwn ? JSON.parse(method?.slice(EVENT_METHOD.length) ?? "null") : showEvent(event),
-      logs: item.logs.map(({ message, level, timestamp }) => ({ message, level, timestamp })),
-      exceptions: item.exceptions.map(({ name, message, stack, timestamp }) => ({
-        name,
-        message,
-        ...(stack === undefined ? {} : { stack }),
-        timestamp,
-      })),
-      truncated: item.truncated,
-      cpuTime: item.cpuTime,
-      wallTime: item.wallTime,
-    },
-  };
-}
-
-function showEvent(event: TraceItem["event"]): TailEvent["event"] {
-  if (event === null) return null;
-  if ("request" in event) {
-    const { request, response } = event as TraceItemFetchEventInfo;
-    const { url, method, headers, cf } = request;
-    return {
-      request: { url, method, headers: { ...headers }, ...(cf === undefined ? {} : { cf }) },
-      ...(response === undefined ? {} : { response: { status: response.status } }),
-    };
-  }
-  return "rpcMethod" in event ? { rpcMethod: event.rpcMethod } : { ...event };
 }
 
 export function hubOf({ TAILS }: Pick<Env, "TAILS">, worker: string): Rpc<TailHub> {

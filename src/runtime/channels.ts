@@ -1,10 +1,12 @@
 /**
- * Bindings of versions that run in a traffic process (`sluice serve --processes`): what they bind to is in the control
- * process, and every call goes there. `RemoteBinding` is the traffic process's end, `Remote` the other one.
+ * Channels from versions to Sluice. In a traffic process (`sluice serve --processes`) they lead to the control process,
+ * which has what versions are bound to: `RemoteBinding` is the traffic process's end, `Remote` the control process's.
  */
 import { exports, RpcTarget, WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../lib/env.ts";
+import type { Rpc } from "../lib/rpc.ts";
 import { forwarding } from "./forward.ts";
+import { readError, writeError } from "./thrown.ts";
 import type { ChannelEntrypoint } from "./version-env.ts";
 
 interface Props {
@@ -12,26 +14,19 @@ interface Props {
   readonly props: object;
 }
 
-/** Says which binding an HTTP request between the two is for. */
+/** Header that says which binding a request between the two processes is for. */
 const BINDING_HEADER = "sluice-binding";
 
-/** An exception is no answer in HTTP, so it goes in a header. */
+/** Header with an exception: HTTP has no other place for one. */
 const THROWN_HEADER = "sluice-thrown";
-const ERRORS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError } as const;
-
-/** Name and message, in characters that a header takes. */
-function writeError(error: unknown): string {
-  const { name, message } = error instanceof Error ? error : new Error(String(error));
-  return encodeURIComponent(JSON.stringify([name, message]));
-}
-
-function readError(text: string): Error {
-  const [name, message] = JSON.parse(decodeURIComponent(text)) as [string, string];
-  const Type = Object.hasOwn(ERRORS, name) ? ERRORS[name as keyof typeof ERRORS] : Error;
-  return new Type(message);
-}
 
 type Methods = Record<string, (...args: unknown[]) => unknown>;
+
+/** `Remote` as a traffic process calls it. A method can be called before the binding has arrived. */
+interface RemoteEnd {
+  readonly fetch: Fetcher["fetch"];
+  binding(entrypoint: ChannelEntrypoint, props: object): Methods;
+}
 
 export class RemoteBinding extends WorkerEntrypoint<Env, Props> {
   constructor(ctx: ExecutionContext<Props>, env: Env) {
@@ -51,15 +46,15 @@ export class RemoteBinding extends WorkerEntrypoint<Env, Props> {
 
   #call(method: string): unknown {
     const { entrypoint, props } = this.ctx.props;
-    return (this.#remote.binding(entrypoint, props) as unknown as Methods)[method];
+    return this.#remote.binding(entrypoint, props)[method];
   }
 
-  get #remote(): Fetcher & Pick<Remote, "binding"> {
-    return this.env.SLUICE_REMOTE as unknown as Fetcher & Pick<Remote, "binding">;
+  get #remote(): RemoteEnd {
+    return this.env.SLUICE_REMOTE as unknown as RemoteEnd;
   }
 }
 
-/** Only traffic processes can reach it: its socket is in a folder that only the server's user can enter. */
+/** Only traffic processes can reach this: its socket is in a folder that only the server's user can enter. */
 export class Remote extends WorkerEntrypoint<Env> {
   override async fetch(request: Request): Promise<Response> {
     const incoming = new Request(request);
@@ -81,8 +76,8 @@ export class Remote extends WorkerEntrypoint<Env> {
 }
 
 /**
- * A channel of one process cannot be given to another one, but a target that forwards to it can. Of a target the runtime
- * takes the methods of its prototype only.
+ * Forwards to a channel, which cannot itself be sent to another process. The runtime looks methods up on a target's
+ * prototype only, so the forwarding is there.
  */
 class Forwarded extends RpcTarget {
   constructor(to: Methods, instead: Methods = {}) {
@@ -105,15 +100,22 @@ function channelTo(entrypoint: ChannelEntrypoint, props: object): Fetcher & Meth
   return exports[entrypoint]({ props } as never) as unknown as Fetcher & Methods;
 }
 
-/** What a traffic process has itself: other Workers run here as well, and files are read from KV. */
-const HERE: ReadonlySet<ChannelEntrypoint> = new Set(["ServiceBinding", "AssetsBinding"]);
+/** Entrypoints that a traffic process serves itself: other Workers run here too, and it reads files from KV. */
+const LOCAL: ReadonlySet<ChannelEntrypoint> = new Set(["ServiceBinding", "AssetsBinding"]);
 
-/** Opens the channels of versions that this process loads. */
-export function openChannel(
+/**
+ * Opens a channel to one of Sluice's entrypoints, wherever it runs. The caller that uses the channel itself says which
+ * class the entrypoint is: naming the classes here would make this file import them all.
+ */
+export function openChannel<Entrypoint>(
   env: Pick<Env, "SLUICE_REMOTE">,
   entrypoint: ChannelEntrypoint,
   props: object,
-): unknown {
-  if (env.SLUICE_REMOTE === undefined || HERE.has(entrypoint)) return channelTo(entrypoint, props);
+): Rpc<Entrypoint> {
+  return channelFrom(env, entrypoint, props) as unknown as Rpc<Entrypoint>;
+}
+
+function channelFrom(env: Pick<Env, "SLUICE_REMOTE">, entrypoint: ChannelEntrypoint, props: object): Fetcher {
+  if (env.SLUICE_REMOTE === undefined || LOCAL.has(entrypoint)) return channelTo(entrypoint, props);
   return exports.RemoteBinding({ props: { entrypoint, props } });
 }

@@ -1,4 +1,4 @@
-/** A stored version as Worker Loader takes it. Pure. */
+/** Turns a stored version into code for Worker Loader. Pure. */
 import CLIENT from "#client";
 import type { BlobHeader, VersionBlob } from "../versions/blob.ts";
 import {
@@ -12,8 +12,8 @@ import type { Module, ModuleType } from "../versions/types.ts";
 import { clientBindings, type OpenChannel, toEnv } from "./version-env.ts";
 
 /**
- * The runtime has no cache for loaded Workers, and `caches` throws there. A version sees one that never holds anything,
- * as on workers.dev.
+ * In loaded Workers the runtime has no cache, and `caches` throws. A version gets a cache that is always empty, as on
+ * workers.dev.
  */
 const CACHES_MODULE = "__sluice_caches.js";
 const CACHES = `const empty = {
@@ -25,9 +25,9 @@ Object.defineProperty(globalThis, "caches", { value: { default: empty, open: asy
 `;
 
 /**
- * Entrypoint that every running version has beside its own. An answer proves that the version starts. Asked for
- * `UNLOAD_URL` it ends its isolate: the caller gets an error, requests under way finish, and the memory returns. Not in
- * the same turn in which it was called, since the runtime logs that as a fault of its own.
+ * Entrypoint that every running version has in addition to its own. An answer proves that the version starts. For
+ * `UNLOAD_URL` it ends its isolate: the caller gets an error, requests in flight finish, and the memory returns. It waits
+ * one turn first, because the runtime would otherwise log an internal error.
  */
 export const READY_ENTRYPOINT = "__sluice__";
 export const READY_URL = "http://version/ready";
@@ -43,22 +43,22 @@ const ENTRYPOINT = `export const ${READY_ENTRYPOINT} = {
 `;
 
 /**
- * What a version with bindings to storage or with objects has besides (client/): its module, and one that installs it
- * before the version's own code runs.
+ * Module that installs the client (bindings/client.ts) before the version's own code runs. Only versions that need the
+ * client have it.
  */
 const INSTALL_MODULE = "__sluice_install.js";
-/** Channel of a version's objects to their hosts, in `env` until it is installed. */
+/** Name of the objects' channel to their hosts in `env`. The install module removes it from there. */
 const ALARMS = "__sluice_alarms";
-/** From this compatibility date on `deleteAll()` deletes an object's alarm as well. */
+/** From this compatibility date on, `deleteAll()` deletes an object's alarm too. */
 const DELETE_ALL_ALARMS = "2026-02-24";
 
-/** What makes stubs have methods of any name, and from which compatibility date on they do without a flag. */
+/** Flags that give stubs methods of any name, and the compatibility dates from which they are the default. */
 const METHOD_FLAGS = [
   { flag: "fetcher_no_get_put_delete", opposite: "fetcher_has_get_put_delete", since: "2024-03-26" },
   { flag: "rpc", opposite: "no_rpc", since: "2024-04-03" },
 ] as const;
 
-/** The version to serve requests with: the user's exports, and the entrypoint of ours. */
+/** Code that serves requests: the user's exports, and Sluice's entrypoints. */
 export function servingCode(blob: VersionBlob, open: OpenChannel): WorkerLoaderWorkerCode {
   const { header } = blob;
   const main = JSON.stringify(`./${header.main_module}`);
@@ -71,7 +71,7 @@ ${ENTRYPOINT}`;
   return wrap(blob, wrapper, open);
 }
 
-/** Exports of the wrapper take the place of those that it passes on. */
+/** Exports of the wrapper replace the user's exports of the same name. */
 function hostedClasses({ compatibility_date }: BlobHeader, main: string, classes: readonly string[]): string {
   const deleteAll = compatibility_date >= DELETE_ALL_ALARMS;
   const hosted = classes.map(
@@ -93,7 +93,7 @@ ${takes_batches ? `export const ${QUEUE_ENTRYPOINT} = queueEntrypoint(handlers);
 ${takes_crons ? `export const ${SCHEDULED_ENTRYPOINT} = scheduledEntrypoint(handlers);` : ""}`;
 }
 
-/** The modules that put a version's clients into its `env`; none where it needs none. */
+/** The modules that put a version's clients into its `env`; none if it needs none. */
 function clientModules(header: BlobHeader): Record<string, WorkerLoaderModule> {
   const bindings = clientBindings(header);
   const hasObjects = Object.keys(header.classes ?? {}).length > 0;
@@ -106,7 +106,7 @@ export const alarms = take(${JSON.stringify(ALARMS)}) ?? {};`;
   return { [CLIENT_MODULE]: { js: CLIENT }, [INSTALL_MODULE]: { js: install } };
 }
 
-/** The version to inspect: starts the user's module and reports what it exports. Makes no request of its own. */
+/** Code that starts the user's module and reports its exports. It cannot make requests. */
 export function inspectingCode(blob: VersionBlob): WorkerLoaderWorkerCode {
   const main = JSON.stringify(`./${blob.header.main_module}`);
   const code = wrap(
@@ -135,13 +135,13 @@ export default { fetch: () => Response.json(report) };
   return { ...code, globalOutbound: null };
 }
 
-/** For a version that is only started: it may not ask for anything then. */
+/** For a version that is only started: it has no access to storage. */
 const closed: OpenChannel = () => undefined;
 
 function wrap(blob: VersionBlob, wrapper: string, open: OpenChannel): WorkerLoaderWorkerCode {
   const { header } = blob;
   const client = clientModules(header);
-  // Their imports come first, so they are evaluated before the user's modules.
+  // Imported first, so that they are evaluated before the user's modules.
   const first = [CACHES_MODULE, ...Object.keys(client).filter((name) => name === INSTALL_MODULE)];
   const modules: Record<string, WorkerLoaderModule> = {
     [WRAPPER_MODULE]: { js: `${first.map((name) => `import "./${name}";`).join("\n")}\n${wrapper}` },
@@ -160,7 +160,7 @@ function wrap(blob: VersionBlob, wrapper: string, open: OpenChannel): WorkerLoad
   };
 }
 
-/** What the client needs: to be installed through the importable env, and methods on its channels. */
+/** The flags with what the client needs: the importable `env`, and methods on its channels. */
 function flagsForClient({ compatibility_date, compatibility_flags }: BlobHeader): string[] {
   const unwanted = new Set<string>([
     "disallow_importable_env",

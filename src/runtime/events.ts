@@ -1,19 +1,23 @@
-/** Events that come without a request, and so without headers: which version gets one, and how it gets there. */
+/** Events that are not requests, and so have no headers: which version gets one, and how it is sent there. */
 import type { Env } from "../lib/env.ts";
 import { decideByKey, decideFallback } from "../router/decide.ts";
 import { VersionUnavailable } from "../router/ports.ts";
 import type { Decision } from "../router/split.ts";
+import { type EventInfo, eventMethod } from "../versions/names.ts";
 import { deploymentsOf, isolateSource } from "./process.ts";
 
-/** Where an event goes. */
+/** The runtime answers to a method of any name. */
+type Methods<Outcome> = Readonly<Record<string, (event: object) => Promise<Outcome>>>;
+
+/** The version that gets an event. */
 interface EventTarget {
   readonly version_id: string;
   readonly stub: WorkerStub;
 }
 
 /**
- * The version of a Worker that an event with this key goes to, by the active split; the other one where it cannot be
- * loaded. Rejects where there is none.
+ * The version that gets an event with this key, by the active split of the Worker; the other version if that one cannot
+ * be loaded. Rejects if neither can be loaded, or the Worker is not deployed.
  */
 export async function eventTarget(env: Env, worker: string, key: string): Promise<EventTarget> {
   const split = await deploymentsOf(env).load(worker);
@@ -33,4 +37,20 @@ export async function eventTarget(env: Env, worker: string, key: string): Promis
     next = next.reason === "fallback" ? undefined : decideFallback(split, next);
   }
   throw why ?? new Error(`no version of "${worker}" can be loaded`);
+}
+
+/**
+ * Calls a version's event entrypoint (bindings/shared/event-entrypoint.ts). Rejects if the version has no such handler.
+ *
+ * @param info describes the event for traces
+ * @param event what the version's client takes
+ */
+export async function sendEvent<Outcome>(
+  { stub }: EventTarget,
+  entrypoint: string,
+  info: EventInfo,
+  event: object,
+): Promise<Outcome | undefined> {
+  const methods = stub.getEntrypoint(entrypoint) as unknown as Methods<Outcome>;
+  return methods[eventMethod(info)]?.(event);
 }

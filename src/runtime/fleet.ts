@@ -1,7 +1,7 @@
 /**
- * The processes that serve traffic, as the registry sees them: this one, or those that follow it
- * (`sluice serve --processes`). A deployment is prepared in all of them before it is recorded, and all of them have it
- * before the operator has the answer.
+ * The processes that serve traffic, for the registry: this process, or those that follow it
+ * (`sluice serve --processes`). Every process loads a deployment's versions before the deployment is recorded, and has the
+ * deployment before the operator gets the answer.
  */
 import type { Env } from "../lib/env.ts";
 import { LIMITS } from "../lib/limits.ts";
@@ -9,37 +9,36 @@ import { log } from "../lib/log.ts";
 import { notify, notifyRoutes } from "../versions/changes.ts";
 import type { DeploymentRecord, RoutesRecord } from "../versions/record.ts";
 import type { FollowerMessage, FollowerReply } from "./messages.ts";
-
-export const FOLLOWER_URL = "http://follower/";
+import { sendMessage } from "./send.ts";
 
 export interface Fleet {
   /** Whether every process serves. */
   ready(): Promise<boolean>;
   /**
-   * Loads versions wherever they will serve. A process that does not answer is passed over: it is down, and
+   * Loads versions in every process that will serve them. A process that does not answer is skipped: it is down, and
    * reads the deployment when it starts.
    *
-   * @returns why one of them cannot serve; undefined where all of them can
+   * @returns why one of them cannot serve; undefined if all of them can
    */
   prepare(worker: string, versions: readonly string[]): Promise<string | undefined>;
   /**
-   * Makes the change known; the record is null where the Worker was deleted. Never rejects.
+   * Tells every process of a deployment; the record is null if the Worker was deleted. Never rejects.
    *
-   * @returns whether every process has it. One that was silent may serve the deployment before, so it is to be told again
+   * @returns whether every process has it. If not, publish again: a process may still serve the previous deployment
    */
   publish(worker: string, record: DeploymentRecord | null): Promise<boolean>;
   /** The same for routes and custom domains. */
   publishRoutes(record: RoutesRecord): Promise<boolean>;
-  /** Has every process send what it has counted. One that does not answer sends it later. */
+  /** Has every process send its counts. One that does not answer sends them later. */
   flush(): Promise<void>;
-  /** Begins or ends the tracing of a Worker's versions. A process that does not answer is passed over. */
+  /** Begins or ends the tracing of a Worker's versions. A process that does not answer is skipped. */
   tail(worker: string, on: boolean): Promise<void>;
 }
 
 /**
- * @param follower this process's own ear. It is asked rather than called, so that what loads or unloads a version is a
- *   request of its own: an isolate is kept for as long as the request that got hold of it lasts, and the caller may be
- *   an object that lives for days
+ * @param follower this process's own `Follower`. It gets a request instead of a function call, so that versions are
+ *   loaded and unloaded in requests of their own: a request keeps the isolates that it has used until it ends, and the
+ *   caller may be an object that lives for days
  */
 export function fleetOf(env: Env, follower: Fetcher): Fleet {
   if (env.SLUICE_FOLLOWERS === undefined) return platform;
@@ -51,7 +50,7 @@ export function fleetOf(env: Env, follower: Fetcher): Fleet {
   return others.length > 0 ? processes(others, [...others, own]) : processes([own], [own]);
 }
 
-/** Cloudflare loads and unloads isolates as requests come, and a KV write takes its time to be seen everywhere. */
+/** On Cloudflare, the platform loads and unloads isolates, and every location reads deployments from KV. */
 const platform: Fleet = {
   ready: async () => true,
   prepare: async () => undefined,
@@ -63,7 +62,7 @@ const platform: Fleet = {
     notifyRoutes(record);
     return true;
   },
-  // Its isolates cannot be asked: what they counted comes within a second or two.
+  // The isolates cannot be reached. They send their counts within a second or two.
   flush: async () => {},
   // The platform has a tail of its own.
   tail: async () => {},
@@ -75,8 +74,8 @@ interface Process {
 }
 
 /**
- * @param serving those that serve traffic
- * @param all those that follow deployments: this one too, since Durable Objects run here
+ * @param serving the processes that serve traffic
+ * @param all the processes that follow deployments: this one too, since Durable Objects run here
  */
 function processes(serving: readonly Process[], all: readonly Process[]): Fleet {
   const tellAll = (to: readonly Process[], message: FollowerMessage, deadlineMs: number) =>
@@ -123,15 +122,10 @@ async function tell(
   deadlineMs: number,
 ): Promise<FollowerReply | undefined> {
   const deadline = new AbortController();
-  // AbortSignal.timeout would keep the request it was given to until then.
+  // AbortSignal.timeout would keep its request open until the deadline.
   const timer = setTimeout(() => deadline.abort(new Error(`no answer within ${deadlineMs} ms`)), deadlineMs);
   try {
-    const response = await process.fetch(FOLLOWER_URL, {
-      method: "POST",
-      body: JSON.stringify(message),
-      signal: deadline.signal,
-    });
-    return await response.json<FollowerReply>();
+    return await sendMessage(process, message, deadline.signal);
   } catch (error) {
     log("error", "follower-silent", {
       follower: name,

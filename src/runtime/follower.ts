@@ -1,21 +1,21 @@
 /**
- * What a traffic process and the control process have to say to each other, where they are two
- * (`sluice serve --processes`). The sockets of both are in a folder that only the server's user can enter
- * (src/cli/traffic.ts), since versions hold secrets.
+ * How a process follows the registry: it loads, publishes, traces and unloads versions when it is told to. With
+ * `sluice serve --processes` the messages come from the control process, through sockets in a folder that only the
+ * server's user can enter (src/cli/traffic.ts), since versions hold secrets.
  */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../lib/env.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { flushCounts, moveAll, notify, notifyRoutes } from "../versions/changes.ts";
-import { FOLLOWER_URL, versionsOf } from "./fleet.ts";
+import { versionsOf } from "./fleet.ts";
 import type { IsolateSource } from "./isolates.ts";
 import type { FollowerMessage, FollowerReply } from "./messages.ts";
 import { isolateSource } from "./process.ts";
+import { sendMessage } from "./send.ts";
 
-/** When the request that waits for the drain will have swept, in ms since the epoch. */
+/** By when the request that waits for the drain will have swept, in ms since the epoch. */
 let sweptBy = 0;
 
-/** The traffic process's ear. */
 export class Follower extends WorkerEntrypoint<Env> {
   override async fetch(request: Request): Promise<Response> {
     const message = await request.json<FollowerMessage>();
@@ -23,7 +23,7 @@ export class Follower extends WorkerEntrypoint<Env> {
     switch (message.type) {
       case "prepare": {
         const why = await source.prepare(message.worker, message.versions);
-        // Not by this request: it has got hold of what it loaded, and so keeps it.
+        // In another request: this one keeps the isolates that it has loaded.
         if (source.leaving > 0) await this.#tell({ type: "tidy" });
         return reply({ why: why ?? null });
       }
@@ -52,11 +52,11 @@ export class Follower extends WorkerEntrypoint<Env> {
     }
   }
 
-  /** What is too much now, the rest after the drain. Each time in a request of its own, whose end returns the memory. */
+  /** Unloads what exceeds the limit now, and the rest after its drain: each in a request of its own, whose end returns the memory. */
   #unload(source: IsolateSource): void {
     if (source.crowded) this.ctx.waitUntil(this.#tell({ type: "sweep" }));
     if (source.leaving === 0 || Date.now() < sweptBy) return;
-    // Should this request end before it has swept, a later one does.
+    // If this request ends before it has swept, a later request starts over.
     sweptBy = Date.now() + 2 * LIMITS.loading.drainMs;
     this.ctx.waitUntil(this.#sweepAfterDrain(source));
   }
@@ -70,12 +70,9 @@ export class Follower extends WorkerEntrypoint<Env> {
     sweptBy = 0;
   }
 
-  /** In a request of its own. */
+  /** Handles a message in a request of its own. */
   async #tell(message: FollowerMessage): Promise<void> {
-    const init = { method: "POST", body: JSON.stringify(message) };
-    const response = await this.ctx.exports.Follower.fetch(FOLLOWER_URL, init);
-    // Unread, it would keep that request.
-    await response.text();
+    await sendMessage(this.ctx.exports.Follower, message);
   }
 }
 

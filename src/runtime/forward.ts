@@ -1,6 +1,8 @@
+/** Objects that pass their method calls on. Pure. */
+
 /**
- * `target` as it is, and whatever else is asked of it from `call`: for entrypoints and objects that stand for somebody
- * else's. To be returned by a constructor, since the runtime looks methods up on what that gives it.
+ * `target`, with `call` for every method that it does not have: for entrypoints and objects that stand for others. Return
+ * this from a constructor: the runtime looks methods up on the returned object.
  */
 export function forwarding<T extends object>(target: T, call: (method: string) => unknown): T {
   return new Proxy(target, {

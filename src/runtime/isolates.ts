@@ -164,7 +164,7 @@ export class IsolateSource implements VersionSource {
       if (this.ready(version) === undefined) await this.#load(worker, version);
     }
     await this.#trace(worker, version);
-    // Again: the request that loaded the version may have released it meanwhile.
+    // Again: the request that loaded the version may have released it during the wait.
     this.#residents.reserve(version, Date.now());
   }
 

@@ -1,21 +1,21 @@
-/** What the control process and the traffic processes tell each other. */
+/** Messages to the processes that serve traffic. */
 import type { DeploymentRecord, RoutesRecord } from "../versions/record.ts";
 
-/** What the control process tells a process that serves traffic in its stead. */
+/** What a process is told about versions and deployments. */
 export type FollowerMessage =
   | { readonly type: "prepare"; readonly worker: string; readonly versions: readonly string[] }
   | { readonly type: "publish"; readonly worker: string; readonly record: DeploymentRecord | null }
   | { readonly type: "routes"; readonly record: RoutesRecord }
-  /** Whether somebody watches the Worker's events. */
+  /** Trace the Worker's versions, or stop doing so. */
   | { readonly type: "tail"; readonly worker: string; readonly on: boolean }
-  /** Send what has been counted, now. */
+  /** Send all counts now. */
   | { readonly type: "flush" }
-  /** Unload what is due, now. */
+  /** Unload the isolates that are due now. */
   | { readonly type: "sweep" }
-  /** See to it that what will be due is unloaded then. */
+  /** Have isolates unloaded when they are due. */
   | { readonly type: "tidy" };
 
-/** What that answers: why versions cannot be prepared, null for no reason. */
+/** The answer to a message: why versions cannot be prepared, or null. */
 export interface FollowerReply {
   readonly why: string | null;
 }

@@ -1,4 +1,4 @@
-/** What this process holds once: the isolates of versions, and the deployments that Workers see of each other. */
+/** What a process has once: the isolates of versions, and the deployments that Workers see of each other. */
 
 import { exports } from "cloudflare:workers";
 import { AssetStore } from "../assets/index.ts";
@@ -7,12 +7,10 @@ import { LIMITS } from "../lib/limits.ts";
 import { Snapshot } from "../router/snapshot.ts";
 import type { Split } from "../router/split.ts";
 import { openChannel } from "./channels.ts";
-import { FOLLOWER_URL } from "./fleet.ts";
 import { IsolateSource } from "./isolates.ts";
-import type { FollowerMessage } from "./messages.ts";
-import type { OpenChannel } from "./version-env.ts";
+import { sendMessage } from "./send.ts";
 
-/** The active deployments as Workers see each other's: for service bindings and Durable Objects. */
+/** The active deployments that Workers see of each other: for service bindings, events and Durable Objects. */
 export class Deployments {
   readonly #snapshot: Snapshot;
 
@@ -20,12 +18,12 @@ export class Deployments {
     this.#snapshot = new Snapshot(kv, refreshMs);
   }
 
-  /** The split of a Worker that was asked for before, without I/O. */
+  /** The split of a Worker, without I/O; undefined until it was loaded. */
   get(worker: string, ctx: Pick<ExecutionContext, "waitUntil">): Split | undefined {
     return this.#snapshot.of(worker, ctx);
   }
 
-  /** The same, from KV where need be; undefined where the Worker is not deployed. Rejects where KV cannot be read. */
+  /** The same, from KV if necessary; undefined if the Worker is not deployed. Rejects if KV cannot be read. */
   async load(worker: string): Promise<Split | undefined> {
     const found = await this.#snapshot.load(worker);
     if (found === "unavailable")
@@ -41,7 +39,7 @@ export function deploymentsOf(env: Env): Deployments {
   return deployments;
 }
 
-/** Age at which a deployment is read again, in ms. */
+/** Age in ms at which a deployment is read from KV again: later in a process that is told of every change. */
 export function refreshMsOf(env: Pick<Env, "SLUICE_FOLLOWERS">): number {
   return env.SLUICE_FOLLOWERS === undefined
     ? LIMITS.snapshot.snapshotRefreshMs
@@ -50,28 +48,23 @@ export function refreshMsOf(env: Pick<Env, "SLUICE_FOLLOWERS">): number {
 
 let isolates: IsolateSource | undefined;
 
-/** The source of this isolate: the router's, the registry's and the follower's are one. */
+/** The isolates of this process: the router, the registry and the follower share them. */
 export function isolateSource(env: Env): IsolateSource {
-  const open: OpenChannel = (entrypoint, props) => openChannel(env, entrypoint, props);
-  isolates ??= new IsolateSource({
+  isolates ??= createSource(env);
+  return isolates;
+}
+
+function createSource(env: Env): IsolateSource {
+  const retained = async (worker: string) => (await deploymentsOf(env).load(worker))?.record.retained ?? [];
+  return new IsolateSource({
     loader: env.LOADER,
     kv: env.SLUICE_KV,
     build: env.SLUICE_BUILD,
-    open,
-    assets: new AssetStore(
-      env.SLUICE_KV,
-      async (worker) => (await deploymentsOf(env).load(worker))?.record.retained ?? [],
-    ),
+    open: (entrypoint, props) => openChannel(env, entrypoint, props),
+    assets: new AssetStore(env.SLUICE_KV, retained),
     collect: (worker, version) => exports.TailCollector({ props: { worker, version } }) as unknown as Fetcher,
     tidy: async () => {
-      const message: FollowerMessage = { type: "tidy" };
-      const response = await exports.Follower.fetch(FOLLOWER_URL, {
-        method: "POST",
-        body: JSON.stringify(message),
-      });
-      // Unread, it would keep that request.
-      await response.text();
+      await sendMessage(exports.Follower, { type: "tidy" });
     },
   });
-  return isolates;
 }

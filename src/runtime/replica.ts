@@ -1,4 +1,4 @@
-/** The control process's KV for traffic processes to read, in the protocol of workerd's KV bindings. */
+/** Lets traffic processes read the control process's KV, in the protocol of workerd's KV bindings. */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../lib/env.ts";
 

@@ -62,7 +62,7 @@ export class Residents<Isolate extends Resident> {
   }
 
   /**
-   * Decides about an isolate that a request has loaded: it stays where its Worker's deployment has the version. Where
+   * Decides about an isolate that a request has loaded: it stays if its Worker's deployment has the version. If
    * the deployment is not known here, it stays unless only a visit asked for it.
    *
    * @param isVisit whether a preview or a pin asked for the version, not the deployment
@@ -74,14 +74,14 @@ export class Residents<Isolate extends Resident> {
     else leave(isolate, now + (isVisit ? LIMITS.loading.visitMs : LIMITS.loading.drainMs));
   }
 
-  /** Decides about a traced isolate that was just loaded: the tail may have ended meanwhile. */
+  /** Decides about a traced isolate that was just loaded: the tail may have ended during the load. */
   releaseTraced(isolate: Isolate, isTailed: boolean, now: number): void {
     if (isTailed) stay(isolate);
     else leave(isolate, now);
   }
 
   /**
-   * Drains a Worker's traced isolates: nobody tails it any more.
+   * Drains a Worker's traced isolates, because its last tail has ended.
    *
    * @returns those isolates
    */
@@ -127,7 +127,7 @@ export class Residents<Isolate extends Resident> {
   /**
    * Removes an isolate that `due` listed.
    *
-   * @returns false where it may no longer be unloaded: a deployment has it again, or another sweep was faster
+   * @returns false if it must not be unloaded any longer: a deployment has its version again, or another sweep was faster
    */
   take({ name, isolate, dueAt }: Due<Isolate>): boolean {
     if (this.#isolates.get(name) !== isolate || isolate.dueAt !== dueAt) return false;

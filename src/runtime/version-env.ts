@@ -1,9 +1,9 @@
-/** What a version's `env` is made of: values, and channels to Sluice where the version's client puts an object. Pure. */
+/** A version's `env`: values, and channels to Sluice, which the version's client wraps in objects. Pure. */
 
 import type { Binding, ClientBinding } from "../versions/binding-types.ts";
 import type { BlobHeader } from "../versions/blob.ts";
 
-/** The entrypoints of Sluice's Worker that versions may be given a channel to. */
+/** The entrypoints of Sluice's Worker that channels can lead to. No version gets one to a sink. */
 export type ChannelEntrypoint =
   | "AnalyticsBinding"
   | "AssetsBinding"
@@ -18,12 +18,12 @@ export type ChannelEntrypoint =
   | "MetricsSink"
   | "TailSink";
 
-/** Makes a channel to an entrypoint that knows these properties; undefined where a version is only inspected. */
+/** Opens a channel to an entrypoint with these properties. Returns undefined for a version that is only inspected. */
 export type OpenChannel = (entrypoint: ChannelEntrypoint, props: object) => unknown;
 
 type Header = Pick<BlobHeader, "bindings" | "version" | "tag" | "created_on" | "worker" | "assets">;
 
-/** Types whose channel is replaced by an object of the client before the version's code runs. */
+/** Binding types whose channel the client wraps in an object before the version's code runs. */
 const WITH_CLIENT: ReadonlySet<Binding["type"]> = new Set([
   "kv_namespace",
   "r2_bucket",
@@ -34,14 +34,14 @@ const WITH_CLIENT: ReadonlySet<Binding["type"]> = new Set([
   "durable_object_namespace",
 ]);
 
-/** The `env` of a version as the loader takes it. */
+/** The `env` of a version, in the form that the loader takes. */
 export function toEnv(header: Header, open: OpenChannel): Record<string, unknown> {
   return Object.fromEntries(
     header.bindings.map((binding) => [binding.name, bindingValue(binding, header, open)]),
   );
 }
 
-/** The bindings whose clients the version needs, as far as those have to know them. */
+/** The bindings that the version's client wraps. */
 export function clientBindings({ bindings }: Pick<BlobHeader, "bindings">): ClientBinding[] {
   return bindings.filter(({ type }) => WITH_CLIENT.has(type));
 }

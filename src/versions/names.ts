@@ -14,7 +14,7 @@ export const SCHEDULED_ENTRYPOINT = "__sluice_scheduled__";
 export const EVENT_METHOD = "event:";
 
 /** The description of an event in a method name. */
-interface EventInfo {
+export interface EventInfo {
   readonly [name: string]: string | number;
 }
 

@@ -156,7 +156,7 @@ describe("a revision", () => {
     expect(routing.isPublished).toBe(true);
   });
 
-  test("survives a restart, with what it says", () => {
+  test("survives a restart unchanged", () => {
     const sql = openSqlite();
     const first = new Routing(sql);
     first.setRoutes("shop", ["example.com/a*"]);

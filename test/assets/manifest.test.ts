@@ -35,6 +35,6 @@ test.each([
   expect(pathnameOf(url)).toBe(path);
 });
 
-test("a path that cannot be decoded is taken as it is", () => {
+test("a path that cannot be decoded is kept unchanged", () => {
   expect([decode("/a%20b"), decode("/%zz")]).toEqual(["/a b", "/%zz"]);
 });

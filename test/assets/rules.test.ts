@@ -5,7 +5,7 @@ import { parseHeaders, parseRedirects } from "../../src/assets/rules.ts";
 const lines = (...all: string[]) => all.join("\n");
 
 describe("_headers", () => {
-  test("gives each path what stands below it, and leaves out comments and empty lines", () => {
+  test("gives each path the lines below it, and skips comments and empty lines", () => {
     const file = lines(
       "# all of them",
       "/*",
@@ -35,9 +35,9 @@ describe("_headers", () => {
   test("is refused with the line that is wrong", () => {
     for (const [file, why] of [
       ["X-A: b", 'line 1 ("X-A: b") comes before any path'],
-      [lines("/a", "X-A"), 'line 2 ("X-A") is no header'],
-      [lines("/a", "X-A:"), 'line 2 ("X-A:") is no header'],
-      [lines("/a", "X A: b"), 'line 2 ("X A: b") is no header'],
+      [lines("/a", "X-A"), 'line 2 ("X-A") is not a header'],
+      [lines("/a", "X-A:"), 'line 2 ("X-A:") is not a header'],
+      [lines("/a", "X A: b"), 'line 2 ("X A: b") is not a header'],
       ["/*/*", 'line 1 ("/*/*") has more than one *'],
       ["http://a.example/*", "is neither a path nor a URL with https"],
       ["x".repeat(2_001), "line 1 has more than 2000 characters"],
@@ -89,12 +89,15 @@ describe("_redirects", () => {
       ["/a /b 301 more", "must be a path, a target and at most a status"],
       ["a /b", "must begin with a path"],
       ["https://a.example/ /b", "must begin with a path"],
-      ["/a b", "must lead to a path or a URL with https"],
+      ["/a b", "must redirect to a path or a URL with https"],
       ["/a /b 404", "has the status 404"],
       ["/a https://b.example/ 200", "proxies (200) to another host"],
-      ["/* /index.html 200", "leads to itself"],
+      ["/* /index.html 200", "redirects to itself"],
       [lines("/a /b", "/a /c"), 'line 2 ("/a /c") repeats a path'],
-      [lines(...Array.from({ length: 101 }, (_, i) => `/${i}/* /b`)), "is rule 101 from the first one"],
+      [
+        lines(...Array.from({ length: 101 }, (_, i) => `/${i}/* /b`)),
+        "is rule 101 counted from the first rule",
+      ],
       [lines(...Array.from({ length: 2_001 }, (_, i) => `/${i} /b`)), "is static rule 2001"],
     ] as const) {
       expect(parse(file), file.slice(0, 40)).toMatchObject({

@@ -59,7 +59,7 @@ describe("what becomes of a message", () => {
     expect(fate(1, outcome())).toEqual({ kind: "delete" });
   });
 
-  test("is what was said of it alone, whatever was said of the batch", () => {
+  test("follows the call for that message, whatever was called for the batch", () => {
     expect(fate(1, outcome({ acked: ["m"], others: "retry" }))).toEqual({ kind: "delete" });
     expect(fate(1, outcome({ retried: [{ id: "m", delay: 7 }] }))).toEqual({ kind: "retry", at: 8_000 });
   });

@@ -51,7 +51,7 @@ test("a change while it is made is not missed", async () => {
   expect([await get(), made]).toEqual(["two", 1]);
 });
 
-test("a copied folder uses what was kept for the same files, and not once a file of the copy differs", async () => {
+test("a copied folder uses the cache while its files are the same, and not once a file differs", async () => {
   await get();
   const copy = await mkdtemp(join(tmpdir(), "sluice-kept-"));
   onTestFinished(() => rm(copy, { recursive: true, force: true }));
@@ -65,7 +65,7 @@ test("a copied folder uses what was kept for the same files, and not once a file
   expect([await getCopy(), await getCopy(), made]).toEqual(["two", "two", 2]);
 });
 
-test("what is kept but damaged, or in an older form, is made again", async () => {
+test("a damaged cache, or one of an older form, is made again", async () => {
   for (const [times, damaged] of ['{"value": "ha', '{"value":"ha","inputs":[["input",1,3]]}'].entries()) {
     await get();
     await writeFile(join(folder, "cache/kept.json"), damaged);

@@ -14,7 +14,7 @@ afterAll(() => disposeServer(server));
 const get = (worker: string, path: string) =>
   send({ port: server.trafficPort, host: `${worker}.localhost`, path });
 
-test("a folder goes up with the code, only what is new goes up with the next version, and a type goes with each file", async () => {
+test("a folder is uploaded with the code, the next version uploads new files only, and each file has its type", async () => {
   const project = await useProject(server, "site", {
     config: { assets: { directory: "public", binding: "FILES" } },
     code: "export default { fetch: async (request, env) => new Response('code ' + (await env.FILES.fetch(new URL('/a.css', request.url))).status) };\n",

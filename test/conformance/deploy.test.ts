@@ -61,7 +61,7 @@ describe("deploy", () => {
     ]);
   });
 
-  test("the second one adds a version and deploys it to everybody, and leaves the first version as it was", async () => {
+  test("the second deploy adds a version at 100%, and leaves the first version unchanged", async () => {
     const first = await deploy(server, "second", answering("one"));
     const [before] = await versionsOf(server, "second");
     const project = await useProject(server, "second", { code: answer("two") });
@@ -87,7 +87,7 @@ describe("deploy", () => {
     expect(deployments[0].annotations["workers/message"]).toBe("now two");
   });
 
-  test("over a live split it says so, goes ahead where nobody can be asked, and ends the split", async () => {
+  test("over a live split it says so, goes ahead without a terminal, and ends the split", async () => {
     const stable = await deploy(server, "over-split", answering("stable"));
     const candidate = await uploadVersion(server, "over-split", answering("candidate"));
     await createDeployment(server, "over-split", [
@@ -202,7 +202,7 @@ describe("what the code of a deployed version finds", () => {
     });
   });
 
-  test("with --no-bundle the files go up as they are, and an ES module can import a CommonJS one", async () => {
+  test("with --no-bundle the files are uploaded unchanged, and an ES module can import a CommonJS one", async () => {
     const project = await useProject(server, "no-bundle", {
       code: `
         import half from "./lib/half.cjs";

@@ -122,7 +122,7 @@ describe("past changed secrets", () => {
     expect(output).toContain("KEY");
   });
 
-  test("it goes on without a terminal, and brings back the version's own secrets", async () => {
+  test("it goes ahead without a terminal, and brings back the version's own secrets", async () => {
     const [none, old] = await seed("forced");
     const project = await useProject(server, "forced");
     expect(await succeed(project, "rollback", old)).toContain(

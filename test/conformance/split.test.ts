@@ -87,7 +87,7 @@ describe("versions deploy", () => {
     expect(new Set(await answersByKey("zero", 200))).toEqual(new Set(["a"]));
   });
 
-  test("33.333/66.667 is taken as it is, to three decimals", async () => {
+  test("33.333/66.667 is kept to three decimals", async () => {
     const { project, a, b } = await seed("thirds");
 
     const output = await succeed(project, "versions", "deploy", `${a}@33.333`, `${b}@66.667`);
@@ -99,7 +99,7 @@ describe("versions deploy", () => {
     ]);
   });
 
-  test("--version-id with --percentage says the same, and what is not said goes to the other version", async () => {
+  test("--version-id with --percentage does the same, and the rest goes to the other version", async () => {
     const { project, a, b } = await seed("flags");
 
     const output = await succeed(
@@ -164,7 +164,7 @@ describe("in a terminal", () => {
     return terminal;
   }
 
-  test("versions deploy asks for versions, percentages and a message, and deploys what was answered", async () => {
+  test("versions deploy asks for versions, percentages and a message, and deploys the answers", async () => {
     const { project, a, b, c } = await seed("asked");
     const [down, space, enter] = ["\u001b[B", " ", "\r"];
 
@@ -214,7 +214,7 @@ describe("the split that requests see", () => {
     expect((await createDeployment(server, worker, shares)).errors).toEqual([]);
   }
 
-  test("10% is 10% of the keys, the same ones each time, and raising it to 50% takes nobody away from b", async () => {
+  test("10% is 10% of the keys, the same keys each time, and raising it to 50% takes no key away from b", async () => {
     const { project, a, b } = await seed("observed");
     await succeed(project, "versions", "deploy", `${a}@90`, `${b}@10`);
 

@@ -80,7 +80,7 @@ async function tailing(
 }
 
 describe("tail", () => {
-  test("shows requests, what they wrote, their exceptions and their versions, in JSON", async () => {
+  test("shows requests, their logs, exceptions and versions, in JSON", async () => {
     const version = await deploy(server, "watched", upload);
     const tail = await tailing("watched", [], () => server.traffic("watched", { path: "/first" }));
     await server.traffic("watched", {
@@ -164,7 +164,7 @@ describe("tail", () => {
     expect(tail.urls.length).toBeLessThan(before / 2 + 50);
   });
 
-  test("shows what comes to two traffic processes, and goes on through deployments", async () => {
+  test("shows the requests of two traffic processes, and continues through deployments", async () => {
     const several = await useServer({ args: ["--processes", "2"] });
     await deploy(several, "wide", upload);
     const tail = await tailing("wide", [], () => several.traffic("wide", { path: "/first" }), several);
@@ -182,7 +182,7 @@ describe("tail", () => {
     });
   });
 
-  test("costs nobody a request when it begins and ends, and leaves what a version has in memory alone", async () => {
+  test("costs no client a request when it starts and ends, and keeps what a version has in memory", async () => {
     const counting = "let n = 0; export default { fetch: () => new Response(String(++n)) };";
     await deploy(server, "memory", { modules: { "index.js": { content: counting } } });
     for (let i = 1; i <= 5; i++) expect((await server.traffic("memory")).body).toBe(String(i));
@@ -199,7 +199,7 @@ describe("tail", () => {
     expect(Number((await server.traffic("memory")).body)).toBeGreaterThanOrEqual(7);
   });
 
-  test("of a Worker that does not exist is refused, and nobody connects to a tail that is not there", async () => {
+  test("of a Worker that does not exist is refused, and so is a connection to a tail that does not exist", async () => {
     const project = await useProject(server, "nobody");
     expect(await fail(project, "tail", "nobody")).toContain('There is no Worker named "nobody"');
     for (const token of ["00000000-0000-4000-8000-000000000000", "a.b.c"]) {

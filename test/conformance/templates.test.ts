@@ -116,7 +116,7 @@ test.each(TEMPLATES.map((template) => [template.folder, template] as const))(
   },
 );
 
-test("what the template for queues sends comes to its own consumer", async () => {
+test("the queue template's messages reach its own consumer", async () => {
   await waitUntil(() => /message [0-9a-f]{32} processed: \{\\"url\\"/.test(server.output));
 });
 

@@ -171,7 +171,7 @@ describe("cron triggers", () => {
     );
     await succeed(project, "triggers", "deploy");
     expect((await call(server, "GET", "/workers/scripts/minutely/schedules")).result.schedules).toEqual([]);
-  }, 150_000);
+  });
 });
 
 describe("previews", () => {
@@ -213,7 +213,7 @@ describe("previews", () => {
     expect(await ask("x-shy.localhost")).toBe(404);
   });
 
-  test("are unloaded when nobody looks any more, however many there were", async () => {
+  test("are unloaded when no request comes any more, however many there were", async () => {
     const own = await useServer();
     const upload = () => uploadVersion(own, "many", answering("seen"));
     await deploy(own, "many", answering("live"));
@@ -242,7 +242,7 @@ describe("previews", () => {
   });
 });
 
-test("delete takes routes, domains, crons, previews and files with the Worker, and a new one of its name has none of them", async () => {
+test("delete removes routes, domains, crons, previews and files with the Worker, and a new Worker of its name has none of them", async () => {
   const routes = ["doomed.example.com/*", { pattern: "doomed.example.org", custom_domain: true }];
   const config = {
     routes,

@@ -108,7 +108,7 @@ describe("versions list", () => {
     expect(second).toMatch(/Tag: +v2/);
   });
 
-  test("--json prints what the API says, oldest first", async () => {
+  test("--json prints the API's answer, oldest first", async () => {
     const { project, old, young } = await seed("listed-json");
     const listed = JSON.parse(await succeed(project, "versions", "list", "--json"));
     expect(listed.map((version: { id: string }) => version.id)).toEqual([old, young]);
@@ -134,7 +134,7 @@ describe("versions view", () => {
     expect(older).not.toContain("nodejs_compat");
   });
 
-  test("--json prints what the API says", async () => {
+  test("--json prints the API's answer", async () => {
     const { project, old } = await seed("viewed-json");
     const viewed = JSON.parse(await succeed(project, "versions", "view", old, "--json"));
     expect(viewed).toEqual((await versionsOf(server, "viewed-json")).at(-1));
@@ -165,7 +165,7 @@ describe("deployments list", () => {
     expect(second).toMatch(/Message: +the young one/);
   });
 
-  test("--json prints what the API says, oldest first", async () => {
+  test("--json prints the API's answer, oldest first", async () => {
     const { project } = await seed("deployments-json");
     const listed = JSON.parse(await succeed(project, "deployments", "list", "--json"));
     expect(listed).toHaveLength(2);

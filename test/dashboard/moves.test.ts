@@ -14,7 +14,7 @@ const two = (stable: number, candidate: number, percentage: number) => [
   part(candidate, percentage),
 ];
 
-test("a higher share moves its difference to the candidate, and nobody back", () => {
+test("a higher share moves its difference to the candidate, and no client back", () => {
   expect(movesBetween(two(1, 2, 10), two(1, 2, 30))).toEqual([
     { from: "version-1", to: "version-2", percentage: 20 },
   ]);
@@ -24,7 +24,7 @@ test("a higher share moves its difference to the candidate, and nobody back", ()
   expect(movesBetween(two(1, 2, 30), two(1, 2, 30))).toEqual([]);
 });
 
-test("the order in which versions are named moves nobody", () => {
+test("the order in which versions are named moves no client", () => {
   expect(movesBetween(two(1, 2, 30), [...two(1, 2, 30)].reverse())).toEqual([]);
 });
 
@@ -37,7 +37,7 @@ test("promotion and rollback move those who had the other version", () => {
   ]);
 });
 
-test("a sentence is made for each move, or that there is none", () => {
+test("each move has a sentence, and so does no move at all", () => {
   const name = (id: string) => id.replace("version-", "#");
   expect(describeMoves(movesBetween(two(1, 2, 10), two(1, 2, 30)), name)).toEqual([
     "20% of the clients move from #1 to #2.",
@@ -45,7 +45,7 @@ test("a sentence is made for each move, or that there is none", () => {
   expect(describeMoves([], name)).toEqual(["No client changes version."]);
 });
 
-test("what is said is what the router does to 4,000 keys", () => {
+test("the sentences say what the router does to 4,000 keys", () => {
   const split = fc
     .record({
       stable: fc.integer({ min: 1, max: 4 }),

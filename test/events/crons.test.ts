@@ -23,7 +23,7 @@ describe("a cron expression", () => {
     }
   });
 
-  test("is refused with the reason where it is none, or never fires", () => {
+  test("is refused with the reason where it is not valid, or never fires", () => {
     for (const [cron, why] of [
       ["", "does not have five fields"],
       ["* * * *", "does not have five fields"],

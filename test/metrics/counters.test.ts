@@ -55,7 +55,7 @@ test("each sender has numbers of its own", () => {
   expect(requests()).toBe(2);
 });
 
-test("what was counted outlives the object that counted", () => {
+test("counts outlive the object that counted them", () => {
   const sqlite = openSqlite();
   new Counters(sqlite).add(batch(1, [row()]), NOW);
   const later = new Counters(sqlite);
@@ -110,7 +110,7 @@ test("a Worker that is forgotten leaves nothing, and takes nothing of another on
   expect(requests("other")).toBe(1);
 });
 
-test("answers that a deleted Worker's versions still give count for nobody, not for the next one of its name", () => {
+test("late answers of a deleted Worker's versions are not counted, neither for it nor for the next Worker of its name", () => {
   counters.add(batch(1, [row()]), NOW);
   counters.forget("w", ["v1"], NOW);
   counters.add(batch(2, [row(), row({ version_id: "v2" })]), NOW);
@@ -133,7 +133,7 @@ describe("a stale Worker", () => {
   });
 });
 
-test("the series has an interval's requests together, says which the split decided, and forgets what is old", () => {
+test("the series sums the requests of an interval, marks those that the split decided, and forgets old ones", () => {
   counters.add(batch(1, [row(), row({ reason: "override", error: 1 })]), NOW);
   counters.add(batch(2, [row()]), NOW + LIMITS.metrics.seriesIntervalMs - 1);
   counters.add(batch(3, [row()]), NOW + LIMITS.metrics.seriesIntervalMs);

@@ -36,7 +36,7 @@ test("a percentile is within the bucket of the real one", () => {
   );
 });
 
-test("of nothing there is none, and above all bounds there is the largest one", () => {
+test("without requests there is no percentile, and above all bounds it is the largest bound", () => {
   expect(quantile(noTimes(), 0.5)).toBeNull();
   expect(quantile(timesOf([60_000, 70_000]), 0.5)).toBe(10_000);
 });

@@ -45,7 +45,7 @@ test("the total is the sum of all versions, those without rows of their own incl
   expect(report.versions.map(({ version_id }) => version_id)).toEqual(["v1", "v2", "other"]);
 });
 
-test("errors and exceptions make the error rate, and a version without requests has none", () => {
+test("the error rate counts errors and exceptions, and a version without requests has no rate", () => {
   expect(version("v1")?.error_rate).toBeCloseTo(20 / 105, 10);
   expect(reportOf({ reasons: [], durations: [], stale: true }, SHARES, [], 0)).toMatchObject({
     total: { requests: 0, error_rate: null, p50_ms: null },
@@ -54,7 +54,7 @@ test("errors and exceptions make the error rate, and a version without requests 
   });
 });
 
-test("the observed share is that of what the split decided, not of overrides, pins and previews", () => {
+test("the observed share counts requests that the split decided, not overrides, pins and previews", () => {
   expect(version("v1")?.recent).toMatchObject({ requests: 100, observed_percentage: 75 });
   expect(version("v2")?.recent).toMatchObject({ requests: 20, observed_percentage: 25 });
   expect(version("other")?.percentage).toBeNull();

@@ -199,7 +199,7 @@ describe("a rollout", () => {
     expect([world.phase, world.active.share]).toEqual(["promoted", 100]);
   });
 
-  test("takes itself back at once where the candidate fails, also while it is paused or waits for approval", () => {
+  test("rolls back at once when the candidate fails, also while it is paused or waits for approval", () => {
     for (const prepare of [
       () => {},
       (world: World) => void world.command("pause"),
@@ -215,7 +215,7 @@ describe("a rollout", () => {
     }
   });
 
-  test("holds without clients, goes on when they come, and never takes nothing for health", () => {
+  test("holds without traffic, advances when clients come, and never takes missing data for health", () => {
     const world = started();
     world.now += 3_600_000;
     world.look(none);
@@ -231,7 +231,7 @@ describe("a rollout", () => {
     expect([world.phase, world.active.share]).toEqual(["holding", 10]);
   });
 
-  test("that is to hold on a failure leaves the traffic, until somebody approves, and then judges by what is new", () => {
+  test("with on_fail hold keeps the split on a failure until an operator approves, and then judges new clients only", () => {
     const world = started(plan({ on_fail: "hold" }));
     world.look(failing);
     expect([world.phase, world.active.share]).toEqual(["holding", 10]);
@@ -314,7 +314,7 @@ describe("a rollout", () => {
     expect([world.phase, world.rollouts.active()?.stage]).toEqual(["running", 1]);
   });
 
-  test("calls slow what is slower than the stable version's own past, and only from then on", () => {
+  test("calls an answer slow when it is slower than the stable version's own past, once that past is known", () => {
     const world = started();
     const id = world.rollouts.active()?.id ?? "";
     const observations = Array.from(

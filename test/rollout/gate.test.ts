@@ -97,7 +97,7 @@ describe("the evidence against a candidate", () => {
     expect(evidence(once)).toBeCloseTo(evidence(twice), 9);
   });
 
-  test("is none without clients, and without failures", () => {
+  test("is absent without clients, and without failures", () => {
     expect(observe(NEW_METRIC, interval(0, 0, 0, 0), OPTIONS)).toBe(NEW_METRIC);
     expect(observe(NEW_METRIC, interval(1_000, 0, 9_000, 0), OPTIONS)).toBe(NEW_METRIC);
     expect(evidence(NEW_METRIC)).toBe(1);

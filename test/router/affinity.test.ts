@@ -42,7 +42,7 @@ describe("the key of a request", () => {
     expect(key({})).toBeUndefined();
   });
 
-  test("is that of the key header before all of them", () => {
+  test("comes from the key header before any source", () => {
     expect(key({ "Cloudflare-Workers-Version-Key": "k", "X-User": "anna" })).toBe("k");
   });
 
@@ -83,7 +83,7 @@ describe("an issued cookie", () => {
     }
   });
 
-  test("names nobody's version, is out of reach for scripts, and is secure where the client came that way", () => {
+  test("carries no version, is hidden from scripts, and is secure where the client used https", () => {
     const cookie = (headers: Record<string, string>, url?: string) => issuedTo(split, request(headers, url));
     expect(cookie({})).toMatch(/^id=[0-9a-f-]{36}; Max-Age=60; Path=\/; HttpOnly; SameSite=Lax$/);
     expect(cookie({ "X-Forwarded-Proto": "https" })).toContain("; Secure");
@@ -134,7 +134,7 @@ describe("a call through a service binding", () => {
 });
 
 describe("a response that says its version", () => {
-  test("names it and the reason, and takes what the version says of it itself off", () => {
+  test("names version and reason, and replaces a header of that name that the version set", () => {
     const split = compileSplit(record({ expose_version: true }));
     const response = new Response("x", { headers: { [VERSION_HEADER]: "mine" } });
     const header = decorate(split, request(), split.candidate.random, response).headers.get(VERSION_HEADER);
@@ -157,7 +157,7 @@ describe("a pin", () => {
     }
   });
 
-  test("is none for a version that is not retained, or not any more, and for whatever else is there", () => {
+  test("is ignored for a version that is not retained, or no longer, and for any other value", () => {
     expect(pinned(`?dpl=${CANDIDATE}`)).toBeUndefined();
     expect(pinned(`?dpl=${OLD}`, 999)).toBe(OLD);
     expect(pinned(`?dpl=${OLD}`, 1_000)).toBeUndefined();

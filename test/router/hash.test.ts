@@ -35,7 +35,7 @@ describe("the hash of a key", () => {
     fc.assert(fc.property(aVersionId, long(anyString(), 3_000), agrees), { numRuns: 500 });
   });
 
-  test("is that of one character where the seed ends on its first half and the key begins with its second", () => {
+  test("hashes one character where the seed ends with its first half and the key starts with its second", () => {
     for (const padding of ["", "s", "ss", "sss", "s".repeat(13), "s".repeat(33)]) {
       expect(agrees(`${padding}\ud83d`, "\ude00 and more")).toBe(true);
       expect(agrees(`${padding}\ud83d`, "no second half")).toBe(true);
@@ -87,7 +87,7 @@ describe("the hash of a key", () => {
     );
   });
 
-  test("does not depend on what was hashed before it", () => {
+  test("does not depend on the hash before it", () => {
     const seeds = [uuid("a"), "short", uuid("b"), "four", "", "x".repeat(64)].map(prepareSeed);
     const aCall = fc.tuple(fc.constantFrom(...seeds), fc.oneof(asciiString, anyString()));
     fc.assert(

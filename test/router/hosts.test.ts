@@ -33,7 +33,7 @@ describe("the Worker of a host", () => {
     );
   });
 
-  test("is none for a host that is not exactly that", () => {
+  test("is absent for any other host", () => {
     const workerOf = workersUnder("localhost");
     for (const host of [
       "localhost",

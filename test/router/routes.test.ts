@@ -11,7 +11,7 @@ const compile = (routes: Record<string, string>, domains: Record<string, string>
   });
 
 describe("a route", () => {
-  test("matches its host and its path, and with a * at its end what goes on from there", () => {
+  test("matches its host and its path, and with a * at its end every longer path", () => {
     const routes = compile({ "example.com/*": "all", "example.com/api/*": "api", "example.com/one": "one" });
     for (const [path, worker] of [
       ["/", "all"],
@@ -58,7 +58,7 @@ describe("a route", () => {
     expect(workerAt(routes, "example.com", "/")).toBe("site");
   });
 
-  test("is refused where it could not match what its author means", () => {
+  test("is refused where it could not match the intended requests", () => {
     for (const [pattern, why] of [
       ["", "does not begin with a hostname"],
       ["/path", "does not begin with a hostname"],
@@ -89,7 +89,7 @@ describe("a host", () => {
     expect(isWholeHost(routes, "nobody.example.com")).toBe(true);
   });
 
-  test("leads to one Worker for all paths where it is remembered", () => {
+  test("belongs to one Worker on all paths where it is remembered", () => {
     const host = fc.constantFrom("example.com", "a.example.com", "b.example.com");
     const pattern = fc.tuple(fc.constantFrom("", "*", "*."), host, fc.constantFrom("/*", "/", "/x*", "/x/y"));
     const patterns = fc.uniqueArray(

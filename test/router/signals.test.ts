@@ -49,7 +49,7 @@ describe("the override header", () => {
     expect(override(header, "missing")).toBeUndefined();
   });
 
-  test("is read for every Worker whose name can be a dictionary's key", () => {
+  test("is read for every Worker whose name is a valid dictionary key", () => {
     const key = fc.stringMatching(/^[a-z][a-z0-9_-]{0,62}$/);
     fc.assert(
       fc.property(fc.dictionary(key, fc.uuid(), { noNullPrototype: true }), (versions) => {
@@ -69,7 +69,7 @@ describe("the override header", () => {
     expect(readOverride(headers, "cart")).toBe("y");
   });
 
-  test("names, where it names a Worker twice, what it says last", () => {
+  test("uses the last value where it names a Worker twice", () => {
     expect(override(`shop="x", shop="${ID}"`)).toBe(ID);
     expect(override(`shop="${ID}", shop=1`)).toBeUndefined();
   });
@@ -134,13 +134,13 @@ describe("the override header", () => {
 });
 
 describe("the request key", () => {
-  test("is the key header's value, as it is", () => {
+  test("is the key header's value, unchanged", () => {
     for (const key of ["user-1", "0", "a, b", '"quoted"', "é"]) {
       expect(readKey(new Headers({ [KEY]: key }), undefined, ""), key).toBe(key);
     }
   });
 
-  test("is none where the header is empty, blank or absent", () => {
+  test("is absent where the header is empty, blank or missing", () => {
     expect(readKey(new Headers({ [KEY]: "" }), undefined, "")).toBeUndefined();
     expect(readKey(new Headers({ [KEY]: " \t" }), undefined, "")).toBeUndefined();
     expect(readKey(new Headers(), undefined, "")).toBeUndefined();

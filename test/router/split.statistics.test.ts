@@ -29,7 +29,7 @@ function deviations(seen: number, n: number, percent: number): number {
 }
 
 // Millions of hashes: a second or two each, and more on a busy machine.
-describe("the observed share", { timeout: 60_000 }, () => {
+describe("the observed share", () => {
   for (const [kind, keysOf] of kinds) {
     test(`is the configured one for a million ${kind}, from 0.001% to 99.999%`, () => {
       const keys = keysOf(MILLION);
@@ -93,7 +93,7 @@ describe("the observed share", { timeout: 60_000 }, () => {
   });
 });
 
-describe("two rollouts", { timeout: 60_000 }, () => {
+describe("two rollouts", () => {
   for (const [kind, keysOf] of kinds) {
     for (const [ids, first, second] of ROLLOUTS) {
       test(`pick their users among ${kind} independently, with ${ids}`, () => {

@@ -113,7 +113,7 @@ describe("percentages that do not add up to exactly 100", () => {
     expect([idAt(split(0, 99.999), 0), idAt(split(0, 99.999), LAST_HASH)]).toEqual([STABLE, STABLE]);
   });
 
-  test("leave the candidate what it was given, whether a thousandth is missing or too much", () => {
+  test("leave the candidate its share, whether a thousandth is missing or too much", () => {
     for (const [candidate, stable] of [
       [33.333, 66.666],
       [33.333, 66.668],
@@ -128,7 +128,7 @@ describe("percentages that do not add up to exactly 100", () => {
 });
 
 describe("the versions of a deployment", () => {
-  test("can be named in either order: it moves nobody", () => {
+  test("can be named in either order, and no client moves", () => {
     fc.assert(
       fc.property(fc.uuid(), fc.uuid(), percentage, key, (one, other, share, each) => {
         fc.pre(one !== other);

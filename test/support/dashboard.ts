@@ -35,6 +35,8 @@ export async function visit(
     locale: "en-US",
     timezoneId: "UTC",
   });
+  // Like the limits of tests: only a hang takes this long.
+  context.setDefaultTimeout(120_000);
   const page = await context.newPage();
   const faults: string[] = [];
   page.on("pageerror", (error) => faults.push(error.message));

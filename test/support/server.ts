@@ -184,7 +184,7 @@ async function isHealthy(server: Server): Promise<boolean> {
 /** Polls until the condition holds; fails after `limitMs`. */
 export async function waitUntil(
   condition: () => Promise<boolean> | boolean,
-  limitMs = 50_000,
+  limitMs = 120_000,
 ): Promise<void> {
   const deadline = Date.now() + limitMs;
   while (!(await condition())) {

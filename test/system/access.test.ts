@@ -99,7 +99,7 @@ describe("a token", () => {
     });
   });
 
-  test("is nowhere on disk as it is", async () => {
+  test("is nowhere on disk in plain text", async () => {
     const value = await makeToken("hashed", "read");
     const search = spawnSync("grep", ["-rlaF", value, server.dataDir]);
     // 1: searched, and not found.

@@ -70,7 +70,7 @@ class Browser {
   }
 }
 
-test("no file of 10,000 pages is missing, and none is a page, while a rollout begins at 10%, ends at 100% and is taken back", async () => {
+test("no file of 10,000 pages is missing, and none is a page, while a rollout starts at 10%, ends at 100% and is rolled back", async () => {
   const server = await useServer();
   const stable = await deploy(
     server,

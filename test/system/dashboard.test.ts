@@ -78,7 +78,7 @@ describe("a form", () => {
     expect(await active()).toBe(before);
   });
 
-  test("to sign in is refused where another site sends it: nobody is signed in as somebody else", async () => {
+  test("to sign in is refused where another site sends it: no user is signed in as another one", async () => {
     const answer = await send("POST", "/sign-in", {
       form: { token: TOKEN, next: "/" },
       headers: { "Sec-Fetch-Site": "cross-site" },
@@ -111,7 +111,7 @@ describe("a form", () => {
 });
 
 describe("a session", () => {
-  test("is none with a made-up cookie, and the API takes none at all", async () => {
+  test("is refused with a made-up cookie, and the API accepts no cookie at all", async () => {
     const { cookie } = await session();
     expect((await send("GET", "/", { cookie: "sluice_session=made-up" })).headers.get("Location")).toBe(
       "/sign-in?next=%2F",
@@ -159,7 +159,7 @@ describe("a session", () => {
 });
 
 describe("every answer", () => {
-  test("lets in no script and no style of anybody else, is in no frame, and is kept by nobody", async () => {
+  test("loads no script and no style of another origin, is in no frame, and is not cached", async () => {
     const { cookie } = await session();
     for (const path of ["/", "/workers/shop", "/sign-in", "/nowhere", "/workers/none"]) {
       const { headers } = await send("GET", path, { cookie });
@@ -172,7 +172,7 @@ describe("every answer", () => {
     }
   });
 
-  test("shows what somebody else wrote as text", async () => {
+  test("shows other people's words as text", async () => {
     const evil = '"><script>alert(1)</script>';
     await uploadVersion(server, "shop", {
       ...answering("x"),
@@ -209,7 +209,7 @@ describe("every answer", () => {
     }
   });
 
-  test("comes compressed to whoever takes that, and its files may be kept for as long as they are the same", async () => {
+  test("is compressed where the browser accepts it, and its files may be cached for as long as they stay the same", async () => {
     const { cookie } = await session();
     const page = await (await send("GET", "/", { cookie })).text();
     const address = /src="(\/static\/[^"]+main\.js)"/.exec(page)?.[1] as string;

@@ -154,7 +154,7 @@ describe.each([1, 2])("with --processes %i", (processes) => {
   });
 });
 
-test("traffic processes that outlive the control side hand in what they counted while it was away", async () => {
+test("traffic processes that outlive the control side send the counts of the time when it was away", async () => {
   const args = ["--processes", "2"];
   const server = await useServer({ args });
   const id = await deploy(server, "orphaned", answering("served"));
@@ -200,7 +200,7 @@ test("a Worker that is deleted takes its counts with it, and one of the same nam
   expect((await fromApi(server, "bystander")).total.ok).toBe(1);
 });
 
-test("/metrics says nothing to whoever has no token, and how to ask", async () => {
+test("/metrics shows nothing without a token, and says how to ask", async () => {
   const server = await useServer();
   const response = await fetch(`${server.control}/metrics`);
   expect(response.status).toBe(401);

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { call, deploy } from "../support/client.ts";
 import { useServer } from "../support/server.ts";
 
-test("a secret that keeps the code from starting is refused, and the version that serves goes on serving", async () => {
+test("a secret that keeps the code from starting is refused, and the active version keeps serving", async () => {
   const server = await useServer();
   const code = `import { env } from "cloudflare:workers";
     const origin = new URL(env.DB_URL ?? "http://none.example").host;

@@ -32,7 +32,7 @@ describe("the bindings of a new version", () => {
     }
   });
 
-  test("never lose a secret, never name a binding twice, and keep nothing that was not asked for", () => {
+  test("never lose a secret, never name a binding twice, and keep nothing unrequested", () => {
     fc.assert(
       fc.property(anyBindings, anyKeep, anyBindings, (uploaded, keep, before) => {
         const resolved = resolveBindings(uploaded, keep, before);
@@ -58,7 +58,7 @@ describe("the bindings of a new version", () => {
     expect(json.ok && names(json.value)).toEqual(["LIMITS", "KEY"]);
   });
 
-  test("replace what the version before had by the same name, a secret too", () => {
+  test("replace a binding of the same name in the version before, a secret too", () => {
     const uploaded: Binding[] = [{ type: "plain_text", name: "KEY", text: "public now" }];
     expect(resolveBindings(uploaded, ["plain_text"], previous)).toEqual({
       ok: true,
@@ -147,7 +147,7 @@ describe("a change of secrets", () => {
     expect(changeSecrets("shop", [], { KEY: null }).ok).toBe(false);
   });
 
-  test("cannot delete what is not there or is no secret", () => {
+  test("cannot delete a missing binding, nor one that is not a secret", () => {
     for (const name of ["MISSING", "COLOR"]) {
       expect(changeSecrets("shop", previous, { [name]: null })).toEqual({
         ok: false,
@@ -210,7 +210,7 @@ describe("what the code sees in env", () => {
     );
   });
 
-  test("has a binding of any name, that of the prototype too", () => {
+  test("has a binding of any name, names of the prototype included", () => {
     const text = toEnv({ bindings: [{ type: "plain_text", name: "__proto__", text: "x" }], ...meta }, open);
     expect(Object.entries(text)).toEqual([["__proto__", "x"]]);
     const json = toEnv(

@@ -22,7 +22,7 @@ const whole = encodeBlob({
 });
 
 describe("a stored version", () => {
-  test("is read back as it was written, whatever its modules contain", () => {
+  test("is read back unchanged, whatever its modules contain", () => {
     const anyModule = fc.record({
       name: fc.oneof(
         fc.string({ unit: "grapheme", minLength: 1 }),

@@ -9,7 +9,7 @@ describe("a record from KV", () => {
   const [first, second] = sharesAt(10);
   const parse = (value: unknown) => parseDeploymentRecord(JSON.stringify(value));
 
-  test("is read back as it was written", () => {
+  test("is read back unchanged", () => {
     fc.assert(
       fc.property(fc.string(), fc.nat(), fc.boolean(), percentage, (worker, revision, enabled, share) => {
         const written = { ...recordOf(sharesAt(share)), worker, revision, enabled };

@@ -84,7 +84,7 @@ describe("the shares of a deployment", () => {
     );
   });
 
-  test("are never accepted with a number that is none, or with a sum that is not 100", () => {
+  test("are never accepted with a value that is not a number, or with a sum that is not 100", () => {
     fc.assert(
       fc.property(fc.array(fc.double(), { maxLength: 3 }), (percentages) => {
         const checked = check(...percentages);

@@ -51,7 +51,7 @@ describe("routes", () => {
     expect(kv.reads).toBe(reads);
   });
 
-  test("that cannot be read are said to be unknown, and not to be none; once read, the last ones stay", async () => {
+  test("that cannot be read are unknown, not absent; once read, the last ones stay", async () => {
     kv.failing = true;
     const addresses = new Addresses(namespace(), 0, () => {});
     expect([await addresses.refresh(), await addresses.refresh()]).toEqual([false, false]);
@@ -63,7 +63,7 @@ describe("routes", () => {
     expect(addresses.workerAt("b.example", "http://b.example/")).toBe("b");
   });
 
-  test("that change while a host is looked up are not undone by what was found before", async () => {
+  test("that change while a host is looked up are not undone by the older answer", async () => {
     const record = { schema: 1, worker: "old", revision: 1, deployment_id: "d", enabled: true };
     const versions = [{ version_id: "v", number: 1, percentage: 100 }];
     kv.values.set("deployment/old", JSON.stringify({ ...record, versions }));

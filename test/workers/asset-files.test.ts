@@ -10,7 +10,8 @@ function kvWith(size: number, isMissing = false) {
   const kv = {
     getWithMetadata: async (key: string) => {
       reads.push(key);
-      const value = isMissing ? null : new Blob([new Uint8Array(size)]).stream();
+      // Bytes are enough here: what is read is only handed to a Response.
+      const value = isMissing ? null : new Uint8Array(size);
       return { value, metadata: { contentType: "text/plain" } };
     },
   } as unknown as KVNamespace;
@@ -25,7 +26,7 @@ test("a small file is read from KV once", async () => {
   expect(cache.peek("a")).toHaveLength(3);
 });
 
-test("a file that KV does not have is an error that names it, and is asked for again", async () => {
+test("a file that KV does not have is an error that names it, and is read again next time", async () => {
   const { reads, cache } = kvWith(3, true);
   await expect(cache.read("a", 3)).rejects.toThrow("the file a is not in KV");
   await expect(cache.read("a", 3)).rejects.toThrow();
@@ -39,7 +40,6 @@ test("beyond its memory, the file that was used longest ago is dropped; a peek i
   await cache.read("f0", maxCachedAssetBytes);
   cache.peek("f1");
   await cache.read("new", maxCachedAssetBytes);
-  expect(cache.peek("f0")).toBeDefined();
-  expect(cache.peek("f1")).toBeUndefined();
-  expect(cache.peek("f2")).toBeDefined();
+  // As booleans: to print a MiB takes the assertion seconds.
+  expect(["f0", "f1", "f2"].map((key) => cache.peek(key) !== undefined)).toEqual([true, false, true]);
 });

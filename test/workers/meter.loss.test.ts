@@ -63,7 +63,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-test("whatever gets lost on the way, and whoever asks in between, each request counts once", async () => {
+test("each request counts once, whatever is lost on the way and whenever counts are read", async () => {
   await fc.assert(
     fc.asyncProperty(steps, fc.array(way, { maxLength: 20, size: "max" }), async (all, ways) => {
       const receiver = new Receiver();
@@ -98,7 +98,7 @@ test("whatever gets lost on the way, and whoever asks in between, each request c
   );
 });
 
-test("a batch goes out again as it was, number and rows, and never two different ones under one number", async () => {
+test("a batch is repeated unchanged, with number and rows, and no number stands for two batches", async () => {
   const attempts: number[] = [];
   const seen = new Map<number, string>();
   const meter = new Meter(async ({ seq, rows }) => {

@@ -62,7 +62,7 @@ test("what could not be sent is sent again under the same number, and what came 
   expect(total()).toBe(2);
 });
 
-test("one request carries for all, and not for ever: while nothing can be sent a later one takes over", async () => {
+test("one request sends the counts of all, but not for ever: while nothing can be sent, a later request takes over", async () => {
   const decision = previewOf("w", "v1");
   fails = 9;
   for (let i = 0; i < 10; i++) {
@@ -78,7 +78,7 @@ test("one request carries for all, and not for ever: while nothing can be sent a
   expect(total()).toBe(20);
 });
 
-test("whoever asks gets everything at once, and nothing of it comes again", async () => {
+test("a flush sends everything at once, and nothing is sent again", async () => {
   meter.count(previewOf("w", "v1"), "ok", Date.now() - 1, ctx);
   await flushCounts();
   expect(total()).toBe(1);

@@ -115,7 +115,7 @@ describe("the router's view of a deployment", () => {
     }
   });
 
-  test("is asked for before it serves again where it was not read for long, by the requests that come then", async () => {
+  test("is read before it serves again after a long pause, by the requests that come then", async () => {
     store(1);
     await snapshot.load(worker);
     store(2);
@@ -130,7 +130,7 @@ describe("the router's view of a deployment", () => {
     expect(held()).toBe(3);
   });
 
-  test("serves all the same after long where KV cannot be read or does not answer, and not every request waits", async () => {
+  test("serves after a long pause even where KV cannot be read or does not answer, and not every request waits", async () => {
     store(1);
     await snapshot.load(worker);
     kv.failing = true;
@@ -176,7 +176,7 @@ describe("the router's view of a deployment", () => {
 });
 
 describe("a deployment that is published before there is a router", () => {
-  test("is what the router begins with, though KV cannot be read", async () => {
+  test("is what the router starts with, although KV cannot be read", async () => {
     const { notify: tell, onReplicated } = await importAnew();
     tell("early", { ...record(2), worker: "early" });
     tell("gone", { ...record(1), worker: "gone" });
@@ -199,7 +199,7 @@ async function importAnew(): Promise<typeof import("../../src/versions/changes.t
 }
 
 describe("a host", () => {
-  test("leads to its Worker in every spelling, with one read of KV", async () => {
+  test("belongs to its Worker in every spelling, with one read of KV", async () => {
     store(1);
     for (const host of [worker, worker.toUpperCase(), worker]) {
       expect(((await snapshot.load(worker, host)) as Split).record.revision).toBe(1);
@@ -215,7 +215,7 @@ describe("a host", () => {
     expect(snapshot.get(long, ctx)).toBeUndefined();
   });
 
-  test("takes bounded memory, whatever spellings are tried, and is served all the same", async () => {
+  test("takes bounded memory, whatever spellings are tried, and is still served", async () => {
     store(1);
     const one = new Snapshot(namespace());
     for (let i = 0; i < LIMITS.snapshot.maxHosts; i++) await one.load(worker, `${worker}:${i}`);
@@ -251,7 +251,7 @@ describe("when KV fails", () => {
 });
 
 describe("a Worker that KV does not have", () => {
-  test("is asked for once in a while, not with every request", async () => {
+  test("is looked up once in a while, not with every request", async () => {
     for (let i = 0; i < 50; i++) expect(await snapshot.load(worker)).toBe("absent");
     expect(kv.reads).toBe(1);
     vi.advanceTimersByTime(LIMITS.snapshot.absentMs + 1);

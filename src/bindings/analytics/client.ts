@@ -1,4 +1,4 @@
-/** `AnalyticsEngineDataset` as a version's code has it, over src/bindings/analytics/channel.ts. */
+/** `AnalyticsEngineDataset` for a version's code: points go to channel.ts. */
 import { waitUntil } from "cloudflare:workers";
 import type { Rpc } from "../../lib/rpc.ts";
 import type { AnalyticsBinding } from "./channel.ts";
@@ -19,7 +19,7 @@ export class AnalyticsEngineDataset {
     this.#remote = remote;
   }
 
-  /** Returns at once; the point is written behind the request. */
+  /** Returns at once: the request does not wait for the write. */
   writeDataPoint(point: Point = {}): void {
     const { indexes = [], blobs = [], doubles = [] } = point ?? {};
     for (const [name, list] of Object.entries({ indexes, blobs, doubles })) {

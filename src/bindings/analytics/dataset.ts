@@ -1,8 +1,9 @@
-/** A dataset of Analytics Engine: one table, the newest points of it. */
+/** A dataset of Analytics Engine: one table with the newest points. */
 import { DurableObject } from "cloudflare:workers";
 import type { Env } from "../../lib/env.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
+import { type Rpc, stubOf } from "../../lib/rpc.ts";
 import type { DataPoint } from "./types.ts";
 
 const BLOBS = Array.from({ length: 20 }, (_, i) => `blob${i + 1}`);
@@ -20,7 +21,7 @@ const SCHEMA = `CREATE TABLE IF NOT EXISTS point (
   ${DOUBLES.map((name) => `${name} REAL NOT NULL DEFAULT 0`).join(",\n  ")}
 )`;
 
-/** Answer of a query, as Cloudflare's SQL API has it. */
+/** The answer to a query, in the form of Cloudflare's SQL API. */
 interface Selection {
   readonly meta: { readonly name: string; readonly type: string }[];
   readonly data: Record<string, SqlStorageValue>[];
@@ -51,7 +52,7 @@ export class Dataset extends DurableObject<Env> {
     this.#sql.exec("DELETE FROM point WHERE seq <= ?", last - LIMITS.bindings.maxDataPoints);
   }
 
-  /** Runs a SELECT over the dataset under its own name; changes nothing. The error is SQLite's. */
+  /** Runs a SELECT that names the dataset as its table. The error is SQLite's own message. */
   select(dataset: string, query: string): Result<Selection, string> {
     const view = `"${dataset.replaceAll('"', '""')}"`;
     try {
@@ -70,4 +71,9 @@ export class Dataset extends DurableObject<Env> {
       return err((error as Error).message);
     }
   }
+}
+
+/** @param name of the dataset */
+export function datasetOf({ DATASETS }: Pick<Env, "DATASETS">, name: string): Rpc<Dataset> {
+  return stubOf(DATASETS, name);
 }

@@ -1,9 +1,8 @@
-/** `d1`: a channel from a version to one database (../objects/database.ts). */
+/** `d1`: a channel from a version to one database (database.ts). */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../../lib/env.ts";
 import type { Result } from "../../lib/result.ts";
-import { type Rpc, stubOf } from "../../lib/rpc.ts";
-import type { Database } from "./database.ts";
+import { databaseOf } from "./database.ts";
 import type { D1Outcome, D1Query } from "./types.ts";
 
 interface Props {
@@ -11,15 +10,8 @@ interface Props {
   readonly database: string;
 }
 
-export function databaseOf({ DATABASES }: Pick<Env, "DATABASES">, id: string): Rpc<Database> {
-  return stubOf(DATABASES, id);
-}
-
 export class D1Binding extends WorkerEntrypoint<Env, Props> {
   async query(queries: readonly D1Query[]): Promise<Result<D1Outcome[], string>> {
-    return (await databaseOf(this.env, this.ctx.props.database).query(queries)) as Result<
-      D1Outcome[],
-      string
-    >;
+    return databaseOf(this.env, this.ctx.props.database).query(queries);
   }
 }

@@ -1,5 +1,4 @@
-/** `D1Database` as a version's code has it, over src/bindings/d1/channel.ts. */
-
+/** `D1Database` for a version's code: calls go to channel.ts. */
 import type { Rpc } from "../../lib/rpc.ts";
 import type { D1Binding } from "./channel.ts";
 import type { D1Meta, D1Outcome, D1Query, D1Value } from "./types.ts";
@@ -79,7 +78,7 @@ class Queries {
 class D1DatabaseSession extends Queries {
   #bookmark: string | null;
 
-  /** @param constraint a bookmark of an earlier session, or how fresh the first read has to be: here it is always fresh */
+  /** @param constraint a bookmark of an earlier session, or how fresh the first read must be; here every read is fresh */
   constructor(run: Run, constraint: string | undefined) {
     super(async (queries) => {
       const outcomes = await run(queries);
@@ -137,7 +136,7 @@ function checkSql(sql: string): void {
   if (statement.trim() === "") throw new Error("D1_ERROR: No SQL statements detected.");
 }
 
-/** What SQLite can be given; refuses the rest in the platform's words. */
+/** A value that SQLite takes. Refuses others with the platform's message. */
 function toParam(value: unknown): D1Value {
   if (value === null || typeof value === "number" || typeof value === "string") return value;
   if (typeof value === "boolean") return value ? 1 : 0;
@@ -151,7 +150,7 @@ function toParam(value: unknown): D1Value {
   throw new Error(`D1_TYPE_ERROR: Type '${typeof value}' not supported for value '${value}'`);
 }
 
-/** A blob comes as the numbers of its bytes. */
+/** A blob becomes an array of its bytes, as on Cloudflare. */
 function fromColumn(value: D1Value): unknown {
   return value instanceof ArrayBuffer ? [...new Uint8Array(value)] : value;
 }
@@ -164,7 +163,7 @@ function toResult({ columns, rows, meta }: D1Outcome): D1Result {
   return { success: true, meta, results: rows.map((row) => toRow(columns, row)) };
 }
 
-/** There is one copy of the data, so any later bookmark holds any earlier one. */
+/** There is one copy of the data, so a later bookmark includes every earlier one. */
 function bookmarkNow(): string {
   return Date.now().toString(16).padStart(16, "0");
 }

@@ -1,11 +1,12 @@
-/** A D1 database: one SQLite database for every version of every Worker that is bound to it. */
+/** A D1 database: one SQLite database, shared by all versions of all Workers that are bound to it. */
 import { DurableObject } from "cloudflare:workers";
 import type { Env } from "../../lib/env.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
+import { type Rpc, stubOf } from "../../lib/rpc.ts";
 import type { D1Outcome, D1Query, D1Value } from "./types.ts";
 
 export class Database extends DurableObject<Env> {
-  /** Runs all of them or, where one fails, none. The error is SQLite's, in its words. */
+  /** Runs all queries, or none if one fails. The error is SQLite's own message. */
   query(queries: readonly D1Query[]): Result<D1Outcome[], string> {
     try {
       return ok(this.ctx.storage.transactionSync(() => queries.map((query) => this.#run(query))));
@@ -14,7 +15,7 @@ export class Database extends DurableObject<Env> {
     }
   }
 
-  /** Bytes that the database takes, and how many tables it has. */
+  /** Size of the database in bytes, and the number of its tables. */
   describe(): { readonly size: number; readonly tables: number } {
     const { sql } = this.ctx.storage;
     const { n } = sql
@@ -65,4 +66,9 @@ export class Database extends DurableObject<Env> {
       )
       .one();
   }
+}
+
+/** @param id of the database */
+export function databaseOf({ DATABASES }: Pick<Env, "DATABASES">, id: string): Rpc<Database> {
+  return stubOf(DATABASES, id);
 }

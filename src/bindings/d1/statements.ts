@@ -1,22 +1,22 @@
-/** Takes SQL text apart into statements, as SQLite's shell does (https://www.sqlite.org/c3ref/complete.html). Pure. */
+/** Splits SQL text into statements, as SQLite's shell does (https://www.sqlite.org/c3ref/complete.html). Pure. */
 
 /** Spaces, comments, quoted text and names (to their end or the text's), words, semicolons; then any other character. */
 const TOKEN =
   /(?<space>\s+|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$))|(?<quoted>'[^']*(?:'|$)|"[^"]*(?:"|$)|`[^`]*(?:`|$)|\[[^\]]*(?:\]|$))|(?<word>[\p{L}\p{N}_$]+)|(?<end>;)|./gsu;
 
-/** How a statement begins whose body has semicolons of its own. */
+/** The beginning of a statement whose body may contain semicolons. */
 const TRIGGER = /^(EXPLAIN (QUERY PLAN )?)?CREATE (TEMP |TEMPORARY )?TRIGGER$/;
-/** Words of a statement that are looked at to know it for one that makes a trigger. */
+/** Words at the beginning of a statement that show whether it creates a trigger. */
 const TRIGGER_WORDS = 6;
 
-/** The statements of a text, without the semicolons that end them; what has no statement in it is left out. */
+/** The statements of a text, without the semicolons that end them. Empty ones are left out. */
 export function statementsOf(sql: string): string[] {
   const statements: string[] = [];
   let start = 0;
   let words: string[] = [];
   let isTrigger = false;
   let isEmpty = true;
-  /** The last token but spaces, in upper case, and the one before it. */
+  /** The last token that is not a space, in upper case, and the one before it. */
   let last = "";
   let beforeLast = "";
   const finish = (end: number) => {

@@ -1,4 +1,6 @@
-/** What SQLite takes and gives. */
+/** What a version's client and its database send each other. */
+
+/** A value of SQLite's. */
 export type D1Value = string | number | null | ArrayBuffer;
 
 export interface D1Query {
@@ -6,7 +8,7 @@ export interface D1Query {
   readonly params: readonly D1Value[];
 }
 
-/** What a query came to. Times in ms, sizes in bytes. */
+/** The result of a query. Times in ms, sizes in bytes. */
 export interface D1Outcome {
   readonly columns: string[];
   readonly rows: D1Value[][];

@@ -1,4 +1,4 @@
-/** `kv_namespace`: the namespaces of all Workers live in one KV namespace, each below its id. */
+/** `kv_namespace`: all namespaces of all Workers share one KV namespace, with each namespace's id as a prefix. */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../../lib/env.ts";
 
@@ -7,7 +7,7 @@ interface Props {
   readonly namespace: string;
 }
 
-/** One namespace of the KV that holds all of them, with the keys that its users know. */
+/** One namespace within the shared one, with the keys that its users know. */
 export function namespaceOf(kv: KVNamespace, id: string) {
   const prefix = `${id}/`;
   const inside = (key: string) => prefix + key;
@@ -29,7 +29,7 @@ export function namespaceOf(kv: KVNamespace, id: string) {
       value: string | ArrayBuffer | ArrayBufferView | ReadableStream,
       options?: KVNamespacePutOptions,
     ) {
-      // KV refuses a stream whose length is not known; a value is small enough to be read whole.
+      // KV refuses a stream of unknown length. A value is small enough to read whole.
       const whole = value instanceof ReadableStream ? await new Response(value).arrayBuffer() : value;
       await kv.put(inside(key), whole, options);
     },
@@ -46,7 +46,7 @@ export function namespaceOf(kv: KVNamespace, id: string) {
 
 export type Namespace = ReturnType<typeof namespaceOf>;
 
-/** What a version's client speaks to (../client/kv.ts). */
+/** The end that a version's client calls (client.ts). */
 export class KvBinding extends WorkerEntrypoint<Env, Props> {
   get(...args: Parameters<Namespace["get"]>) {
     return this.#namespace.get(...args);

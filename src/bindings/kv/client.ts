@@ -1,11 +1,10 @@
-/** `KVNamespace` as a version's code has it, over src/bindings/kv/channel.ts. */
-
+/** `KVNamespace` for a version's code: calls go to channel.ts. */
 import type { Rpc } from "../../lib/rpc.ts";
 import type { KvBinding } from "./channel.ts";
 
 /** Longest key, in UTF-8 bytes (https://developers.cloudflare.com/kv/platform/limits/). */
 const MAX_KEY_BYTES = 512;
-/** Longest value. */
+/** Largest value, in bytes. */
 const MAX_VALUE_BYTES = 25 * 1024 * 1024;
 
 type Keys = string | readonly string[];
@@ -44,7 +43,7 @@ function checkKeys(method: string, keys: Keys): string | string[] {
   return Array.isArray(keys) ? keys.map(String) : checkKey(method, keys as string);
 }
 
-/** What the runtime checks before it asks KV, in its words. */
+/** The checks that the runtime makes before it asks KV, with the runtime's messages. */
 function checkKey(method: string, key: string): string {
   if (key === undefined) throw notOfType(method, 1, method === "put" ? "string" : "string or Array");
   const text = String(key);
@@ -69,7 +68,7 @@ function toValue(value: unknown): string | ArrayBuffer | ArrayBufferView | Reada
   if (value instanceof ReadableStream) return value;
   if (value instanceof ArrayBuffer) return checkLength(value);
   if (ArrayBuffer.isView(value)) {
-    // A view is sent with all of its buffer.
+    // A copy: a view would be sent with its whole buffer.
     const { buffer, byteOffset, byteLength } = value;
     return checkLength(new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength).slice());
   }
@@ -78,7 +77,7 @@ function toValue(value: unknown): string | ArrayBuffer | ArrayBufferView | Reada
   );
 }
 
-/** A call between isolates takes little more than KV does. */
+/** Checked here, because a call between isolates takes little more than KV's limit. */
 function checkLength<T extends { readonly byteLength: number }>(bytes: T): T {
   if (bytes.byteLength <= MAX_VALUE_BYTES) return bytes;
   throw new Error(

@@ -1,24 +1,24 @@
-/** `durable_object_namespace`: a channel from a version to the objects of one namespace (../objects/host.ts). */
+/** `durable_object_namespace`: a channel from a version to the objects of one namespace (host.ts). */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../../lib/env.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import type { Rpc } from "../../lib/rpc.ts";
-import { addressOf } from "./address.ts";
 import { hostOf, type ObjectHost } from "./host.ts";
+import { hostName } from "./identity.ts";
 import { OBJECT_HEADER } from "./types.ts";
 
 interface Props {
-  /** The Worker whose class the objects are of. */
+  /** The Worker that has the objects' class. */
   readonly worker: string;
   /** Id of the namespace. */
   readonly namespace: string;
 }
 
-/** Objects that have been told their names by this process. Insertion order is age. */
+/** Hosts that this process has told their objects' names, oldest first. */
 const named = new Set<string>();
 
 export class ObjectsBinding extends WorkerEntrypoint<Env, Props> {
-  /** For the object that the request's `OBJECT_HEADER` names, in JSON: its id, and its name where it has one. */
+  /** Passes a request to the object that `OBJECT_HEADER` names, in JSON: its id, and its name if it has one. */
   override async fetch(request: Request): Promise<Response> {
     const [hex, name] = JSON.parse(request.headers.get(OBJECT_HEADER) ?? "[]") as [string, string?];
     const incoming = new Request(request);
@@ -26,13 +26,13 @@ export class ObjectsBinding extends WorkerEntrypoint<Env, Props> {
     return (await this.object(hex, name)).fetch(incoming);
   }
 
-  /** @param name the name that the id was made from; the object is told it before it starts */
+  /** @param name the name that the id was made from, if any; the host stores it before the object starts */
   async object(hex: string, name: string | undefined): Promise<Rpc<ObjectHost>> {
     const host = this.#host(hex);
-    const address = addressOf({ ...this.ctx.props, hex });
-    if (name !== undefined && !named.has(address)) {
+    const told = hostName({ ...this.ctx.props, hex });
+    if (name !== undefined && !named.has(told)) {
       await host.sluiceName(name);
-      named.add(address);
+      named.add(told);
       if (named.size > LIMITS.bindings.maxNamedObjects) named.delete(named.values().next().value as string);
     }
     return host;

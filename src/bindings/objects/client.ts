@@ -1,15 +1,15 @@
 /**
- * `DurableObjectNamespace` as a version's code has it, and what a version's own classes need to run as objects, over
- * src/bindings/objects/channel.ts.
+ * `DurableObjectNamespace` for a version's code, and what a version's own classes need to run as objects. Calls go to
+ * channel.ts.
  */
 import { DurableObject } from "cloudflare:workers";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { Rpc } from "../../lib/rpc.ts";
 import type { ObjectsBinding } from "./channel.ts";
-import { OBJECT_HEADER } from "./types.ts";
+import { type FacetId, OBJECT_HEADER } from "./types.ts";
 
-/** Bytes of an id that identify the object; as many follow that prove its namespace. */
+/** Bytes in each half of an id: the first half identifies the object, the second proves its namespace. */
 const HALF = 16;
 
 class DurableObjectId {
@@ -76,14 +76,14 @@ export class DurableObjectNamespace {
     throw new Error("Jurisdiction restrictions are not implemented in workerd.");
   }
 
-  /** The id whose first half this is. */
+  /** The whole id, from its first half. */
   #seal(first: Uint8Array): string {
     const seal = sha256(utf8ToBytes(`${this.#namespace}#${bytesToHex(first)}`)).subarray(0, HALF);
     return bytesToHex(first) + bytesToHex(seal);
   }
 }
 
-/** Each call asks for the object anew and goes on with the answer before it is there, so it costs no trip of its own. */
+/** Each call asks for the object anew. The call is sent on without waiting for that answer, so it costs no extra round trip. */
 function stubOf(remote: Rpc<ObjectsBinding>, id: DurableObjectId): object {
   const object = () =>
     remote.object(id.toString(), id.name) as unknown as Promise<Fetcher> & Record<string, unknown>;
@@ -108,23 +108,17 @@ function stubOf(remote: Rpc<ObjectsBinding>, id: DurableObjectId): object {
   });
 }
 
-/** What the host tells the facet that it runs: the facet's id, as text. */
-interface Identity {
-  readonly hex: string;
-  readonly name: string | undefined;
-}
-
-/** One row per property that the runtime gives objects and facets do not have: alarms. */
+/** Facets have no alarms of their own, so the host keeps them. */
 type Alarms = Pick<Rpc<ObjectsBinding>, "setAlarm" | "getAlarm" | "deleteAlarm">;
 
 type ObjectClass = new (ctx: DurableObjectState, env: unknown) => object;
 type Handler = (...args: unknown[]) => unknown;
 
 /**
- * A version's class as the host runs it: with the id that its users know, an alarm that the host keeps, and a count of the
- * calls under way.
+ * A version's class in the form that the host runs: it has the id that its users know, an alarm that the host keeps, and a
+ * count of the calls in flight.
  *
- * @param deleteAllAlarms whether `deleteAll()` deletes the alarm as well (compatibility date 2026-02-24)
+ * @param deleteAllAlarms whether `deleteAll()` deletes the alarm too (compatibility date 2026-02-24)
  */
 export function objectClass(user: ObjectClass, alarms: Alarms, deleteAllAlarms: boolean): ObjectClass {
   const base: ObjectClass = user.prototype instanceof DurableObject ? user : adapt(user);
@@ -139,7 +133,7 @@ export function objectClass(user: ObjectClass, alarms: Alarms, deleteAllAlarms: 
       super(ctx, env);
     }
 
-    /** Resolves when no call is under way. */
+    /** Resolves once no call is in flight. */
     async __sluice_idle(): Promise<void> {
       if (this.#running > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
     }
@@ -179,7 +173,7 @@ export function objectClass(user: ObjectClass, alarms: Alarms, deleteAllAlarms: 
   return Hosted;
 }
 
-/** The methods of a class and of those that it extends, up to the runtime's own. */
+/** The methods of a class and of its base classes, except the runtime's own. */
 function methodsOf(prototype: object): Map<string, Handler> {
   const methods = new Map<string, Handler>();
   for (
@@ -195,7 +189,7 @@ function methodsOf(prototype: object): Map<string, Handler> {
   return methods;
 }
 
-/** A class from before `DurableObject` was there to extend: its handlers are called, and it has no RPC. */
+/** A class that does not extend `DurableObject`: it has handlers and no RPC. */
 function adapt(user: ObjectClass): ObjectClass {
   class Adapted extends DurableObject {
     readonly inner: Record<string, Handler | undefined>;
@@ -218,12 +212,12 @@ function adapt(user: ObjectClass): ObjectClass {
   return Adapted as unknown as ObjectClass;
 }
 
-/** Gives a facet's context what an object's has. */
+/** Gives a facet's context the id and the alarms of an object's. */
 function equip(ctx: DurableObjectState, alarms: Alarms, hasAlarm: boolean, deleteAllAlarms: boolean): void {
-  const { hex, name } = JSON.parse(String(ctx.id)) as Identity;
+  const { hex, name } = JSON.parse(String(ctx.id)) as FacetId;
   Object.defineProperty(ctx, "id", { value: new DurableObjectId(hex, name), enumerable: true });
   const { storage } = ctx;
-  // The same object each time, since its methods are replaced.
+  // Pinned: the runtime may return a new object each time, and the methods of this one are replaced below.
   Object.defineProperty(ctx, "storage", { value: storage, enumerable: true });
 
   const methods = {

@@ -1,8 +1,8 @@
 /**
- * Hosts one Durable Object of a version: the version's class runs as a facet, with a database of its own that outlives
- * the version. The split decides which version an object has, with its id as key, so each object has one version at a
- * time and moves at most once in a ramp. When it moves, calls under way finish first (`LIMITS.loading.drainMs` at most), and those
- * that come meanwhile wait.
+ * Hosts one Durable Object of a version. The version's class runs as a facet, whose own database outlives the version.
+ * The split decides which version runs an object, with the object's id as key: each object has one version at a time, and
+ * changes it at most once while a percentage rises. Before it does, calls in flight get `LIMITS.loading.drainMs` to
+ * finish, and new calls wait.
  */
 import { DurableObject } from "cloudflare:workers";
 import type { Env } from "../../lib/env.ts";
@@ -15,11 +15,12 @@ import { forwarding } from "../../runtime/forward.ts";
 import type { IsolateSource } from "../../runtime/isolates.ts";
 import { type Deployments, deploymentsOf, isolateSource } from "../../runtime/process.ts";
 import { onMoved } from "../../versions/changes.ts";
-import { type Address, addressOf, parseAddress } from "./address.ts";
+import { hostName, type ObjectIdentity, parseHostName } from "./identity.ts";
+import type { FacetId } from "./types.ts";
 
 const FACET = "object";
 
-/** What the shim of a version's class adds to it (../client/objects.ts). */
+/** What objectClass() adds to a version's class (client.ts). */
 interface Hosted {
   __sluice_idle(): Promise<void>;
   __sluice_alarm(info: { retryCount: number; isRetry: boolean; scheduledTime: number }): Promise<void>;
@@ -27,9 +28,9 @@ interface Hosted {
 
 type Facet = Fetcher & Hosted & Record<string, (...args: unknown[]) => unknown>;
 
-/** The hosts that are in this process, by Worker and id: to be told when its deployment changes. */
+/** The hosts in this process, by Worker and id. They are told when the Worker's deployment changes. */
 const hosts = new Map<string, Map<string, WeakRef<ObjectHost>>>();
-/** Takes those out of it that the runtime has evicted, unless they are back. */
+/** Removes hosts that the runtime has evicted, unless they are back. */
 const evicted = new FinalizationRegistry<{ readonly worker: string; readonly id: string }>(
   ({ worker, id }) => {
     const ofWorker = hosts.get(worker);
@@ -37,14 +38,14 @@ const evicted = new FinalizationRegistry<{ readonly worker: string; readonly id:
     if (ofWorker?.size === 0) hosts.delete(worker);
   },
 );
-/** Hosts that are told at once. */
+/** Hosts that are told at the same time. Bounds the calls in flight of one deployment. */
 const TOLD_AT_ONCE = 100;
 
 export class ObjectHost extends DurableObject<Env> {
   readonly #source: IsolateSource;
   readonly #deployments: Deployments;
-  readonly #address: Address;
-  /** The version whose class runs; undefined while none does. */
+  readonly #identity: ObjectIdentity;
+  /** The version whose class runs; undefined while none runs. */
   #version: string | undefined;
   #moving: Promise<void> | undefined;
 
@@ -52,8 +53,8 @@ export class ObjectHost extends DurableObject<Env> {
     super(ctx, env);
     this.#source = isolateSource(env);
     this.#deployments = deploymentsOf(env);
-    // An alarm wakes an object without its name.
-    this.#address = parseAddress(ctx.id.name ?? ctx.storage.kv.get<string>("address") ?? "");
+    // An alarm wakes a host without its name.
+    this.#identity = parseHostName(ctx.id.name ?? ctx.storage.kv.get<string>("address") ?? "");
     this.#register();
     // biome-ignore lint/correctness/noConstructorReturn: see forwarding()
     return forwarding(this, (method) => this.#call(method));
@@ -70,7 +71,7 @@ export class ObjectHost extends DurableObject<Env> {
     await facet.__sluice_alarm({ retryCount, isRetry, scheduledTime });
   }
 
-  /** Tells the object the name that its id was made from, once. */
+  /** Stores the name that the object's id was made from. The first call counts. */
   sluiceName(name: string): void {
     const { kv } = this.ctx.storage;
     if (kv.get("name") === undefined) kv.put("name", name);
@@ -91,8 +92,8 @@ export class ObjectHost extends DurableObject<Env> {
   }
 
   /**
-   * To be called when the deployment has changed: what still runs of another version ends, its WebSockets with it.
-   * Rejects where there is no version left for the object.
+   * Call this when the deployment has changed: an object that runs another version ends, its WebSockets too, and starts
+   * with its new version. Rejects if no version still has the object's class.
    */
   async sluiceFollow(): Promise<void> {
     if (this.#version !== undefined && this.#ready() === undefined) await this.#move();
@@ -104,33 +105,33 @@ export class ObjectHost extends DurableObject<Env> {
     return async (...args: unknown[]) => (await this.#move())[method]?.(...args);
   }
 
-  /** The object, where it runs as the version that it should have; without I/O. */
+  /** The object, if it already runs the version that the split gives it; without I/O. */
   #ready(): Facet | undefined {
     if (this.#moving !== undefined) return undefined;
-    const split = this.#deployments.get(this.#address.worker, this.ctx);
+    const split = this.#deployments.get(this.#identity.worker, this.ctx);
     if (split === undefined || this.#version !== this.#versionIn(split)) return undefined;
     const worker = this.#source.lastingWorker(this.#version);
     return worker && this.#facet(split, worker);
   }
 
   #versionIn(split: Split): string {
-    return decideByKey(split, this.#address.hex).version.version_id;
+    return decideByKey(split, this.#identity.hex).version.version_id;
   }
 
   #facet(split: Split, worker: WorkerStub): Facet {
-    const { hex, namespace } = this.#address;
+    const { hex, namespace } = this.#identity;
     return this.ctx.facets.get(FACET, () => {
       const className = split.record.classes?.[namespace];
       if (className === undefined) throw new Error("The class of this Durable Object was deleted.");
-      const identity = { hex, name: this.ctx.storage.kv.get("name") };
+      const id: FacetId = { hex, name: this.ctx.storage.kv.get("name") };
       return {
-        id: JSON.stringify(identity),
+        id: JSON.stringify(id),
         class: worker.getDurableObjectClass(className),
       };
     }) as unknown as Facet;
   }
 
-  /** Brings the object to the version that it should have. One at a time; whoever comes meanwhile waits. */
+  /** Moves the object to the version that the split gives it. One move runs at a time; later callers wait for it. */
   async #move(): Promise<Facet> {
     for (;;) {
       this.#moving ??= this.#moveNow().finally(() => {
@@ -143,10 +144,10 @@ export class ObjectHost extends DurableObject<Env> {
   }
 
   async #moveNow(): Promise<void> {
-    const { worker, namespace } = this.#address;
+    const { worker, namespace } = this.#identity;
     const split = await this.#deployments.load(worker);
     if (split?.record.classes?.[namespace] === undefined) {
-      const why = `The Worker "${worker}" has no class for this Durable Object any more.`;
+      const why = `The Worker "${worker}" no longer has a class for this Durable Object.`;
       this.#end(why);
       throw new Error(why);
     }
@@ -170,12 +171,12 @@ export class ObjectHost extends DurableObject<Env> {
     try {
       await Promise.race([facet.__sluice_idle(), late]);
     } catch {
-      // It has ended by itself.
+      // The object has ended by itself.
     }
   }
 
   #register(): void {
-    const { worker } = this.#address;
+    const { worker } = this.#identity;
     const id = this.ctx.id.toString();
     const ofWorker = hosts.get(worker) ?? new Map();
     hosts.set(worker, ofWorker.set(id, new WeakRef(this)));
@@ -184,8 +185,8 @@ export class ObjectHost extends DurableObject<Env> {
 }
 
 /**
- * To be called when a Worker's deployment has changed, in a request: its objects that run go to the version that they
- * should have now. Never rejects.
+ * Moves a Worker's running objects to the versions that its new deployment gives them. Call this in a request. Never
+ * rejects.
  */
 async function moveObjects({ OBJECTS }: Env, worker: string): Promise<void> {
   const ids = [...(hosts.get(worker)?.keys() ?? [])];
@@ -196,8 +197,7 @@ async function moveObjects({ OBJECTS }: Env, worker: string): Promise<void> {
 
 async function follow(objects: Env["OBJECTS"], worker: string, id: string): Promise<void> {
   try {
-    const host = objects.get(objects.idFromString(id)) as unknown as Rpc<ObjectHost>;
-    await host.sluiceFollow();
+    await hostWithId(objects, id).sluiceFollow();
   } catch (error) {
     log("info", "object-ended", { worker, object: id, why: String(error) });
   }
@@ -206,6 +206,11 @@ async function follow(objects: Env["OBJECTS"], worker: string, id: string): Prom
 onMoved(moveObjects);
 
 /** The host of a Durable Object. */
-export function hostOf({ OBJECTS }: Pick<Env, "OBJECTS">, address: Address): Rpc<ObjectHost> {
-  return stubOf(OBJECTS, addressOf(address));
+export function hostOf({ OBJECTS }: Pick<Env, "OBJECTS">, identity: ObjectIdentity): Rpc<ObjectHost> {
+  return stubOf(OBJECTS, hostName(identity));
+}
+
+/** @param id the host's own id, not that of the object it runs */
+function hostWithId(hosting: Env["OBJECTS"], id: string): Rpc<ObjectHost> {
+  return hosting.get(hosting.idFromString(id)) as unknown as Rpc<ObjectHost>;
 }

@@ -1,6 +1,6 @@
 /**
- * A queue: messages on disk until a consumer has acknowledged them. Delivered at least once, in batches, one at a time;
- * the consumer's split picks the version of each batch, with the batch's id as key.
+ * A queue: messages stay on disk until a consumer has acknowledged them. They are delivered at least once, in batches, one
+ * batch at a time. The consumer's split picks the version of each batch, with the batch's id as key.
  */
 
 import { DurableObject } from "cloudflare:workers";
@@ -9,8 +9,8 @@ import { newId } from "../../lib/ids.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { log } from "../../lib/log.ts";
 import { type Rpc, stubOf } from "../../lib/rpc.ts";
-import { eventTarget } from "../../runtime/events.ts";
-import { eventMethod, QUEUE_ENTRYPOINT } from "../../versions/names.ts";
+import { eventTarget, sendEvent } from "../../runtime/events.ts";
+import { QUEUE_ENTRYPOINT } from "../../versions/names.ts";
 import { type Consumer, fateOf, nextDelivery, type Waiting } from "./delivery.ts";
 import type { BatchOutcome, DeliveredBatch, QueuedMessage, QueueMetrics } from "./types.ts";
 
@@ -36,8 +36,6 @@ interface Row extends Record<string, SqlStorageValue> {
   type: string;
 }
 
-type Deliverer = Readonly<Record<string, (batch: DeliveredBatch) => Promise<BatchOutcome>>>;
-
 export class QueueBroker extends DurableObject<Env> {
   readonly #sql: SqlStorage;
 
@@ -47,7 +45,7 @@ export class QueueBroker extends DurableObject<Env> {
     this.#sql.exec(SCHEMA);
   }
 
-  /** Resolves once the messages are on disk, with what waited before them. */
+  /** Resolves once the messages are on disk, with the metrics from before they came. */
   async send(queue: string, messages: readonly QueuedMessage[]): Promise<QueueMetrics> {
     const metrics = this.metrics();
     const now = Date.now();
@@ -82,7 +80,7 @@ export class QueueBroker extends DurableObject<Env> {
     await this.#schedule();
   }
 
-  /** Forgets the messages, and the consumer too where the queue goes. */
+  /** Deletes the messages. @param everything whether to delete the consumer too, because the queue is deleted */
   async clear(everything: boolean): Promise<void> {
     for (const { seq } of this.#sql.exec<Row>("SELECT * FROM message").toArray()) this.#remove(seq);
     if (everything) await this.ctx.storage.deleteAll();
@@ -98,7 +96,7 @@ export class QueueBroker extends DurableObject<Env> {
       }
       await this.#schedule();
     } catch (error) {
-      // Nobody took the batch, so no attempt is counted.
+      // Not a failure of the handler, which comes back as an outcome. The batch is tried again after a pause.
       log("error", "queue-undelivered", { queue: this.#name(), worker: consumer.worker, why: String(error) });
       await this.ctx.storage.setAlarm(Date.now() + LIMITS.bindings.queueRetryMs);
     }
@@ -113,7 +111,7 @@ export class QueueBroker extends DurableObject<Env> {
       )
       .toArray();
     const id = crypto.randomUUID();
-    const { stub } = await eventTarget(this.env, consumer.worker, id);
+    const target = await eventTarget(this.env, consumer.worker, id);
     const counted = rows.map((row) => ({ ...row, attempts: row.attempts + 1 }));
     this.ctx.storage.transactionSync(() => {
       for (const { seq, attempts } of counted) {
@@ -129,9 +127,9 @@ export class QueueBroker extends DurableObject<Env> {
     }));
     const metrics = this.metrics();
     const queue = this.#name();
-    const deliverer = stub.getEntrypoint(QUEUE_ENTRYPOINT) as unknown as Deliverer;
-    const method = eventMethod({ queue, batchSize: messages.length });
-    const outcome = await deliverer[method]?.({ id, queue, messages, metrics });
+    const info = { queue, batchSize: messages.length };
+    const batch: DeliveredBatch = { id, queue, messages, metrics };
+    const outcome = await sendEvent<BatchOutcome>(target, QUEUE_ENTRYPOINT, info, batch);
     if (outcome === undefined) throw new Error(`"${consumer.worker}" has no queue handler`);
     await this.#settle(counted, outcome, consumer);
   }
@@ -150,7 +148,7 @@ export class QueueBroker extends DurableObject<Env> {
     if (dead.length > 0) await this.#bury(dead, consumer.dead_letter_queue);
   }
 
-  /** Sent on before they are forgotten here: a crash in between leaves them twice rather than not at all. */
+  /** Sends messages to the dead letter queue before it deletes them here: a crash in between duplicates them, and loses none. */
   async #bury(rows: readonly Row[], queue: string | null): Promise<void> {
     if (queue !== null) {
       const { kv } = this.ctx.storage;

@@ -1,19 +1,18 @@
-/** `r2_bucket`: the buckets of all Workers live in one bucket, each below its name. */
+/** `r2_bucket`: all buckets of all Workers share one bucket, with each bucket's name as a prefix. */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../../lib/env.ts";
 import { LIMITS } from "../../lib/limits.ts";
-import type { R2Meta } from "./types.ts";
+import { inPieces } from "./pieces.ts";
+import type { R2Content, R2Meta } from "./types.ts";
 
 interface Props {
   /** Name of the bucket. */
   readonly bucket: string;
 }
 
-export type R2Content = string | ArrayBuffer | ArrayBufferView | ReadableStream | null;
-
 interface R2Found {
   readonly meta: R2Meta;
-  /** Undefined where a condition was not met. */
+  /** Undefined if a condition was not met. */
   readonly body: ReadableStream | undefined;
 }
 
@@ -24,7 +23,7 @@ interface R2Page {
   readonly delimitedPrefixes: string[];
 }
 
-/** One bucket of the bucket that holds all of them, with the keys that its users know. */
+/** One bucket within the shared one, with the keys that its users know. */
 export function bucketOf(all: R2Bucket, name: string) {
   const prefix = `${name}/`;
   const inside = (key: string) => prefix + key;
@@ -103,7 +102,7 @@ export function bucketOf(all: R2Bucket, name: string) {
 
 export type Bucket = ReturnType<typeof bucketOf>;
 
-/** R2 takes a stream whose length is known, and refuses another one before it reads of it: that is stored otherwise. */
+/** R2 refuses a stream of unknown length before it reads any of it; then the second way is tried. */
 async function withLength<T>(known: () => Promise<T>, unknown: () => Promise<T>): Promise<T> {
   try {
     return await known();
@@ -114,8 +113,8 @@ async function withLength<T>(known: () => Promise<T>, unknown: () => Promise<T>)
 }
 
 /**
- * Stores a stream whose length is not known, which R2 takes in parts only: one that is small as a whole, a longer one
- * in parts of the smallest size that R2 takes, so that no more than that is held in memory.
+ * Stores a stream of unknown length: a small one in one piece, a longer one in parts, so that only one part is in memory
+ * at a time.
  */
 async function putStream(
   bucket: R2Bucket,
@@ -125,7 +124,7 @@ async function putStream(
 ): Promise<R2Object | null> {
   const pieces = inPieces(content, LIMITS.bindings.r2PartBytes);
   const { value: first = new Uint8Array() } = await pieces.next();
-  // A condition or a checksum is about the whole.
+  // A condition or a checksum concerns the whole object, and parts cannot be checked against it.
   const { onlyIf, md5, sha1, sha256, sha384, sha512 } = options ?? {};
   const aboutWhole = [onlyIf, md5, sha1, sha256, sha384, sha512].some((each) => each !== undefined);
   if (first.byteLength < LIMITS.bindings.r2PartBytes) return bucket.put(key, first, options);
@@ -145,26 +144,7 @@ async function putStream(
   }
 }
 
-/** Pieces of exactly this size, except for the last one. */
-async function* inPieces(stream: ReadableStream<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
-  let piece = new Uint8Array(size);
-  let filled = 0;
-  for await (const chunk of stream) {
-    for (let at = 0; at < chunk.byteLength; ) {
-      const taken = chunk.subarray(at, at + size - filled);
-      piece.set(taken, filled);
-      filled += taken.byteLength;
-      at += taken.byteLength;
-      if (filled < size) continue;
-      yield piece;
-      piece = new Uint8Array(size);
-      filled = 0;
-    }
-  }
-  if (filled > 0) yield piece.subarray(0, filled);
-}
-
-/** What a version's client speaks to (../client/r2.ts). */
+/** The end that a version's client calls (client.ts). */
 export class R2Binding extends WorkerEntrypoint<Env, Props> {
   head(...args: Parameters<Bucket["head"]>) {
     return this.#bucket.head(...args);

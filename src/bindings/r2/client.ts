@@ -1,8 +1,8 @@
-/** `R2Bucket` as a version's code has it, over src/bindings/r2/channel.ts. */
+/** `R2Bucket` for a version's code: calls go to channel.ts. */
 import { bytesToHex } from "@noble/hashes/utils.js";
 import type { Rpc } from "../../lib/rpc.ts";
-import type { R2Binding, R2Content } from "./channel.ts";
-import type { R2Meta } from "./types.ts";
+import type { R2Binding } from "./channel.ts";
+import type { R2Content, R2Meta } from "./types.ts";
 
 type Remote = Rpc<R2Binding>;
 type Content = Exclude<R2Content, null> | Blob | null;
@@ -28,7 +28,7 @@ class Checksums {
   }
 }
 
-/** What an object is known by; without its content. */
+/** An object without its content. */
 class HeadResult {
   declare readonly key: string;
   declare readonly httpMetadata?: R2HTTPMetadata;
@@ -170,10 +170,10 @@ function orNull(meta: R2Meta | null): HeadResult | null {
   return meta && new HeadResult(meta);
 }
 
-/** A call between isolates takes 32 MiB at most: what is larger goes as a stream, which keeps its length. */
+/** A call between isolates takes 32 MiB at most. Anything larger than this goes as a stream, which keeps its length. */
 const MAX_IN_CALL_BYTES = 8 * 1024 * 1024;
 
-/** A blob cannot go from one isolate to another, its bytes can. */
+/** Content in a form that can be sent to another isolate: a blob cannot, its bytes can. */
 async function toContent(content: Content): Promise<R2Content> {
   if (content === undefined) {
     throw new TypeError(
@@ -183,12 +183,12 @@ async function toContent(content: Content): Promise<R2Content> {
   if (content === null || content instanceof ReadableStream) return content;
   if (content instanceof Blob) return fitting(await content.arrayBuffer());
   if (typeof content === "string") {
-    // Three bytes at most for each of its units.
+    // A UTF-16 unit takes at most three bytes of UTF-8.
     return content.length * 3 <= MAX_IN_CALL_BYTES
       ? content
       : fitting(new TextEncoder().encode(content) as Uint8Array<ArrayBuffer>);
   }
-  // A view is sent with all of its buffer.
+  // A copy: a view would be sent with its whole buffer.
   if (ArrayBuffer.isView(content)) {
     const { buffer, byteOffset, byteLength } = content;
     return fitting(new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength).slice());

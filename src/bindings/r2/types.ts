@@ -1,4 +1,9 @@
-/** What an object of a bucket is known by. Size in bytes. */
+/** What a version's client and its bucket's channel send each other. */
+
+/** What an object can be made of in a call between isolates. */
+export type R2Content = string | ArrayBuffer | ArrayBufferView | ReadableStream | null;
+
+/** An object's metadata. Size in bytes. */
 export interface R2Meta {
   readonly key: string;
   readonly version: string;

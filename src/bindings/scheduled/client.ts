@@ -1,6 +1,6 @@
-/** Cron triggers: from Sluice's call to the version's `scheduled` handler. */
-import type { ScheduledRun } from "../../versions/names.ts";
+/** Cron triggers for a version's code: Sluice's call runs its `scheduled` handler. */
 import { eventEntrypoint } from "../shared/event-entrypoint.ts";
+import type { ScheduledRun } from "./types.ts";
 
 interface Handler {
   scheduled(controller: object, env: unknown, ctx: unknown): unknown;
@@ -16,11 +16,11 @@ class ScheduledController {
   }
 
   noRetry(): void {
-    // A run is never repeated.
+    // Sluice never retries a run.
   }
 }
 
-/** The entrypoint through which cron triggers come to a version. */
+/** The entrypoint that passes cron triggers to a version's `scheduled` handler. */
 export function scheduledEntrypoint(main: Handler) {
   return eventEntrypoint(main, async (handler: Handler, run: ScheduledRun, env, ctx) => {
     await handler.scheduled(new ScheduledController(run), env, ctx);

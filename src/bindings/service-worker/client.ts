@@ -6,7 +6,7 @@ type Context = Pick<ExecutionContext, "waitUntil" | "passThroughOnException">;
 
 const listeners = new Map<string, Listener[]>();
 
-/** To be called before the script is evaluated. `parts` are the bindings that are modules of the upload. */
+/** Call this before the script is evaluated. @param parts bindings that are modules of the upload */
 export function prepareScript(parts: Readonly<Record<string, unknown>>): void {
   Object.assign(globalThis, env, parts, {
     addEventListener: (type: string, listener: Listener | { handleEvent: Listener }) => {
@@ -18,7 +18,7 @@ export function prepareScript(parts: Readonly<Record<string, unknown>>): void {
   });
 }
 
-/** To be called after the script was evaluated: the handlers of what it listens to. */
+/** Handlers for the events that the script listens to. Call this after the script was evaluated. */
 export function scriptHandlers(): Readonly<Record<string, unknown>> {
   const handlers = { fetch: fetchHandler, scheduled: scheduledHandler };
   return Object.fromEntries(Object.entries(handlers).filter(([type]) => listeners.has(type)));
@@ -64,7 +64,7 @@ function fetchHandler(request: Request, _: unknown, context: Context): Promise<R
     listener(event);
     if (event.response !== undefined) return event.response;
   }
-  // Nobody answers: as without a Worker.
+  // No listener answered. As on Cloudflare, the request goes to the origin.
   return fetch(request);
 }
 

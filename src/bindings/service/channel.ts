@@ -12,11 +12,11 @@ interface Props {
   readonly worker: string;
   /** Its entrypoint; the default export where absent. */
   readonly entrypoint?: string;
-  /** What that sees as `ctx.props`. */
+  /** What the entrypoint sees as `ctx.props`. */
   readonly props?: Readonly<Record<string, unknown>>;
 }
 
-/** A call of a method carries no headers, so its version is picked at random by the shares. */
+/** A method call has no headers, so it has no request key: the shares pick its version at random. */
 const WITHOUT_HEADERS = new Request("http://service/");
 
 type Callee = Fetcher & Record<string, (...args: unknown[]) => unknown>;
@@ -38,7 +38,7 @@ export class ServiceBinding extends WorkerEntrypoint<Env, Props> {
     return callee.fetch(request);
   }
 
-  /** As the router does: files come before code. */
+  /** Serves as the router does, static assets included. */
   async #serve(request: Request): Promise<Response> {
     const { worker } = this.ctx.props;
     const deployments = deploymentsOf(this.env);

@@ -1,14 +1,14 @@
-/** How events that are no requests come to a version's handlers. */
+/** Passes events that are not requests to a version's handlers. */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { EVENT_METHOD } from "../../versions/names.ts";
 
 type Main<Handler> = Handler | (new (ctx: unknown, env: unknown) => Handler);
 
 /**
- * An entrypoint whose methods are all one: what the name of a method says beside that is for whoever reads the traces of
- * the call.
+ * An entrypoint whose methods all do the same. A method's name describes the event, for the traces of the call
+ * (`eventMethod` in versions/names.ts).
  *
- * @param run gives the event to the version's own handler
+ * @param run calls the version's own handler
  */
 export function eventEntrypoint<Handler, Event, Outcome>(
   main: Main<Handler>,
@@ -22,7 +22,7 @@ export function eventEntrypoint<Handler, Event, Outcome>(
           typeof main === "function" ? new (main as new (...args: unknown[]) => Handler)(ctx, env) : main;
         return run(handler, event, env, ctx);
       };
-      // biome-ignore lint/correctness/noConstructorReturn: the runtime looks methods up on what this gives it
+      // biome-ignore lint/correctness/noConstructorReturn: the runtime looks methods up on the returned object
       return new Proxy(this, {
         get: (own, name) =>
           typeof name === "string" && name.startsWith(EVENT_METHOD) ? call : Reflect.get(own, name, own),

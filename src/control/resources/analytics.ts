@@ -1,6 +1,6 @@
 /** `…/analytics_engine/sql`: queries what Workers wrote to a dataset, in SQLite's SQL. */
 
-import { datasetOf } from "../../bindings/analytics/channel.ts";
+import { datasetOf } from "../../bindings/analytics/dataset.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { readCapped } from "../body.ts";
 import type { ControlContext } from "../context.ts";

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { accountOf } from "../../account/registry.ts";
 import type { Resource } from "../../account/types.ts";
-import { databaseOf } from "../../bindings/d1/channel.ts";
+import { databaseOf } from "../../bindings/d1/database.ts";
 import { statementsOf } from "../../bindings/d1/statements.ts";
 import type { D1Outcome, D1Query, D1Value } from "../../bindings/d1/types.ts";
 import type { SluiceError } from "../../lib/errors.ts";

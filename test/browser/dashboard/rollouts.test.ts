@@ -19,9 +19,7 @@ const FAILING_FOR_SOME = {
   },
 };
 
-test("a failing rollout rolls itself back while the page is open, and the page shows why", {
-  timeout: 180_000,
-}, async () => {
+test("a failing rollout rolls itself back while the page is open, and the page shows why", async () => {
   await deploy(server, "failing", answering("stable"));
   await uploadVersion(server, "failing", FAILING_FOR_SOME);
   const visitor = await useVisitor();

@@ -108,7 +108,7 @@ describe.each(PROCESSES)("with --processes %i", (processes) => {
 
   afterAll(() => disposeServer(server));
 
-  test("a D1 database gives what it gives a plain Worker, errors included", async () => {
+  test("a D1 database answers as it answers a plain Worker, errors included", async () => {
     const { plain, sluice } = await runBoth(server, "d1", {
       miniflare: { d1Databases: { DB: "one" } },
       metadata: { bindings: [{ type: "d1", name: "DB", id: "11111111-2222-4333-8444-555555555555" }] },

@@ -20,7 +20,7 @@ export default {
   async queue(batch, env) { await env.KV.put("queued", batch.messages[0].body.hello); },
 };`;
 
-test("a version with an old compatibility date has its bindings all the same", async () => {
+test("a version with an old compatibility date has its bindings", async () => {
   const server = await useServer();
   for (const date of ["2022-01-01", "2024-04-02", "2024-04-03"]) {
     const worker = `old-${date}`;

@@ -12,7 +12,7 @@ describe.each(PROCESSES)("with --processes %i", (processes) => {
 
   afterAll(() => disposeServer(server));
 
-  test("a KV namespace gives what it gives a plain Worker, errors included", async () => {
+  test("a KV namespace answers as it answers a plain Worker, errors included", async () => {
     const { plain, sluice } = await runBoth(server, "kv", {
       miniflare: { kvNamespaces: { KV: "one" } },
       metadata: { bindings: [{ type: "kv_namespace", name: "KV", namespace_id: "0123abcd" }] },

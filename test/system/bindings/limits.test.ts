@@ -14,7 +14,7 @@ describe.each(PROCESSES)("with --processes %i", (processes) => {
 
   afterAll(() => disposeServer(server));
 
-  test("a rate limit gives what it gives a plain Worker, errors included", async () => {
+  test("a rate limit answers as it answers a plain Worker, errors included", async () => {
     const simple = { limit: 3, period: 60 };
     const { plain, sluice } = await runBoth(server, "limited", {
       miniflare: { ratelimits: { LIMITER: { namespace_id: "1001", simple } } },
@@ -60,7 +60,7 @@ await record("name", () => LIMITER.constructor.name);`,
     expect([5, 10]).toContain(passed);
   });
 
-  test("data points can be read by SQL, and what is no query of them changes nothing", async () => {
+  test("data points can be read by SQL, and any other statement changes nothing", async () => {
     await deploy(server, "points", {
       modules: {
         "index.js": {

@@ -78,7 +78,7 @@ describe.each(PROCESSES)("with --processes %i", (processes) => {
 
   afterAll(() => disposeServer(server));
 
-  test("a Durable Object gives what it gives in a plain Worker, errors included", async () => {
+  test("a Durable Object answers as it answers a plain Worker, errors included", async () => {
     const { plain, sluice } = await runBoth(server, "objects", {
       top: ROOM,
       miniflare: {

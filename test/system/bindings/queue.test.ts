@@ -83,7 +83,7 @@ describe.each(PROCESSES)("with --processes %i", (processes) => {
 
   afterAll(() => disposeServer(server));
 
-  test("a queue's producer gives what it gives a plain Worker, errors included", async () => {
+  test("a queue's producer answers as it answers a plain Worker, errors included", async () => {
     const { plain, sluice } = await runBoth(server, "producer", {
       miniflare: { queueProducers: { QUEUE: "one" } },
       metadata: { bindings: [{ type: "queue", name: "QUEUE", queue_name: "one" }] },
@@ -116,7 +116,7 @@ await record("names", () => QUEUE.constructor.name);`,
     expect(sluice).toEqual(plain);
   });
 
-  test("every type of body arrives as what it was, in batches that are no larger than they may be", async () => {
+  test("every type of body arrives unchanged, in batches within their limit", async () => {
     await deploy(server, "types", {
       modules: {
         "index.js": {
@@ -170,7 +170,7 @@ export default {
     ]);
   });
 
-  test("what the consumer throws on is delivered again, and to the dead letter queue in the end", async () => {
+  test("a message that the consumer throws on is delivered again, and goes to the dead letter queue in the end", async () => {
     const failing = `if (batch.queue === "failing") { for (const m of batch.messages) await env.KV.put("failing/" + m.body + "/" + m.id + "/" + m.attempts, "1", { metadata: { body: m.body, attempts: m.attempts, queue: batch.queue } }); throw new Error("cannot"); }`;
     await deploy(server, "failing", worker("failing", "failing", failing));
     await call(server, "POST", "/queues", { queue_name: "dead" });

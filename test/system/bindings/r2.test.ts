@@ -90,7 +90,7 @@ describe.each(PROCESSES)("with --processes %i", (processes) => {
 
   afterAll(() => disposeServer(server));
 
-  test("an R2 bucket gives what it gives a plain Worker, errors included", async () => {
+  test("an R2 bucket answers as it answers a plain Worker, errors included", async () => {
     const { plain, sluice } = await runBoth(server, "r2", {
       miniflare: { r2Buckets: { R2: "one" } },
       metadata: { bindings: [{ type: "r2_bucket", name: "R2", bucket_name: "bucket-one" }] },
@@ -99,7 +99,7 @@ describe.each(PROCESSES)("with --processes %i", (processes) => {
     expect(sluice).toEqual(plain);
   });
 
-  test("takes a stream of a length that nobody knows, in parts where it is long, and gives it back whole", async () => {
+  test("takes a stream of unknown length, in parts where it is long, and returns it whole", async () => {
     await deploy(server, "streams", {
       modules: {
         "index.js": {

@@ -57,7 +57,7 @@ describe.each(PROCESSES)("with --processes %i", (processes) => {
 
   afterAll(() => disposeServer(server));
 
-  test("a service binding gives what it gives a plain Worker, errors included", async () => {
+  test("a service binding answers as it answers a plain Worker, errors included", async () => {
     const { plain, sluice } = await runBoth(server, "caller", {
       others: { callee: CALLEE },
       miniflare: {

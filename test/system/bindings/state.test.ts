@@ -122,7 +122,7 @@ async function explained(server: Server, room: string): Promise<string> {
   return reply.result.version_id;
 }
 
-test("two versions share what they keep: nothing is lost or doubled under 10,000 mixed requests with flips in between", async () => {
+test("two versions share their state: nothing is lost or doubled in 10,000 mixed requests with flips in between", async () => {
   const server = await useServer();
   const versions = await deployTwo(server);
   const [stable, candidate] = [versions.get("stable") as string, versions.get("candidate") as string];
@@ -157,7 +157,7 @@ test("two versions share what they keep: nothing is lost or doubled under 10,000
   expect((await json(server, "/list")).sort()).toEqual(idsOf("put"));
   expect((await json(server, "/rows")).sort()).toEqual(idsOf("row"));
   expect((await json(server, "/objects")).sort()).toEqual(idsOf("object"));
-}, 180_000);
+});
 
 describe("an object", () => {
   test("has one version at a time, the one that the split gives its id, and moves at most once in a ramp", async () => {
@@ -276,7 +276,7 @@ async function openSocket(server: Server, room: string): Promise<Messages> {
   };
 }
 
-test("an object of a deleted Worker ends, and nobody finds it again under the same name", async () => {
+test("an object of a deleted Worker ends, and a new Worker of the same name does not find it", async () => {
   const server = await useServer();
   await deployTwo(server);
   const socket = await openSocket(server, "one");
@@ -287,7 +287,7 @@ test("an object of a deleted Worker ends, and nobody finds it again under the sa
   expect(await json(server, "/notes?room=one")).toEqual([]);
 });
 
-test("what was acknowledged before a kill -9 in the middle is there after the restart, in objects, databases, buckets and KV", async () => {
+test("writes acknowledged before a kill -9 are there after the restart, in objects, databases, buckets and KV", async () => {
   let server = await startServer();
   onTestFinished(() => disposeServer(server));
   await deployTwo(server);
@@ -324,7 +324,7 @@ test("what was acknowledged before a kill -9 in the middle is there after the re
 describe("a migration", () => {
   const RENAMED = (content: string) => content.replace("class Room", "class Hall");
 
-  test("keeps the objects of a class that it renames, and what is older cannot be deployed any more", async () => {
+  test("keeps the objects of a renamed class, and older versions can no longer be deployed", async () => {
     const server = await useServer();
     const versions = await deployTwo(server);
     await ask(server, "/add?room=one&id=before");

@@ -83,7 +83,7 @@ describe.each([1, 2])("with --processes %i", (processes) => {
     }
     expect(wrong).toEqual([]);
     expect(checked).toBeGreaterThan(100);
-  }, 180_000);
+  });
 
   test("a version that left its deployment is unloaded, and its running requests finish completely", async () => {
     const left = await deploy(server, "leaving", COUNTING);
