@@ -102,7 +102,7 @@ ${answer("room")}`,
       config: { assets: { directory: "public" } },
       files: { "public/index.html": "hello", "public/_redirects": "/a /b\n/* /index.html 200\n" },
     },
-    says: ["of _redirects, line 2", "redirects to itself", "10021"],
+    says: ["in _redirects, line 2", "redirects to itself", "10021"],
   },
 ];
 
