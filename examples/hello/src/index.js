@@ -1,4 +1,4 @@
-// The Worker that a first start deploys twice: once with COLOR "blue", once with "green".
+// The first start deploys this Worker twice: with COLOR "blue" and with COLOR "green".
 export default {
   async fetch(request, env) {
     const { pathname } = new URL(request.url);
@@ -10,7 +10,7 @@ export default {
   },
 };
 
-// Asks for itself once for each of 1,000 visitors, each with a key of its own, and paints who saw what.
+// Sends one request for each of 1,000 visitors, each with its own key, and shows which version answered.
 const page = `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
