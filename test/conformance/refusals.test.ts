@@ -102,7 +102,7 @@ ${answer("room")}`,
       config: { assets: { directory: "public" } },
       files: { "public/index.html": "hello", "public/_redirects": "/a /b\n/* /index.html 200\n" },
     },
-    says: ["of _redirects, line 2", "redirects to itself", "10021"],
+    says: ["in _redirects, line 2", "redirects to itself", "10021"],
   },
 ];
 
@@ -134,7 +134,7 @@ describe("deploy is refused too", () => {
     expect(await versionsOf(server, "reborn")).toMatchObject([{ id, number: 1 }]);
   });
 
-  test("for a Worker that serves, which goes on serving what it served", async () => {
+  test("for a Worker that serves, which keeps serving the same version", async () => {
     await seedSplit("serving");
     const project = await useProject(server, "serving", {
       code: `${answer("new")}throw new Error("broken");`,
@@ -146,7 +146,7 @@ describe("deploy is refused too", () => {
 });
 
 describe("triggers deploy is refused and leaves versions, deployments and traffic as they were, for", () => {
-  test("a cron expression that is none, and a route of another Worker, each by its name", async () => {
+  test("a cron expression that is not valid, and a route of another Worker, each by its name", async () => {
     await deploy(server, "owner", answering("owner"));
     await call(server, "PUT", "/workers/scripts/owner/routes", [{ pattern: "taken.example.com/*" }]);
     await seedSplit("triggers");

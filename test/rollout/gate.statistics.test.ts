@@ -117,7 +117,7 @@ describe("at 100 clients per second and a share of 5%, a candidate that is worse
   });
 });
 
-test("a fixed threshold and a test that is read again and again take back far more good candidates, on the same traffic", () => {
+test("a fixed threshold and a test that is read repeatedly roll back far more good candidates, on the same traffic", () => {
   const fired = { gate: 0, fixed: 0, z: 0 };
   const runs = 100;
   for (let run = 0; run < runs; run++) {

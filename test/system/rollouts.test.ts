@@ -201,7 +201,7 @@ describe("a candidate", () => {
 });
 
 describe("an operator", () => {
-  test("pauses, resumes, approves, promotes and aborts, and hears what cannot be done", async () => {
+  test("pauses, resumes, approves, promotes and aborts, and is told what cannot be done", async () => {
     const [stable, candidate] = await pair("by-hand", HEALTHY);
     const { result } = await begin("by-hand", candidate, { stages: [{ percentage: 10, soak_seconds: 600 }] });
     expect((await say("by-hand", result.id, "pause")).result.phase).toBe("paused");
@@ -277,7 +277,7 @@ describe("an operator", () => {
 });
 
 describe("a crash", () => {
-  test("in the middle of a rollout is a pause: it goes on where it was", async () => {
+  test("in the middle of a rollout is a pause: the rollout continues where it was", async () => {
     const own = await startServer();
     const [, candidate] = await pair("crashed", code("return new Response('candidate');"), own);
     const { result } = await begin(

@@ -1,4 +1,4 @@
-// The first start deploys this Worker in two versions: COLOR is "blue" in one and "green" in the other.
+// The first start deploys this Worker twice: with COLOR "blue" and with COLOR "green".
 export default {
   async fetch(request, env) {
     const { pathname } = new URL(request.url);
@@ -10,7 +10,7 @@ export default {
   },
 };
 
-// The page sends one request for each of 1,000 visitors, each with its own key, and paints which version answered.
+// Sends one request for each of 1,000 visitors, each with its own key, and shows which version answered.
 const page = `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -25,7 +25,7 @@ const page = `<!doctype html>
   output { font-variant-numeric: tabular-nums; }
 </style>
 <h1>1,000 visitors, two versions</h1>
-<p>Each dot is a visitor with a request key of its own. Reload: the same visitors see the same version.</p>
+<p>Each dot is a visitor whose request carried a key of its own. Reload: the same visitors see the same version.</p>
 <div id="crowd" role="img" aria-label="Visitors by the version that answered them"></div>
 <p><output id="observed">Asking…</output></p>
 <script type="module">
