@@ -33,7 +33,9 @@ export function addServeOptions(command: Command): Command {
 /** Where both sides listen, and under which hostnames. */
 function listenerOptions(): Option[] {
   return [
-    new Option("--host <address>", "Address that both ports listen on").env("SLUICE_HOST").default("127.0.0.1"),
+    new Option("--host <address>", "Address that both ports listen on")
+      .env("SLUICE_HOST")
+      .default("127.0.0.1"),
     portOption("--traffic-port <port>", "Port for traffic", "SLUICE_TRAFFIC_PORT", 8787),
     portOption("--control-port <port>", "Port for the API and the dashboard", "SLUICE_CONTROL_PORT", 8788),
     new Option("--domain <name>", "Domain of the Workers: each is served at <worker>.<domain>")
@@ -85,7 +87,10 @@ function accountOptions(): Option[] {
 function runtimeOptions(): Option[] {
   return [
     new Option("--log <level>", "Lowest level to log").env("SLUICE_LOG").choices(LOG_LEVELS).default("info"),
-    new Option("--processes <n>", "Number of processes that serve traffic. More than one per core does not help")
+    new Option(
+      "--processes <n>",
+      "Number of processes that serve traffic. More than one per core does not help",
+    )
       .env("SLUICE_PROCESSES")
       .default(1)
       .argParser((value) => {
@@ -107,7 +112,9 @@ function runtimeOptions(): Option[] {
 }
 
 export function dataDirOption(): Option {
-  return new Option("--data-dir <folder>", "Folder with the server's state").env("SLUICE_DATA_DIR").default(".sluice");
+  return new Option("--data-dir <folder>", "Folder with the server's state")
+    .env("SLUICE_DATA_DIR")
+    .default(".sluice");
 }
 
 function portOption(flags: string, description: string, variable: string, fallback: number): Option {

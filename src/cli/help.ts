@@ -4,7 +4,9 @@ import { dataDirOption } from "./config.ts";
 
 /** Applies to every command below `command` too, if it is called before they are added. */
 export function withHelp(command: Command): Command {
-  return command.helpOption("-h, --help", "Show help").helpCommand("help [command]", "Show help for a command");
+  return command
+    .helpOption("-h, --help", "Show help")
+    .helpCommand("help [command]", "Show help for a command");
 }
 
 /** @param lines commands to show below the help, without `$ ` */

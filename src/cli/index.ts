@@ -156,16 +156,25 @@ withExamples(
     ),
   ),
   "sluice affinity shop header:X-User issued-cookie",
-).action(async (worker: string, sources: string[], { json, dataDir }: { json?: boolean; dataDir: string }) => {
-  console.log(await affinity(findTarget(dataDir), worker, sources, json === true));
-});
+).action(
+  async (worker: string, sources: string[], { json, dataDir }: { json?: boolean; dataDir: string }) => {
+    console.log(await affinity(findTarget(dataDir), worker, sources, json === true));
+  },
+);
 
 withAnswer(
   workerCommand(program, "protect", "Show or set whether wrangler deploy may replace a split").addArgument(
-    new Argument("[state]", "on: refuse wrangler deploy while two versions are deployed").choices(["on", "off"]),
+    new Argument("[state]", "on: refuse wrangler deploy while two versions are deployed").choices([
+      "on",
+      "off",
+    ]),
   ),
 ).action(
-  async (worker: string, state: string | undefined, { json, dataDir }: { json?: boolean; dataDir: string }) => {
+  async (
+    worker: string,
+    state: string | undefined,
+    { json, dataDir }: { json?: boolean; dataDir: string },
+  ) => {
     const change = state === undefined ? {} : { protect: state === "on" };
     console.log(await options(findTarget(dataDir), worker, change, json === true));
   },

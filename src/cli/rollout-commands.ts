@@ -57,9 +57,7 @@ function addStart(rollout: Command): void {
       "Share and duration of each stage, e.g. 5%:10m,25%:30m,100%. Append :manual to require approval",
     )
     .addOption(templateOption())
-    .addOption(
-      new Option("--on-fail <action>", "Action when a gate fails").choices(["rollback", "hold"]),
-    )
+    .addOption(new Option("--on-fail <action>", "Action when a gate fails").choices(["rollback", "hold"]))
     .option("--alpha <p>", "Highest probability that a good version is rolled back, e.g. 0.01", toNumber)
     .option("--min-exposures <n>", "Clients of the candidate that each stage waits for", toNumber)
     .option(
@@ -82,7 +80,13 @@ function addStart(rollout: Command): void {
 }
 
 function addWatch(rollout: Command): void {
-  withId(workerCommand(rollout, "watch", "Show a rollout, updated every second, until it ends or needs an operator"))
+  withId(
+    workerCommand(
+      rollout,
+      "watch",
+      "Show a rollout, updated every second, until it ends or needs an operator",
+    ),
+  )
     .addOption(dataDirOption())
     .action(async (worker: string, id: string | undefined, { dataDir }: { dataDir: string }) => {
       const target = findTarget(dataDir);

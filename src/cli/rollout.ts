@@ -78,7 +78,10 @@ export function list(target: Target, worker: string): Promise<RolloutView[]> {
 export async function find(target: Target, worker: string, id: string | undefined): Promise<RolloutView> {
   if (id !== undefined) return call<RolloutView>(target, "GET", pathOf(worker, `/${encodeURIComponent(id)}`));
   const [newest] = await list(target, worker);
-  if (newest === undefined) throw new UsageError(`No rollouts of "${worker}" yet. Start one with sluice rollout start ${worker} --to <version>.`);
+  if (newest === undefined)
+    throw new UsageError(
+      `No rollouts of "${worker}" yet. Start one with sluice rollout start ${worker} --to <version>.`,
+    );
   return newest;
 }
 

@@ -94,7 +94,8 @@ function readLog(file: string, rate: number): LogEntry[] {
   }
   const lines = text.split("\n").filter((line) => line.trim() !== "");
   const parsed = lines.map((line, i) => {
-    const wrong = () => new UsageError(`Line ${i + 1} of ${file} is not a JSON object with a key and a status.`);
+    const wrong = () =>
+      new UsageError(`Line ${i + 1} of ${file} is not a JSON object with a key and a status.`);
     let entry: { key?: unknown; status?: unknown; time?: unknown };
     try {
       entry = JSON.parse(line);

@@ -67,7 +67,9 @@ export class Validator {
       );
     } catch (error) {
       await this.dispose();
-      return failed(`Script startup ended the process that validates uploads (${error}). It may have run out of memory.`);
+      return failed(
+        `Script startup ended the process that validates uploads (${error}). It may have run out of memory.`,
+      );
     } finally {
       clearTimeout(timer);
     }

@@ -7,7 +7,17 @@ import { ChartData, ChartPanel } from "../chart-panel.tsx";
 import { type Charts, trafficCharts } from "../charts.ts";
 import { mayChange, type PageContext, pageNumber } from "../context.ts";
 import { count, milliseconds, NONE, percent, ratePercent, splitText } from "../format.ts";
-import { Alert, Layout, Pages, PhaseChip, SplitBar, Table, Time, VersionName, workerPath } from "../layout.tsx";
+import {
+  Alert,
+  Layout,
+  Pages,
+  PhaseChip,
+  SplitBar,
+  Table,
+  Time,
+  VersionName,
+  workerPath,
+} from "../layout.tsx";
 import type { MetricsView, RolloutView, VersionView } from "../types.ts";
 import {
   nameOf,
@@ -235,15 +245,7 @@ export function parts(live: Live): Record<"live-split" | "live-recent" | "live-t
   };
 }
 
-function LiveSplit({
-  live,
-  observed,
-  span,
-}: {
-  live: Live;
-  observed: readonly Share[];
-  span: string;
-}) {
+function LiveSplit({ live, observed, span }: { live: Live; observed: readonly Share[]; span: string }) {
   const { worker, active, metrics, rollouts } = live;
   const shares = active?.versions ?? [];
   const running = rollouts.find(({ ended_on }) => ended_on === null);
