@@ -51,8 +51,8 @@ export async function rollbackPage(c: PageContext, worker: string) {
           </b>
           {version === undefined ? null : (
             <>
-              , created <Time at={version.metadata.created_on} /> by {version.metadata.author_email}{" "}
-              {version.annotations["workers/message"] ?? ""}
+              , created <Time at={version.metadata.created_on} /> by {version.metadata.author_email}
+              {messageText(version.annotations["workers/message"])}
             </>
           )}
         </p>
@@ -80,6 +80,8 @@ export async function rollbackPage(c: PageContext, worker: string) {
     </Layout>
   );
 }
+
+const messageText = (message: string | undefined) => (message === undefined ? "" : `: ${message}`);
 
 async function readTarget(c: PageContext, worker: string): Promise<readonly Share[] | undefined> {
   const to = c.req.query("to");

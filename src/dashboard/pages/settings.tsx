@@ -72,7 +72,7 @@ export async function settingsPage(c: PageContext, worker: string, problem?: str
             <input name="versions" type="number" min="0" max="100" value={options.retention.versions} />
           </label>
           <label>
-            and for this many hours
+            or for this many hours, whichever is longer
             <input name="hours" type="number" min="0" max="8760" step="any" value={options.retention.hours} />
           </label>
         </div>

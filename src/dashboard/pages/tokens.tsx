@@ -71,6 +71,7 @@ export async function tokensPage(
               </tr>
             ))}
           </Table>
+          {tokens.length === 0 ? <p>No tokens yet.</p> : null}
           <p class="hint">
             The server's own admin token is not listed. To replace it, restart the server with another one.
           </p>
