@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
 import { bundleWorker } from "../src/cli/bundle.ts";
-import { V8_FLAGS } from "../src/cli/workerd.ts";
+import { V8_FLAGS } from "../src/cli/processes/configs.ts";
 import { encodeBlob } from "../src/versions/blob.ts";
 import { deploymentKey, versionKey } from "../src/versions/keys.ts";
 import { DEPLOYMENT } from "./input.ts";

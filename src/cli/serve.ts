@@ -1,14 +1,10 @@
 /** `sluice serve`: starts both sides of a server, and stops them on a signal. */
-import { createServer } from "node:net";
 import { call, type Target } from "./api.ts";
 import { originOf, type ServeConfig } from "./config.ts";
 import { DataDir, UsageError } from "./data.ts";
 import { deployDemo } from "./demo.ts";
 import { createLogger, type Logger } from "./logger.ts";
-import { Runtime } from "./runtime.ts";
-import { Traffic } from "./traffic.ts";
-import { Validator } from "./validator.ts";
-import { COMPATIBILITY_DATE } from "./workerd.ts";
+import { Processes } from "./processes/index.ts";
 
 /** How long a stop waits for the server to prepare it, in ms. */
 const PREPARE_STOP_MS = 500;
@@ -30,17 +26,27 @@ export async function serve(config: ServeConfig): Promise<void> {
 }
 
 async function start(config: ServeConfig, data: DataDir, fresh: boolean): Promise<void> {
-  await requireFree(config.host, config.trafficPort, "--traffic-port");
-  await requireFree(config.host, config.controlPort, "--control-port");
-
   const isTerminal = process.stdout.isTTY === true;
   const logger = createLogger(config.log, isTerminal);
   const { token, isNew } =
     config.apiToken === undefined ? data.token() : { token: config.apiToken, isNew: false };
   const control = originOf(config.host, config.controlPort);
   const target: Target = { control, accountId: config.accountId, token };
-  const server = await startProcesses(config, { data, logger, token });
-  stopOnSignals(server, target, logger);
+  const processes = await Processes.start({
+    config,
+    data,
+    logger,
+    token,
+    changed: (pids) =>
+      data.writeServer({
+        pid: process.pid,
+        ...pids,
+        traffic: originOf(config.host, config.trafficPort),
+        control,
+        account_id: config.accountId,
+      }),
+  });
+  stopOnSignals(processes, target, { data, logger });
 
   const demo = fresh && config.demo && (await tryDemo(target, logger));
   const traffic = `http://${config.domain}:${config.trafficPort}`;
@@ -53,77 +59,28 @@ async function start(config: ServeConfig, data: DataDir, fresh: boolean): Promis
   });
   if (isTerminal) greet({ traffic, control, config, shownToken: isNew ? token : undefined, demo });
   else if (isNew) logger.log("info", "token-created", { token });
-  await server.validator.warm();
+  await processes.validator.warm();
 }
 
-interface Server {
-  readonly runtime: Runtime;
-  /** Undefined if the control process serves traffic itself. */
-  readonly traffic: Traffic | undefined;
-  readonly validator: Validator;
-}
-
-interface Parts {
-  readonly data: DataDir;
-  readonly logger: Logger;
-  readonly token: string;
-}
-
-/** Starts every process and records their ids in the data folder. When all have drained, this process exits. */
-async function startProcesses(config: ServeConfig, { data, logger, token }: Parts): Promise<Server> {
-  const traffic = originOf(config.host, config.trafficPort);
-  const control = originOf(config.host, config.controlPort);
-  const pids = { pid: process.pid, runtime_pid: 0, validator_pid: 0, traffic_pids: [] as readonly number[] };
-  const started = (change: Partial<typeof pids>) => {
-    Object.assign(pids, change);
-    data.writeServer({ ...pids, traffic, control, account_id: config.accountId });
-  };
-  const draining = new Set(config.processes === 1 ? ["runtime"] : ["runtime", "traffic"]);
-  const drained = (which: "runtime" | "traffic") => {
-    draining.delete(which);
-    if (draining.size > 0) return;
+/** The first signal drains the server. The second one ends it at once. */
+function stopOnSignals(
+  processes: Processes,
+  target: Target,
+  { data, logger }: { readonly data: DataDir; readonly logger: Logger },
+): void {
+  let isStopping = false;
+  const stop = async (signal: NodeJS.Signals) => {
+    if (isStopping) process.exit(1);
+    isStopping = true;
+    logger.log("info", "draining", { signal });
+    await prepareStop(target);
+    await processes.drain();
     data.close();
     logger.log("info", "stopped");
     process.exit(0);
   };
-  const validator = new Validator(COMPATIBILITY_DATE, (pid) => started({ validator_pid: pid }));
-  const processes =
-    config.processes === 1
-      ? undefined
-      : new Traffic(config, logger, {
-          started: (traffic_pids) => started({ traffic_pids }),
-          drained: () => drained("traffic"),
-        });
-  const options = {
-    config,
-    token,
-    storage: data.storage,
-    validator,
-    logger,
-    followers: processes?.followers,
-  };
-  const runtime = await Runtime.start(options, {
-    started: (pid) => started({ runtime_pid: pid }),
-    drained: () => drained("runtime"),
-  });
-  await processes?.start();
-  return { runtime, traffic: processes, validator };
-}
-
-/** The first signal drains the server. The second one ends it at once. */
-function stopOnSignals({ runtime, traffic }: Server, target: Target, logger: Logger): void {
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) {
-    // Miniflare's own listeners would end the process before its requests have finished.
-    process.removeAllListeners(signal);
-    process.once(signal, () => {
-      logger.log("info", "draining", { signal });
-      process.once(signal, () => process.exit(1));
-      void prepareStop(target).then(() => {
-        traffic?.drain();
-        runtime.drain();
-      });
-    });
-  }
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
+    process.on(signal, (each) => void stop(each));
 }
 
 /** Asks the server to store its counters and to end the live pages, which would keep it from stopping. Never rejects. */
@@ -141,18 +98,6 @@ async function tryDemo(target: Target, logger: Logger): Promise<boolean> {
     logger.log("warn", "demo-failed", { why: String(error) });
     return false;
   }
-}
-
-/** Rejects if the port is taken, with the flag that changes it. */
-function requireFree(host: string, port: number, flag: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", (error: NodeJS.ErrnoException) => {
-      const why = error.code === "EADDRINUSE" ? "another program uses this port" : error.message;
-      reject(new UsageError(`Cannot listen on ${host}:${port}: ${why}. Choose another port with ${flag}.`));
-    });
-    probe.listen(port, host, () => probe.close(() => resolve()));
-  });
 }
 
 interface Greeting {

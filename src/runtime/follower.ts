@@ -1,7 +1,7 @@
 /**
  * How a process follows the registry: it loads, publishes, traces and unloads versions when it is told to. With
  * `sluice serve --processes` the messages come from the control process, through sockets in a folder that only the
- * server's user can enter (src/cli/traffic.ts), since versions hold secrets.
+ * server's user can enter (src/cli/processes), since versions hold secrets.
  */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../lib/env.ts";

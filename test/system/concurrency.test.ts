@@ -10,7 +10,8 @@ import {
   uploadVersion,
 } from "../support/client.ts";
 import { disposeServer, type Server, startServer } from "../support/server.ts";
-import { answersFor, deploymentsOf, keys, NAMING_ITSELF, versionFiles, versionsOf } from "./helpers.ts";
+import { storedCode } from "../support/stored.ts";
+import { answersFor, deploymentsOf, keys, NAMING_ITSELF, versionsOf } from "./helpers.ts";
 
 let server: Server;
 
@@ -204,7 +205,7 @@ test("deletion and deploys of one name at once leave a Worker that serves, or no
     if (found.success) {
       const [active] = await deploymentsOf(server, worker);
       expect(answer).toMatchObject({ status: 200, body: active.versions[0].version_id });
-      for (const { id } of found.result.items) expect(await versionFiles(server, id)).toHaveLength(1);
+      for (const { id } of found.result.items) expect(storedCode(server, id)).toHaveLength(1);
     } else {
       expect([found.status, answer.status]).toEqual([404, 404]);
     }

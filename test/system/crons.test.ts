@@ -1,10 +1,9 @@
 /** Cron triggers by a clock that is moved: the server is started at another time. */
 
-import { writeFile } from "node:fs/promises";
 import { afterEach, expect, test } from "vitest";
 import { call, createDeployment, deploy, type Reply, type Upload, uploadVersion } from "../support/client.ts";
 import { disposeServer, type Server, startServer, waitUntil } from "../support/server.ts";
-import { versionFiles } from "./helpers.ts";
+import { damageCode } from "../support/stored.ts";
 
 const DAY = 86_400_000;
 
@@ -160,7 +159,7 @@ test("where the chosen version cannot be loaded the stable one runs", async () =
   ]);
   await setCrons(first, "broken", "0 0 * * *");
   await first.stop();
-  for (const file of await versionFiles(first, candidate)) await writeFile(file, "garbage");
+  damageCode(first, candidate, "garbage");
   const server = await own({ like: first, ...at("2026-12-01T00:00:00Z", 0) });
   await waitUntil(
     async () => (await runsOf(server, "broken")).length === 1 && ended(await runsOf(server, "broken")),

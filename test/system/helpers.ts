@@ -1,7 +1,7 @@
 /** What several files of this folder need beside the harness. */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { type ClientRequest, type IncomingHttpHeaders, type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
@@ -229,28 +229,6 @@ export async function inParallel<T>(
     while (next < queue.length) await work(queue[next++] as T);
   };
   await Promise.all(Array.from({ length: width }, lane));
-}
-
-/** Paths of the files in which the server keeps code and records, by what they hold. */
-export async function storedBlobs(server: Server): Promise<{ path: string; content: Buffer }[]> {
-  const folder = join(server.dataDir, "storage/kv/sluice/blobs");
-  const names = await readdir(folder).catch(() => []);
-  return Promise.all(
-    names.sort().map(async (name) => ({
-      path: join(folder, name),
-      content: await readFile(join(folder, name)),
-    })),
-  );
-}
-
-/** Begins every stored version's code. */
-const VERSION_MAGIC = "SLV1";
-
-/** Files that hold the code of versions; of one, where its id is given. */
-export async function versionFiles(server: Server, id = ""): Promise<string[]> {
-  return (await storedBlobs(server))
-    .filter(({ content }) => content.subarray(0, 4).toString() === VERSION_MAGIC && content.includes(id))
-    .map(({ path }) => path);
 }
 
 export async function versionsOf(server: Server, worker: string): Promise<Reply["result"][]> {

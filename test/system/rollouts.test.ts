@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { call, createDeployment, deploy, type Reply, type Upload, uploadVersion } from "../support/client.ts";
 import { disposeServer, type Server, startServer, TOKEN, useServer, waitUntil } from "../support/server.ts";
-import { runSluice, versionFiles } from "./helpers.ts";
+import { damageCode } from "../support/stored.ts";
+import { runSluice } from "./helpers.ts";
 
 let server: Server;
 beforeAll(async () => {
@@ -182,7 +183,7 @@ describe("a candidate", () => {
   test("that cannot be loaded begins nothing", async () => {
     const own = await useServer();
     const [stable, candidate] = await pair("broken", HEALTHY, own);
-    for (const file of await versionFiles(own, candidate)) await rm(file);
+    damageCode(own, candidate);
     await own.stop();
     const again = await startServer({ like: own });
     try {

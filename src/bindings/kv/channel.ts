@@ -19,7 +19,10 @@ export function namespaceOf(kv: KVNamespace, id: string) {
       return each((await kv.get(keys.map(inside), options as never)) as ReadonlyMap<string, unknown>);
     },
     async getWithMetadata(keys: string | string[], options?: unknown): Promise<unknown> {
-      if (typeof keys === "string") return kv.getWithMetadata(inside(keys), options as never);
+      if (typeof keys === "string") {
+        // There is no cache in front of the values, so none was hit or missed.
+        return { ...(await kv.getWithMetadata(inside(keys), options as never)), cacheStatus: null };
+      }
       return each(
         (await kv.getWithMetadata(keys.map(inside), options as never)) as ReadonlyMap<string, unknown>,
       );

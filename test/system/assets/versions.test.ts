@@ -1,6 +1,4 @@
 /** Files of several versions: how they are uploaded, how long they are kept, and who gets them. */
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   assetFile,
@@ -12,6 +10,7 @@ import {
 } from "../../support/assets.ts";
 import { call, createDeployment, deploy, IS_SPLIT, uploadForm, uploadVersion } from "../../support/client.ts";
 import { disposeServer, type Server, startServer, waitUntil } from "../../support/server.ts";
+import { storedValues } from "../../support/stored.ts";
 import { send } from "../helpers.ts";
 
 let server: Server;
@@ -266,11 +265,10 @@ describe("an upload of assets", () => {
       expect((await call(again, "PUT", "/workers/scripts/gone", uploadForm({ metadata }))).errors).toEqual(
         [],
       );
-      const blobs = join(again.dataDir, "storage/kv/sluice/blobs");
-      expect((await readdir(blobs)).length).toBeGreaterThan(3);
+      expect(storedValues(again).length).toBeGreaterThan(3);
       await call(again, "DELETE", "/workers/services/gone?force=true");
       // What is left: the table of routes, without one.
-      await waitUntil(async () => (await readdir(blobs)).length === 1);
+      await waitUntil(() => storedValues(again).length === 1);
       await again.stop();
     } finally {
       await disposeServer(own);

@@ -12,7 +12,8 @@ import {
   uploadVersion,
 } from "../../support/client.ts";
 import { disposeServer, type Server, startServer } from "../../support/server.ts";
-import { answersFor, keys, storedBlobs } from "../helpers.ts";
+import { storedValues } from "../../support/stored.ts";
+import { answersFor, keys } from "../helpers.ts";
 
 export const MiB = 1024 * 1024;
 export const SCRIPT = "/workers/scripts/target";
@@ -52,7 +53,7 @@ export function useTarget(): void {
 /** Everything that a refused request could have changed. */
 async function everything() {
   const read = (path: string) => call(server, "GET", path);
-  const [target, other, alone, blobs] = await Promise.all([
+  const [target, other, alone] = await Promise.all([
     Promise.all(
       ["versions", "deployments", "secrets", "settings", "script-settings", "subdomain"].map((part) =>
         read(`${SCRIPT}/${part}`),
@@ -60,13 +61,12 @@ async function everything() {
     ),
     read("/workers/scripts/other/versions"),
     read("/workers/scripts/alone/versions"),
-    storedBlobs(server),
   ]);
   return {
     target,
     other,
     alone,
-    stored: blobs.map(({ path, content }) => `${path} ${content.length}`),
+    stored: storedValues(server).map(({ key, content }) => `${key} ${content.length}`),
     answers: [...(await answersFor(server, "target", keys(12)))],
   };
 }

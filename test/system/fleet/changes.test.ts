@@ -1,10 +1,10 @@
 /** What a change of the deployment does to traffic, in one process and in two: flips, loading ahead, unloading. */
-import { rm } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { seeded } from "../../../src/rollout/simulate.ts";
 import { answering, call, createDeployment, deploy, uploadVersion } from "../../support/client.ts";
 import { disposeServer, type Server, startServer, useServer, waitUntil } from "../../support/server.ts";
-import { beginPost, deploymentsOf, keys, logged, NAMING_ITSELF, SEED, versionFiles } from "../helpers.ts";
+import { damageCode } from "../../support/stored.ts";
+import { beginPost, deploymentsOf, keys, logged, NAMING_ITSELF, SEED } from "../helpers.ts";
 
 const KEY = "Cloudflare-Workers-Version-Key";
 
@@ -131,7 +131,7 @@ describe.each([1, 2])("with --processes %i", (processes) => {
     const stable = await deploy(server, "refused", NAMING_ITSELF);
     const fine = await uploadVersion(server, "refused", NAMING_ITSELF);
     const broken = await uploadVersion(server, "refused", NAMING_ITSELF);
-    for (const file of await versionFiles(server, broken)) await rm(file);
+    damageCode(server, broken);
     const reply = await createDeployment(server, "refused", [
       [fine, 50],
       [broken, 50],
@@ -160,7 +160,7 @@ test.each([1, 2])(
     const stable = await deploy(server, "w", NAMING_ITSELF);
     const broken = await uploadVersion(server, "w", NAMING_ITSELF);
     expect(await server.stop()).toBe(0);
-    for (const file of await versionFiles(server, broken)) await rm(file);
+    damageCode(server, broken);
     server = await useServer({ like: server, args });
 
     const before = await deploymentsOf(server, "w");

@@ -1,6 +1,5 @@
 /** What clients get where a version fails, or where its code or its record was lost. */
 import { randomBytes } from "node:crypto";
-import { readFile, rm, writeFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   answering,
@@ -12,15 +11,8 @@ import {
   uploadVersion,
 } from "../../support/client.ts";
 import { disposeServer, type Server, startServer, waitUntil } from "../../support/server.ts";
-import {
-  answersFor,
-  inParallel,
-  keys,
-  logged,
-  NAMING_ITSELF,
-  storedBlobs,
-  versionFiles,
-} from "../helpers.ts";
+import { damage, damageCode, storedCode } from "../../support/stored.ts";
+import { answersFor, inParallel, keys, logged, NAMING_ITSELF } from "../helpers.ts";
 import { code, KEY, OVERRIDES, split } from "./helpers.ts";
 
 let server: Server;
@@ -137,27 +129,18 @@ describe("stored code that was lost or damaged while the server was stopped", ()
     }
     expect(await server.stop()).toBe(0);
 
-    const fileOf = async (id: string) => {
-      const files = await versionFiles(server, id);
-      expect(files).toHaveLength(1);
-      return files[0] as string;
-    };
-    const candidateFile = (worker: Damaged) => fileOf(ids[worker].candidate);
-    await rm(await candidateFile("missing"));
-    await writeFile(await candidateFile("empty"), "");
-    await writeFile(await candidateFile("garbled"), randomBytes(2000));
-    const cut = await candidateFile("cut-off");
-    await writeFile(cut, (await readFile(cut)).subarray(0, -10));
-    const other = await candidateFile("another-program");
-    await writeFile(other, (await readFile(other, "utf8")).replace("export default", "throw new Err("));
-    await rm(await fileOf(ids["stable-missing"].stable));
-    await rm(await fileOf(ids["both-missing"].stable));
-    await writeFile(await candidateFile("both-missing"), "garbage");
-    const records = (await storedBlobs(server)).filter(
-      ({ content }) => content.includes('"schema":1') && content.includes('"worker":"record"'),
-    );
-    expect(records).toHaveLength(1);
-    await writeFile(records[0]?.path as string, '{"schema":1,"worker":"record","ver');
+    const code = (id: string) => storedCode(server, id)[0]?.content ?? Buffer.alloc(0);
+    damageCode(server, ids.missing.candidate);
+    damageCode(server, ids.empty.candidate, "");
+    damageCode(server, ids.garbled.candidate, randomBytes(2000));
+    const cut = ids["cut-off"].candidate;
+    damageCode(server, cut, code(cut).subarray(0, -10));
+    const other = ids["another-program"].candidate;
+    damageCode(server, other, code(other).toString().replace("export default", "throw new Err("));
+    damageCode(server, ids["stable-missing"].stable);
+    damageCode(server, ids["both-missing"].stable);
+    damageCode(server, ids["both-missing"].candidate, "garbage");
+    damage(server, "deployment/record", '{"schema":1,"worker":"record","ver');
 
     server = await startServer({ like: server });
   });

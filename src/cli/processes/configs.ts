@@ -1,0 +1,237 @@
+/**
+ * The configuration of each workerd process, in the format of its src/workerd/server/workerd.capnp. Pure. The only TCP
+ * sockets are those for traffic and for the control side: everything else is on Unix sockets in the server's own folder.
+ */
+import { type Capnp, embed, toCapnp } from "./capnp.ts";
+
+/** Compatibility date of Sluice's own Workers: the date of the runtime. Each version has a date of its own. */
+export const COMPATIBILITY_DATE = "2026-11-17";
+
+/**
+ * In workerd, objects made for a request survive V8's minor collections, and V8 sees only a small part of their size.
+ * With V8's defaults, 1,200 deployments left 180 MiB of garbage. With these flags major collections start early, and it
+ * was 50 MiB. No cost per request could be measured: docs/performance.md.
+ */
+export const V8_FLAGS = [
+  "--max-semi-space-size=1",
+  "--initial-old-space-size=4",
+  "--heap-growing-percent=20",
+];
+
+/** A module of a bundle, and the file that has it, below the configuration's folder. */
+export interface ModuleFile {
+  readonly module: string;
+  readonly file: string;
+}
+
+/** What every process has in common. */
+export interface Common {
+  readonly modules: readonly ModuleFile[];
+  /** Texts and JSON values in the Worker's `env`. */
+  readonly values: Readonly<Record<string, string | object | number>>;
+  /** Host name that marks a connection as RPC. */
+  readonly rpcHost: string;
+  /** Certificates that versions trust beside the public ones, in PEM. */
+  readonly certificates: readonly string[];
+}
+
+export interface ControlSetup extends Common {
+  /** Folder for databases and files. */
+  readonly storage: string;
+  /** Unix sockets of the processes that serve traffic, by the names of their bindings. None: this process serves it. */
+  readonly followers: Readonly<Record<string, string>>;
+  /** Unix socket on which the supervisor tries uploads out. */
+  readonly validator: string;
+  /** Unix sockets on which traffic processes read KV and call bindings. */
+  readonly replica: string;
+  readonly remote: string;
+}
+
+/** The classes of Durable Objects, by the names of their bindings. */
+const OBJECTS = {
+  REGISTRY: "WorkerRegistry",
+  ACCOUNT: "AccountRegistry",
+  DATABASES: "Database",
+  DATASETS: "Dataset",
+  CRONS: "Scheduler",
+  TAILS: "TailHub",
+  METRICS: "Metrics",
+  QUEUES: "QueueBroker",
+  OBJECTS: "ObjectHost",
+} as const;
+
+/** Prefix of the keys under which the runtime keeps objects. Another one would start empty. */
+const uniqueKey = (className: string) => `sluice-${className}`;
+
+/** The process that has the registry, the API and all storage. */
+export function controlConfig(setup: ControlSetup): string {
+  const { storage, followers, validator, replica, remote, rpcHost } = setup;
+  const servesTraffic = Object.keys(followers).length === 0;
+  const unix = (name: string, path: string, entrypoint: string, http: Capnp = {}) => ({
+    name,
+    address: `unix:${path}`,
+    http,
+    service: { name: "sluice", entrypoint },
+  });
+  return write({
+    services: [
+      {
+        name: "sluice",
+        worker: {
+          ...workerOf(setup),
+          bindings: [
+            ...bindingsOf(setup),
+            kv("SLUICE_KV", "sluice"),
+            kv("SLUICE_DATA", "data"),
+            //R2 { name: "SLUICE_BUCKET", r2Bucket: { name: "sluice", entrypoint: "R2Service" } },
+            //R2 { name: "R2_CHUNKS", service: "r2-chunks" },
+            { name: "VALIDATOR", service: "validator" },
+            ...Object.entries({ ...OBJECTS /*R2, R2_INDEX: "BucketIndex"*/ }).map(([name, className]) => ({
+              name,
+              durableObjectNamespace: className,
+            })),
+            ...Object.keys(followers).map((name) => ({ name, service: name })),
+          ],
+          durableObjectNamespaces: [...Object.values(OBJECTS) /*R2, "BucketIndex"*/].map((className) => ({
+            className,
+            uniqueKey: uniqueKey(className),
+            enableSql: true,
+          })),
+          durableObjectStorage: { localDisk: "objects" },
+        },
+      },
+      {
+        name: "kv",
+        worker: {
+          compatibilityDate: COMPATIBILITY_DATE,
+          modules: [{ name: "kv.js", bundled: "/workerd/kv.js" }],
+          bindings: [
+            { name: "SHARD", durableObjectNamespace: "KVNamespace" },
+            { name: "BLOBS", service: "kv-blobs" },
+          ],
+          durableObjectNamespaces: [
+            { className: "KVNamespace", uniqueKey: uniqueKey("KVNamespace"), enableSql: true },
+          ],
+          durableObjectStorage: { localDisk: "objects" },
+        },
+      },
+      disk("objects", `${storage}/do`),
+      disk("kv-blobs", `${storage}/kv-blobs`),
+      disk("r2-chunks", `${storage}/r2-chunks`),
+      { name: "validator", external: { address: `unix:${validator}`, http: {} } },
+      ...Object.entries(followers).map(([name, path]) => ({
+        name,
+        external: { address: `unix:${path}`, http: {} },
+      })),
+      internet(setup),
+    ],
+    sockets: [
+      { name: "control", http: {}, service: { name: "sluice", entrypoint: "Control" } },
+      ...(servesTraffic
+        ? [{ name: "traffic", http: {}, service: { name: "sluice" } }]
+        : [
+            unix("replica", replica, "Replica"),
+            unix("remote", remote, "Remote", { capnpConnectHost: rpcHost }),
+          ]),
+    ],
+  });
+}
+
+export interface TrafficSetup extends Common {
+  /** Unix socket on which the control process tells this one of changes. */
+  readonly follower: string;
+  /** Unix sockets of the control process, for its KV and for the bindings of versions. */
+  readonly replica: string;
+  readonly remote: string;
+}
+
+/** A process that serves traffic and has no storage. */
+export function trafficConfig(setup: TrafficSetup): string {
+  const { follower, replica, remote, rpcHost } = setup;
+  return write({
+    services: [
+      {
+        name: "sluice",
+        worker: {
+          ...workerOf(setup),
+          bindings: [
+            ...bindingsOf(setup),
+            { name: "SLUICE_KV", kvNamespace: "replica" },
+            { name: "SLUICE_REMOTE", service: "remote" },
+          ],
+        },
+      },
+      { name: "replica", external: { address: `unix:${replica}`, http: {} } },
+      { name: "remote", external: { address: `unix:${remote}`, http: { capnpConnectHost: rpcHost } } },
+      internet(setup),
+    ],
+    sockets: [
+      { name: "traffic", http: {}, service: { name: "sluice" } },
+      {
+        name: "follower",
+        address: `unix:${follower}`,
+        http: {},
+        service: { name: "sluice", entrypoint: "Follower" },
+      },
+    ],
+  });
+}
+
+/** The process that starts uploads. Their code reaches no network. */
+export function validatorConfig(modules: readonly ModuleFile[], socket: string): string {
+  return write({
+    services: [
+      {
+        name: "validator",
+        worker: {
+          compatibilityDate: COMPATIBILITY_DATE,
+          modules: modules.map(moduleOf),
+          bindings: [{ name: "LOADER", workerLoader: { id: "validator" } }],
+        },
+      },
+      { name: "internet", network: { allow: [] } },
+    ],
+    sockets: [{ name: "validate", address: `unix:${socket}`, http: {}, service: "validator" }],
+  });
+}
+
+function write(config: { readonly [field: string]: Capnp }): string {
+  const value = toCapnp({ structuredLogging: true, v8Flags: V8_FLAGS, ...config });
+  return `using Workerd = import "/workerd/workerd.capnp";\nconst config :Workerd.Config = ${value};\n`;
+}
+
+function workerOf({ modules }: Common) {
+  return { compatibilityDate: COMPATIBILITY_DATE, modules: modules.map(moduleOf) };
+}
+
+function moduleOf({ module, file }: ModuleFile): Capnp {
+  return module.endsWith(".wasm")
+    ? { name: module, wasm: embed(file) }
+    : { name: module, esModule: embed(file) };
+}
+
+function bindingsOf({ values }: Common): Capnp[] {
+  const written = Object.entries(values).map(([name, value]) =>
+    typeof value === "string" ? { name, text: value } : { name, json: JSON.stringify(value) },
+  );
+  return [{ name: "LOADER", workerLoader: { id: "sluice" } }, ...written];
+}
+
+function kv(name: string, namespace: string): Capnp {
+  return { name, kvNamespace: { name: "kv", props: { json: JSON.stringify({ namespace }) } } };
+}
+
+function disk(name: string, path: string): Capnp {
+  return { name, disk: { path, writable: true } };
+}
+
+/** Where the `fetch` of versions leads. */
+function internet({ certificates }: Common): Capnp {
+  return {
+    name: "internet",
+    network: {
+      allow: ["public", "private", "240.0.0.0/4"],
+      tlsOptions: { trustBrowserCas: true, trustedCertificates: certificates },
+    },
+  };
+}

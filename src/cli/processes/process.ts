@@ -1,0 +1,215 @@
+/** One workerd process: started, restarted when it ends, drained. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { rmSync } from "node:fs";
+import { createServer, type Server } from "node:net";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import workerd from "workerd";
+import { UsageError } from "../data.ts";
+import type { Logger } from "../logger.ts";
+
+/** First and longest pause before an ended process is restarted, in ms. */
+const RESTART_MS = { first: 100, longest: 5_000 };
+/** A process that ran at least this long, in ms, is restarted after the first pause again. */
+const STABLE_MS = 10_000;
+/** How long a process may take to listen, in ms. */
+const START_MS = 30_000;
+
+/** A TCP port that a process listens on. */
+export interface Port {
+  /** The socket's name in the configuration. */
+  readonly socket: string;
+  readonly host: string;
+  readonly port: number;
+  /** Whether several processes listen on it: the kernel spreads connections over them. */
+  readonly isShared: boolean;
+}
+
+export interface ProcessSpec {
+  /** Names the process in logs and metrics. */
+  readonly name: string;
+  /** Path of its configuration, as text. */
+  readonly config: string;
+  readonly ports: readonly Port[];
+  /** Paths of the Unix sockets that it listens on. */
+  readonly sockets: readonly string[];
+}
+
+interface ProcessEvents {
+  /** The process has been spawned, for the first time or again. */
+  readonly spawned: () => void;
+  /** The process has ended, and will be restarted. */
+  readonly ended: (why: Readonly<Record<string, unknown>>) => void;
+}
+
+export class WorkerdProcess {
+  readonly name: string;
+  readonly #spec: ProcessSpec;
+  readonly #logger: Logger;
+  readonly #events: ProcessEvents;
+  #child: ChildProcess | undefined;
+  #startedAt = 0;
+  #isEnding = false;
+
+  constructor(spec: ProcessSpec, logger: Logger, events: ProcessEvents) {
+    this.name = spec.name;
+    this.#spec = spec;
+    this.#logger = logger;
+    this.#events = events;
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** Resolves once it listens on all of its sockets. Rejects if it ends before that, or a port is taken. */
+  async start(): Promise<void> {
+    const child = await this.#spawn();
+    const listening = this.#listening(child);
+    const ended = once(child, "exit").then(([code, signal]) => {
+      throw new Error(`the process ${this.name} ended before it listened (${signal ?? code})`);
+    });
+    // One of the two is left behind when the other settles.
+    ended.catch(() => {});
+    await Promise.race([listening, ended]);
+    void this.#keep(child, RESTART_MS.first);
+  }
+
+  /** Stops listening and lets requests finish. Resolves once the process has ended. */
+  async drain(): Promise<void> {
+    this.#isEnding = true;
+    const child = this.#child;
+    if (child === undefined || hasEnded(child)) return;
+    const exit = once(child, "exit");
+    child.kill("SIGTERM");
+    await exit;
+  }
+
+  /** Ends the process at once. It is restarted unless it drains. */
+  kill(): void {
+    this.#child?.kill("SIGKILL");
+  }
+
+  /** Ends the process at once, for good. */
+  end(): void {
+    this.#isEnding = true;
+    this.kill();
+  }
+
+  async #spawn(): Promise<ChildProcess> {
+    const { config, ports, sockets } = this.#spec;
+    const listeners: Server[] = [];
+    for (const port of ports) listeners.push(await listen(port));
+    // A process that was killed leaves its sockets behind, and the next one could not listen.
+    for (const socket of sockets) rmSync(socket, { force: true });
+    const descriptors = ports.map(({ socket }, i) => `--socket-fd=${socket}=${FIRST_DESCRIPTOR + i}`);
+    const child = spawn(
+      workerd.default,
+      // Worker Loader needs the flag.
+      ["serve", "--experimental", `--control-fd=${CONTROL_DESCRIPTOR}`, ...descriptors, config],
+      {
+        stdio: ["ignore", "pipe", "pipe", "pipe", ...listeners.map(descriptorOf)],
+        env: { ...process.env, TZ: "UTC" },
+      },
+    );
+    // The process has its own copies of the sockets. These must not accept connections.
+    for (const listener of listeners) listener.close();
+    for (const stream of [child.stdout, child.stderr]) {
+      if (stream !== null) createInterface(stream).on("line", (line) => this.#logLine(line));
+    }
+    this.#child = child;
+    this.#startedAt = Date.now();
+    const { promise, resolve, reject } = Promise.withResolvers<ChildProcess>();
+    child.once("spawn", () => {
+      this.#events.spawned();
+      resolve(child);
+    });
+    child.once("error", reject);
+    return promise;
+  }
+
+  /** workerd reports each socket on its control descriptor, as a line of JSON. */
+  #listening(child: ChildProcess): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    let missing = this.#spec.ports.length + this.#spec.sockets.length;
+    const late = setTimeout(
+      () => reject(new Error(`the process ${this.name} does not listen after ${START_MS} ms`)),
+      START_MS,
+    );
+    createInterface(child.stdio[CONTROL_DESCRIPTOR] as NodeJS.ReadableStream).on("line", () => {
+      missing--;
+      if (missing > 0) return;
+      clearTimeout(late);
+      resolve();
+    });
+    child.once("exit", () => clearTimeout(late));
+    return promise;
+  }
+
+  /** Waits for the end of the process, and restarts it. @param pause in ms */
+  async #keep(child: ChildProcess, pause: number): Promise<void> {
+    const [code, signal] = hasEnded(child) ? [child.exitCode, child.signalCode] : await once(child, "exit");
+    if (this.#isEnding) return;
+    this.#events.ended({ code, signal });
+    let wait = Date.now() - this.#startedAt > STABLE_MS ? RESTART_MS.first : pause;
+    while (!this.#isEnding) {
+      await sleep(wait);
+      wait = Math.min(wait * 2, RESTART_MS.longest);
+      if (this.#isEnding) return;
+      try {
+        const next = await this.#spawn();
+        // It may have been told to end meanwhile.
+        if (this.#isEnding) next.kill("SIGKILL");
+        else void this.#keep(next, wait);
+        return;
+      } catch (error) {
+        this.#logger.log("error", "process-not-started", { process: this.name, why: String(error) });
+      }
+    }
+  }
+
+  /** workerd prints one JSON object per line, but plain text before it has read its configuration. */
+  #logLine(line: string): void {
+    if (line === "") return;
+    try {
+      const { level, message } = JSON.parse(line);
+      this.#logger.fromRuntime(level, message);
+    } catch {
+      this.#logger.fromRuntime("error", line);
+    }
+  }
+}
+
+/** Where the process writes that it listens. Its inherited sockets come after. */
+const CONTROL_DESCRIPTOR = 3;
+const FIRST_DESCRIPTOR = CONTROL_DESCRIPTOR + 1;
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
+}
+
+/** Opens a listening socket for one process. */
+function listen({ host, port, isShared, socket }: Port): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      const reasons: Readonly<Record<string, string>> = {
+        ENOTSUP: "this system cannot share a port between processes",
+        EADDRINUSE: "another program uses this port",
+      };
+      const why = reasons[error.code ?? ""] ?? error.message;
+      reject(
+        new UsageError(
+          `Cannot listen on ${host}:${port}: ${why}. Choose another port with --${socket}-port.`,
+        ),
+      );
+    });
+    server.listen({ host, port, reusePort: isShared, backlog: 4096 }, () => resolve(server));
+  });
+}
+
+/** The socket's file descriptor, for which Node has no public API. */
+function descriptorOf(server: Server): number {
+  return (server as unknown as { readonly _handle: { readonly fd: number } })._handle.fd;
+}
