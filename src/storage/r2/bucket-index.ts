@@ -165,10 +165,11 @@ export class BucketIndex extends DurableObject<Env> {
     await this.#schedule();
   }
 
-  /** Sets the alarm to when the next file or upload is due. */
+  /** Sets the alarm to when the next file or upload is due. One that is set earlier finds nothing and comes here. */
   async #schedule(): Promise<void> {
     const due = Math.min(this.#garbage.due() ?? Infinity, this.#uploads.due() ?? Infinity);
-    if (due === Infinity || due === (await this.ctx.storage.getAlarm())) return;
-    await this.ctx.storage.setAlarm(due);
+    if (due === Infinity) return;
+    const set = await this.ctx.storage.getAlarm();
+    if (set === null || set > due) await this.ctx.storage.setAlarm(due);
   }
 }

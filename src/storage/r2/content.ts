@@ -31,8 +31,8 @@ export class Source {
   /** Exactly so many bytes, or an error. */
   async exactly(size: number): Promise<Uint8Array<ArrayBuffer>> {
     if (size === 0) return new Uint8Array(0);
-    const { value } = await this.#reader.readAtLeast(size, new Uint8Array(size));
-    if (value === undefined || value.byteLength < size) throw endedEarly();
+    const { value } = await this.#reader.readAtLeast(size, new Uint8Array(size)).catch(lost);
+    if (value === undefined || value.byteLength < size) throw new SenderLost();
     return value as Uint8Array<ArrayBuffer>;
   }
 
@@ -40,8 +40,8 @@ export class Source {
   async some(most: number): Promise<Uint8Array<ArrayBuffer>> {
     if (this.#buffer.byteLength === 0) this.#buffer = new Uint8Array(BUFFER_BYTES);
     const view = this.#buffer.subarray(0, Math.min(most, BUFFER_BYTES));
-    const { value, done } = await this.#reader.read(view);
-    if (done || value === undefined) throw endedEarly();
+    const { value, done } = await this.#reader.read(view).catch(lost);
+    if (done || value === undefined) throw new SenderLost();
     this.#buffer = new Uint8Array(value.buffer as ArrayBuffer);
     return value as Uint8Array<ArrayBuffer>;
   }
@@ -49,12 +49,15 @@ export class Source {
   /** Reads the rest. A sender that is not read to the end sees a lost connection instead of the answer. */
   async drain(): Promise<void> {
     let done = false;
-    while (!done) ({ done } = await this.#reader.read(new Uint8Array(BUFFER_BYTES)));
+    while (!done) ({ done } = await this.#reader.read(new Uint8Array(BUFFER_BYTES)).catch(lost));
   }
 }
 
-function endedEarly(): Error {
-  return new Error("The content ended before all of its bytes had come.");
+/** The content ended before all of its bytes had come. */
+export class SenderLost extends Error {}
+
+function lost(error: unknown): never {
+  throw new SenderLost(String(error));
 }
 
 export interface Written {

@@ -9,7 +9,7 @@ import { newId } from "../../lib/ids.ts";
 import { log } from "../../lib/log.ts";
 import type { Rpc } from "../../lib/rpc.ts";
 import { type BucketIndex, bucketIndex } from "./bucket-index.ts";
-import { readContent, Source, writeContent } from "./content.ts";
+import { readContent, SenderLost, Source, writeContent } from "./content.ts";
 import { badDigest, encodeRefusal, type R2ErrorName, type Refusal } from "./errors.ts";
 import { R2_LIMITS } from "./limits.ts";
 import { decodeCursor, pageLimit } from "./listing.ts";
@@ -43,7 +43,7 @@ export class R2Service extends WorkerEntrypoint<Env> {
       this.ctx.waitUntil(answer.catch(() => undefined));
       return await answer;
     } catch (error) {
-      log("error", "r2_request_failed", { error: String(error) });
+      if (!(error instanceof SenderLost)) log("error", "r2_request_failed", { error: String(error) });
       return refuse({ name: "internal" });
     }
   }
