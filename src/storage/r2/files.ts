@@ -54,5 +54,19 @@ export async function deleteFiles(
 
 async function remove(env: Env, file: string): Promise<boolean> {
   const { ok, status } = await diskOf(env).fetch(urlOf(file), { method: "DELETE" });
-  return ok || status === 404;
+  return ok || (status === 404 && removeUnfinished(env, file));
+}
+
+/**
+ * workerd writes to a hidden file in the same folder (`.<name>.<process>.<number>.tmp`) and then renames it. A process that is
+ * killed in between leaves that.
+ */
+async function removeUnfinished(env: Env, file: string): Promise<boolean> {
+  const folder = new URL(".", urlOf(file));
+  const listing = await diskOf(env).fetch(folder);
+  if (!listing.ok) return listing.status === 404;
+  const entries = await listing.json<readonly { readonly name: string }[]>();
+  const unfinished = entries.filter(({ name }) => name.startsWith(`.${file.slice(2)}.`));
+  const each = unfinished.map(({ name }) => diskOf(env).fetch(new URL(name, folder), { method: "DELETE" }));
+  return (await Promise.all(each)).every(({ ok, status }) => ok || status === 404);
 }

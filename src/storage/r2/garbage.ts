@@ -58,9 +58,9 @@ export class Garbage {
     return files.every((file) => reserved.has(file));
   }
 
-  /** Takes out the files of a content that is now named; those must be reserved. */
-  claim(content: string): void {
-    this.#sql.exec("DELETE FROM garbage WHERE content = ?", content);
+  /** Takes out files that a content now names; they must be reserved. */
+  claim(files: readonly string[]): void {
+    for (const file of files) this.forget(file);
   }
 
   /** A put has failed: its files are due. If it had succeeded after all, they are not here. */
@@ -99,7 +99,7 @@ export class Garbage {
     return marked;
   }
 
-  /** The file is gone. */
+  /** The file is gone, or an object's. */
   forget(file: string): void {
     this.#sql.exec("DELETE FROM garbage WHERE file = ?", file);
   }

@@ -110,7 +110,7 @@ export class Objects {
   addContent(content: string, chunks: readonly Chunk[]): boolean {
     const files = chunks.flatMap((chunk) => ("file" in chunk ? [chunk.file] : []));
     if (!this.#garbage.areReserved(content, files)) return false;
-    this.#garbage.claim(content);
+    this.#garbage.claim(files);
     let start = 0;
     for (const chunk of chunks) {
       const [file, bytes] = "file" in chunk ? [chunk.file, null] : [null, chunk.bytes];
