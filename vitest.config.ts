@@ -8,7 +8,7 @@ process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cach
 /** Folders of tests without a server: one for each folder of src/ whose parts are tested by themselves. */
 const UNIT = [
   ...["account", "assets", "bindings", "cli", "control", "dashboard", "events", "lib", "metrics"],
-  ...["registry", "rollout", "router", "runtime", "versions", "workers"],
+  ...["registry", "rollout", "router", "runtime", "storage", "versions", "workers"],
 ];
 
 /** A test that takes longer hangs. Far more than any takes: a busy machine must not fail one. */

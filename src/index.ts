@@ -36,6 +36,10 @@ export { RolloutSink } from "./registry/rollout-sink.ts";
 export { Remote, RemoteBinding } from "./runtime/channels.ts";
 export { Follower } from "./runtime/follower.ts";
 export { Replica } from "./runtime/replica.ts";
+export { Legacy } from "./storage/legacy/carry.ts";
+export { LegacyKv, LegacyR2 } from "./storage/legacy/databases.ts";
+export { BucketIndex } from "./storage/r2/bucket-index.ts";
+export { R2Service } from "./storage/r2/service.ts";
 export { Control };
 
 const router = createRouter<Env>((env) => ({

@@ -22,6 +22,10 @@ export interface Env {
   readonly METRICS: DurableObjectNamespace;
   /** The buckets of Workers, each below its name. */
   readonly SLUICE_BUCKET: R2Bucket;
+  /** One object: what is in SLUICE_BUCKET. Absent on Cloudflare, where the platform keeps the bucket. */
+  readonly R2_INDEX?: DurableObjectNamespace;
+  /** The files with the contents of SLUICE_BUCKET: workerd's `disk` service, writable. Absent on Cloudflare. */
+  readonly R2_CHUNKS?: Fetcher;
   /** The KV namespaces of Workers, each below its id. */
   readonly SLUICE_DATA: KVNamespace;
   /** Runs uploaded versions in isolates of their own. */
