@@ -83,16 +83,16 @@ export function controlConfig(setup: ControlSetup): string {
             ...bindingsOf(setup),
             kv("SLUICE_KV", "sluice"),
             kv("SLUICE_DATA", "data"),
-            //R2 { name: "SLUICE_BUCKET", r2Bucket: { name: "sluice", entrypoint: "R2Service" } },
-            //R2 { name: "R2_CHUNKS", service: "r2-chunks" },
+            { name: "SLUICE_BUCKET", r2Bucket: { name: "sluice", entrypoint: "R2Service" } },
+            { name: "R2_CHUNKS", service: "r2-chunks" },
             { name: "VALIDATOR", service: "validator" },
-            ...Object.entries({ ...OBJECTS /*R2, R2_INDEX: "BucketIndex"*/ }).map(([name, className]) => ({
+            ...Object.entries({ ...OBJECTS, R2_INDEX: "BucketIndex" }).map(([name, className]) => ({
               name,
               durableObjectNamespace: className,
             })),
             ...Object.keys(followers).map((name) => ({ name, service: name })),
           ],
-          durableObjectNamespaces: [...Object.values(OBJECTS) /*R2, "BucketIndex"*/].map((className) => ({
+          durableObjectNamespaces: [...Object.values(OBJECTS), "BucketIndex"].map((className) => ({
             className,
             uniqueKey: uniqueKey(className),
             enableSql: true,
