@@ -81,7 +81,7 @@ export class Legacy extends WorkerEntrypoint<LegacyEnv> {
   /** An object of the same version is the same object. */
   async #copyObject({ blobs, ...object }: OldObject): Promise<Copied> {
     const index = bucketIndex(this.env);
-    if ((await index.head(object.key))?.version === object.version) return "skipped";
+    if ((await index.versionOf(object.key)) === object.version) return "skipped";
     try {
       const chunks: Chunk[] = [];
       for (const blob of blobs) chunks.push(...(await this.#copyBlob(object.version, blob)));

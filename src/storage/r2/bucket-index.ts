@@ -14,10 +14,10 @@ import { deleteFiles } from "./files.ts";
 import { Garbage } from "./garbage.ts";
 import { type ListOptions, listPage } from "./listing.ts";
 import { Objects } from "./objects.ts";
-import type { MessageOf } from "./protocol.ts";
+import { encodeObject, type MessageOf } from "./protocol.ts";
 import { rangeOf } from "./ranges.ts";
 import { reads } from "./reads.ts";
-import type { Chunk, Described, Found, Page, StoredObject } from "./types.ts";
+import type { Chunk, Described, Found, Range, StoredObject } from "./types.ts";
 import { Uploads } from "./uploads.ts";
 
 /** The index of the one bucket. Only where Sluice keeps it itself. */
@@ -52,8 +52,14 @@ export class BucketIndex extends DurableObject<Env> {
     ctx.blockConcurrencyWhile(() => this.#schedule());
   }
 
-  head(key: string): StoredObject | undefined {
-    return this.#objects.find(key);
+  /** The object as the binding reads it. Answers are encoded here: a text crosses to the service at the least cost. */
+  head(key: string): string | undefined {
+    const object = this.#objects.find(key);
+    return object && encode(object, { offset: 0, length: object.size });
+  }
+
+  versionOf(key: string): string | undefined {
+    return this.#objects.find(key)?.version;
   }
 
   /** The object and where the bytes are. A read of files must say that it is under way (reads.ts). */
@@ -66,7 +72,8 @@ export class BucketIndex extends DurableObject<Env> {
     if (!holds(asked.onlyIf ?? {}, object)) return err({ name: "preconditionFailed", object });
     const range = rangeOf(asked, object.size);
     if (!range.ok) return err({ name: range.error });
-    return ok({ object, range: range.value, slices: this.#objects.slices(object.version, range.value) });
+    const slices = this.#objects.slices(object.version, range.value);
+    return ok({ head: encode(object, range.value), content: object.version, slices });
   }
 
   /** Notes a file before it is written. @param content the version or part that it is for */
@@ -107,9 +114,17 @@ export class BucketIndex extends DurableObject<Env> {
     await this.#schedule();
   }
 
-  list(options: ListOptions): Page {
-    const { rows: objects, ...page } = listPage(options, this.#objects.rows);
-    return { objects, ...page };
+  /** A page as the binding reads it. @param include which metadata it shows. 0: HTTP, 1: custom */
+  list(options: ListOptions, include: readonly number[]): string {
+    const { rows, prefixes, cursor } = listPage(options, this.#objects.rows);
+    const objects = rows.map(({ http, custom, ...object }) =>
+      encodeObject({
+        ...object,
+        http: include.includes(0) ? http : {},
+        custom: include.includes(1) ? custom : {},
+      }),
+    );
+    return JSON.stringify({ objects, truncated: cursor !== undefined, cursor, delimitedPrefixes: prefixes });
   }
 
   /** How many objects there are, and their bytes. */
@@ -172,4 +187,8 @@ export class BucketIndex extends DurableObject<Env> {
     const set = await this.ctx.storage.getAlarm();
     if (set === null || set > due) await this.ctx.storage.setAlarm(due);
   }
+}
+
+function encode(object: StoredObject, range: Range): string {
+  return JSON.stringify(encodeObject(object, range));
 }

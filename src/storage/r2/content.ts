@@ -114,7 +114,7 @@ async function writeChunk(env: Env, file: string, pumped: Pumped): Promise<void>
     await writer.abort(error).catch(() => undefined);
     throw error;
   };
-  const ends = [writeFile(env, file, readable).catch(abort), pump(pumped, writer).catch(abort)];
+  const ends = [pump(pumped, writer).catch(abort), writeFile(env, file, readable).catch(abort)];
   await Promise.allSettled(ends);
   await Promise.all(ends);
 }

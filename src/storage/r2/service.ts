@@ -94,17 +94,15 @@ export class R2Service extends WorkerEntrypoint<Env> {
   async #head(key: string): Promise<Response> {
     if (!isKey(key)) return refuse({ name: "invalidObjectName" });
     const object = await this.#index.head(key);
-    if (object === undefined) return refuse({ name: "noSuchKey" });
-    return answer(encodeObject(object, { offset: 0, length: object.size }));
+    return object === undefined ? refuse({ name: "noSuchKey" }) : answer(object);
   }
 
   async #get({ object: key, ...asked }: MessageOf<"get">): Promise<Response> {
     if (!isKey(key)) return refuse({ name: "invalidObjectName" });
     const found = await this.#index.get(key, asked);
     if (!found.ok) return refuse(found.error);
-    const { object, range, slices } = found.value;
-    const head = encode(encodeObject(object, range));
-    const body = await readContent(this.env, head, { content: object.version, slices });
+    const head = utf8(found.value.head);
+    const body = await readContent(this.env, head, found.value);
     return new Response(body, { headers: headersOf(head) });
   }
 
@@ -114,14 +112,7 @@ export class R2Service extends WorkerEntrypoint<Env> {
     if (limit === undefined) return refuse({ name: "invalidMaxKeys" });
     if (cursor !== undefined && decodeCursor(cursor) === undefined)
       return refuse({ name: "invalidArgument" });
-    const page = await this.#index.list({ prefix, delimiter, startAfter, cursor, limit });
-    const objects = page.objects.map((object) => {
-      const http = include.includes(0) ? object.http : {};
-      const custom = include.includes(1) ? object.custom : {};
-      return encodeObject({ ...object, http, custom });
-    });
-    const truncated = page.cursor !== undefined;
-    return answer({ objects, truncated, cursor: page.cursor, delimitedPrefixes: page.prefixes });
+    return answer(await this.#index.list({ prefix, delimiter, startAfter, cursor, limit }, include));
   }
 
   async #put(asked: MessageOf<"put">, { source, size }: Incoming): Promise<Response> {
@@ -142,7 +133,7 @@ export class R2Service extends WorkerEntrypoint<Env> {
       const etag = digests.md5 ?? "";
       const object = { ...described, version, size, etag, checksums: digests };
       const stored = await this.#index.put(object, chunks, asked.onlyIf);
-      return stored.ok ? answer(encodeObject(stored.value)) : refuse({ name: stored.error });
+      return stored.ok ? answer(JSON.stringify(encodeObject(stored.value))) : refuse({ name: stored.error });
     });
   }
 
@@ -157,7 +148,7 @@ export class R2Service extends WorkerEntrypoint<Env> {
     const described = describedBy(asked);
     const wrong = checkDescribed(described);
     if (wrong !== undefined) return refuse({ name: wrong });
-    return answer({ uploadId: await this.#index.createUpload(described) });
+    return answer(JSON.stringify({ uploadId: await this.#index.createUpload(described) }));
   }
 
   async #uploadPart(asked: MessageOf<"uploadPart">, { source, size }: Incoming): Promise<Response> {
@@ -170,7 +161,7 @@ export class R2Service extends WorkerEntrypoint<Env> {
       const upload = { id: asked.uploadId, key: asked.object };
       const part = { number: asked.partNumber, content, size, md5 };
       const failed = await this.#index.addPart(upload, part, chunks);
-      return failed === undefined ? answer({ etag: md5 }) : refuse({ name: failed });
+      return failed === undefined ? answer(JSON.stringify({ etag: md5 })) : refuse({ name: failed });
     });
   }
 
@@ -178,7 +169,7 @@ export class R2Service extends WorkerEntrypoint<Env> {
     if (!isKey(asked.object)) return refuse({ name: "invalidObjectName" });
     const upload = { id: asked.uploadId, key: asked.object };
     const stored = await this.#index.completeUpload(upload, asked.parts);
-    return stored.ok ? answer(encodeObject(stored.value)) : refuse({ name: stored.error });
+    return stored.ok ? answer(JSON.stringify(encodeObject(stored.value))) : refuse({ name: stored.error });
   }
 
   /** What a put has written is abandoned unless it succeeds. */
@@ -206,16 +197,12 @@ function firstMismatch(expected: Checksums, actual: Checksums): Refusal | undefi
   return undefined;
 }
 
-function encode(message: Record<string, unknown>): Uint8Array<ArrayBuffer> {
-  return utf8(JSON.stringify(message));
-}
-
 function headersOf(head: Uint8Array): Record<string, string> {
   return { [HEADERS.metadataSize]: String(head.byteLength) };
 }
 
-function answer(message: Record<string, unknown>): Response {
-  const head = encode(message);
+function answer(message: string): Response {
+  const head = utf8(message);
   return new Response(head, { headers: headersOf(head) });
 }
 
@@ -225,6 +212,6 @@ function refuse(refusal: Refusal | { readonly name: R2ErrorName }): Response {
   const object = "object" in refusal ? refusal.object : undefined;
   if (object === undefined) return new Response(null, { status, headers });
   // A get whose preconditions fail still returns the metadata.
-  const head = encode(encodeObject(object, { offset: 0, length: object.size }));
+  const head = utf8(JSON.stringify(encodeObject(object, { offset: 0, length: object.size })));
   return new Response(head, { status, headers: { ...headers, ...headersOf(head) } });
 }

@@ -51,16 +51,11 @@ export type Chunk =
 /** The part of a chunk that a read needs. */
 export type Slice = { readonly chunk: Chunk } & Range;
 
-/** An object's metadata, and where the bytes of the range are. */
+/** What a get returns, and where its bytes are. */
 export interface Found {
-  readonly object: StoredObject;
-  readonly range: Range;
+  /** The object and the range as the binding reads them, in JSON. */
+  readonly head: string;
+  /** Whose slices these are. */
+  readonly content: string;
   readonly slices: readonly Slice[];
-}
-
-export interface Page {
-  readonly objects: StoredObject[];
-  readonly prefixes: string[];
-  /** Absent on the last page. */
-  readonly cursor?: string;
 }
