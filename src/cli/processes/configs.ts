@@ -222,7 +222,8 @@ function kv(name: string, namespace: string): Capnp {
 }
 
 function disk(name: string, path: string): Capnp {
-  return { name, disk: { path, writable: true } };
+  // What a kill leaves half written has a name that begins with a dot, and must be found to be deleted.
+  return { name, disk: { path, writable: true, allowDotfiles: true } };
 }
 
 /** Where the `fetch` of versions leads. */
