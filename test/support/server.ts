@@ -28,7 +28,7 @@ export interface ServerOptions {
   readonly args?: readonly string[];
   readonly demo?: boolean;
   /** Ports and folder of a server that ran before; new ones by default. */
-  readonly like?: Server;
+  readonly like?: Pick<Server, "trafficPort" | "controlPort" | "dataDir">;
 }
 
 export class Server {

@@ -2,6 +2,7 @@
  * The configuration of each workerd process, in the format of its src/workerd/server/workerd.capnp. Pure. The only TCP
  * sockets are those for traffic and for the control side: everything else is on Unix sockets in the server's own folder.
  */
+import { join } from "node:path";
 import { type Capnp, embed, toCapnp } from "./capnp.ts";
 
 /** Compatibility date of Sluice's own Workers: the date of the runtime. Each version has a date of its own. */
@@ -60,6 +61,9 @@ const OBJECTS = {
   OBJECTS: "ObjectHost",
 } as const;
 
+/** Folders below the storage folder, each of them a disk of the control process. They must exist. */
+export const DISKS = ["do", "kv-blobs", "r2-chunks"] as const;
+
 /** Prefix of the keys under which the runtime keeps objects. Another one would start empty. */
 const uniqueKey = (className: string) => `sluice-${className}`;
 
@@ -81,43 +85,18 @@ export function controlConfig(setup: ControlSetup): string {
           ...workerOf(setup),
           bindings: [
             ...bindingsOf(setup),
-            kv("SLUICE_KV", "sluice"),
-            kv("SLUICE_DATA", "data"),
-            { name: "SLUICE_BUCKET", r2Bucket: { name: "sluice", entrypoint: "R2Service" } },
-            { name: "R2_CHUNKS", service: "r2-chunks" },
+            ...storageBindings(),
             { name: "VALIDATOR", service: "validator" },
-            ...Object.entries({ ...OBJECTS, R2_INDEX: "BucketIndex" }).map(([name, className]) => ({
+            ...Object.entries(OBJECTS).map(([name, className]) => ({
               name,
               durableObjectNamespace: className,
             })),
             ...Object.keys(followers).map((name) => ({ name, service: name })),
           ],
-          durableObjectNamespaces: [...Object.values(OBJECTS), "BucketIndex"].map((className) => ({
-            className,
-            uniqueKey: uniqueKey(className),
-            enableSql: true,
-          })),
-          durableObjectStorage: { localDisk: "objects" },
+          ...objectsOf([...Object.values(OBJECTS), "BucketIndex"]),
         },
       },
-      {
-        name: "kv",
-        worker: {
-          compatibilityDate: COMPATIBILITY_DATE,
-          modules: [{ name: "kv.js", bundled: "/workerd/kv.js" }],
-          bindings: [
-            { name: "SHARD", durableObjectNamespace: "KVNamespace" },
-            { name: "BLOBS", service: "kv-blobs" },
-          ],
-          durableObjectNamespaces: [
-            { className: "KVNamespace", uniqueKey: uniqueKey("KVNamespace"), enableSql: true },
-          ],
-          durableObjectStorage: { localDisk: "objects" },
-        },
-      },
-      disk("objects", `${storage}/do`),
-      disk("kv-blobs", `${storage}/kv-blobs`),
-      disk("r2-chunks", `${storage}/r2-chunks`),
+      ...storageServices(storage),
       { name: "validator", external: { address: `unix:${validator}`, http: {} } },
       ...Object.entries(followers).map(([name, path]) => ({
         name,
@@ -177,6 +156,58 @@ export function trafficConfig(setup: TrafficSetup): string {
   });
 }
 
+/**
+ * The process that carries over what release 0.1 kept in Miniflare's KV and R2 (src/storage/legacy). It opens the old
+ * databases in place: their namespaces have the keys that Miniflare gave them.
+ */
+export function legacyConfig(common: Common, storage: string, socket: string): string {
+  const old = (name: string, className: string, key: string) => ({
+    name,
+    worker: {
+      ...workerOf(common),
+      durableObjectNamespaces: [{ className, uniqueKey: key, enableSql: true }],
+      durableObjectStorage: { localDisk: `${name}-disk` },
+    },
+  });
+  return write({
+    services: [
+      {
+        name: "sluice",
+        worker: {
+          ...workerOf(common),
+          ...objectsOf(["BucketIndex"]),
+          bindings: [
+            ...storageBindings(),
+            {
+              name: "LEGACY_KV",
+              durableObjectNamespace: { className: "LegacyKv", serviceName: "legacy-kv" },
+            },
+            {
+              name: "LEGACY_R2",
+              durableObjectNamespace: { className: "LegacyR2", serviceName: "legacy-r2" },
+            },
+            { name: "LEGACY_KV_BLOBS", service: "legacy-kv-disk" },
+            { name: "LEGACY_R2_BLOBS", service: "legacy-r2-disk" },
+          ],
+        },
+      },
+      old("legacy-kv", "LegacyKv", "miniflare-KVNamespaceObject"),
+      old("legacy-r2", "LegacyR2", "miniflare-R2BucketObject"),
+      disk("legacy-kv-disk", join(storage, "kv")),
+      disk("legacy-r2-disk", join(storage, "r2")),
+      ...storageServices(storage),
+    ],
+    sockets: [
+      {
+        name: "legacy",
+        address: `unix:${socket}`,
+        http: {},
+        service: { name: "sluice", entrypoint: "Legacy" },
+      },
+    ],
+  });
+}
+
 /** The process that starts uploads. Their code reaches no network. */
 export function validatorConfig(modules: readonly ModuleFile[], socket: string): string {
   return write({
@@ -219,6 +250,47 @@ function bindingsOf({ values }: Common): Capnp[] {
 
 function kv(name: string, namespace: string): Capnp {
   return { name, kvNamespace: { name: "kv", props: { json: JSON.stringify({ namespace }) } } };
+}
+
+/** KV, R2 and where they keep their data, beside the Durable Objects' own. */
+function storageServices(storage: string): Capnp[] {
+  return [
+    {
+      name: "kv",
+      worker: {
+        compatibilityDate: COMPATIBILITY_DATE,
+        modules: [{ name: "kv.js", bundled: "/workerd/kv.js" }],
+        bindings: [
+          { name: "SHARD", durableObjectNamespace: "KVNamespace" },
+          { name: "BLOBS", service: "kv-blobs" },
+        ],
+        ...objectsOf(["KVNamespace"]),
+      },
+    },
+    ...DISKS.map((name) => disk(name, join(storage, name))),
+  ];
+}
+
+function storageBindings(): Capnp[] {
+  return [
+    kv("SLUICE_KV", "sluice"),
+    kv("SLUICE_DATA", "data"),
+    { name: "SLUICE_BUCKET", r2Bucket: { name: "sluice", entrypoint: "R2Service" } },
+    { name: "R2_INDEX", durableObjectNamespace: "BucketIndex" },
+    { name: "R2_CHUNKS", service: "r2-chunks" },
+  ];
+}
+
+/** Classes of Durable Objects, with their databases on disk. */
+function objectsOf(classNames: readonly string[]) {
+  return {
+    durableObjectNamespaces: classNames.map((className) => ({
+      className,
+      uniqueKey: uniqueKey(className),
+      enableSql: true,
+    })),
+    durableObjectStorage: { localDisk: "do" },
+  };
 }
 
 function disk(name: string, path: string): Capnp {

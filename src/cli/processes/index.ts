@@ -1,13 +1,14 @@
 /** The workerd processes of a server: which there are, how they reach each other, and their start and end. */
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Bundle, loadBundle } from "../bundle.ts";
 import type { ServeConfig } from "../config.ts";
 import type { DataDir } from "../data.ts";
 import type { Logger } from "../logger.ts";
-import { controlConfig, trafficConfig } from "./configs.ts";
+import { type Common, controlConfig, DISKS, trafficConfig } from "./configs.ts";
 import { RunFolder } from "./folder.ts";
+import { carryOver, hasLegacy } from "./legacy.ts";
 import { type Port, WorkerdProcess } from "./process.ts";
 import { Validator } from "./validator.ts";
 
@@ -36,6 +37,7 @@ export class Processes {
   readonly #folder = new RunFolder();
   readonly #control: WorkerdProcess;
   readonly #traffic: readonly WorkerdProcess[];
+  readonly #common: Common;
   #validatorPid = 0;
 
   private constructor(options: Options, bundle: Bundle) {
@@ -48,12 +50,13 @@ export class Processes {
     const names =
       config.processes === 1 ? [] : Array.from({ length: config.processes }, (_, i) => `FOLLOWER_${i}`);
     const modules = this.#folder.writeBundle("sluice", bundle);
-    const common = {
+    const common: Common = {
       modules,
       rpcHost: this.#folder.rpcHost,
       certificates: extraCertificates(),
       values: valuesOf(config, bundle.build),
     };
+    this.#common = common;
     const sockets = { replica: this.#folder.socket("replica"), remote: this.#folder.socket("remote") };
     const followers = Object.fromEntries(names.map((name) => [name, this.#folder.socket(name)]));
     const control = controlConfig({
@@ -91,10 +94,14 @@ export class Processes {
 
   /** Resolves once every process listens. Rejects if one cannot start. */
   static async start(options: Options): Promise<Processes> {
-    for (const folder of ["do", "kv-blobs", "r2-chunks"])
-      mkdirSync(join(options.data.storage, folder), { recursive: true });
+    const { storage } = options.data;
+    for (const folder of DISKS) mkdirSync(join(storage, folder), { recursive: true });
     const processes = new Processes(options, await loadBundle("sluice"));
     process.once("exit", () => processes.#end());
+    if (hasLegacy(storage)) {
+      await carryOver(storage, processes.#common, { folder: processes.#folder, logger: options.logger });
+    }
+    removeHalfWritten(join(storage, "kv-blobs"));
     await processes.validator.listen();
     // The others read from the control process as soon as they run.
     await processes.#control.start();
@@ -130,6 +137,14 @@ export class Processes {
       validator_pid: this.#validatorPid,
       traffic_pids: this.#traffic.flatMap(({ pid }) => pid ?? []),
     });
+  }
+}
+
+/** Deletes the files that a kill ended halfway: the runtime names them `.<name>.<pid>.<n>.tmp`, and forgets them. */
+function removeHalfWritten(folder: string): void {
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true });
+  for (const { name, parentPath } of files) {
+    if (/^\..*\.tmp$/.test(name)) rmSync(join(parentPath, name), { force: true });
   }
 }
 

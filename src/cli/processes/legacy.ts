@@ -1,0 +1,71 @@
+/**
+ * Carries over what release 0.1 kept in KV and R2, before anything is served. The old folders are put aside afterwards;
+ * if anything cannot be copied, the server does not start and they stay as they are.
+ */
+import { existsSync, mkdirSync, renameSync } from "node:fs";
+import { request } from "node:http";
+import { join } from "node:path";
+import { json } from "node:stream/consumers";
+import { UsageError } from "../data.ts";
+import type { Logger } from "../logger.ts";
+import { type Common, legacyConfig } from "./configs.ts";
+import type { RunFolder } from "./folder.ts";
+import { WorkerdProcess } from "./process.ts";
+
+/** Where the old folders are put, below the storage folder. Nothing reads them any more. */
+const ASIDE = "before-0.2";
+const OLD = ["kv", "r2", "cache"] as const;
+
+/** Whether a release before 0.2 has written to the storage folder. */
+export function hasLegacy(storage: string): boolean {
+  return (
+    existsSync(join(storage, "kv/miniflare-KVNamespaceObject")) ||
+    existsSync(join(storage, "r2/miniflare-R2BucketObject"))
+  );
+}
+
+/** Throws a `UsageError` that says what could not be copied. */
+export async function carryOver(
+  storage: string,
+  common: Common,
+  { folder, logger }: { readonly folder: RunFolder; readonly logger: Logger },
+): Promise<void> {
+  for (const name of OLD) mkdirSync(join(storage, name), { recursive: true });
+  const socket = folder.socket("legacy");
+  const config = folder.writeConfig("legacy", legacyConfig(common, storage, socket));
+  const copying = new WorkerdProcess({ name: "legacy", config, ports: [], sockets: [socket] }, logger, {
+    spawned: () => {},
+    ended: () => copying.end(),
+  });
+  try {
+    await copying.start();
+    const { status, report } = await ask(socket);
+    if (status !== 200) throw new Error(String((report as { error?: unknown }).error));
+    logger.log("info", "data-carried-over", { ...report, old: join(storage, ASIDE) });
+  } catch (error) {
+    throw new UsageError(
+      `The data that an earlier release left in ${storage} could not be carried over, and is unchanged: ${(error as Error).message}`,
+    );
+  } finally {
+    await copying.drain();
+  }
+  mkdirSync(join(storage, ASIDE), { recursive: true });
+  for (const name of OLD) renameSync(join(storage, name), join(storage, ASIDE, name));
+}
+
+function ask(socketPath: string): Promise<{ readonly status: number | undefined; readonly report: object }> {
+  const { promise, resolve, reject } = Promise.withResolvers<{
+    status: number | undefined;
+    report: object;
+  }>();
+  const outgoing = request({ socketPath, method: "POST", path: "/", headers: { Host: "legacy" } });
+  outgoing.once("error", reject);
+  outgoing.once("response", (response) =>
+    json(response).then(
+      (report) => resolve({ status: response.statusCode, report: report as object }),
+      reject,
+    ),
+  );
+  outgoing.end();
+  return promise;
+}
