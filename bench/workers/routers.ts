@@ -33,6 +33,7 @@ export const isolates = (isCounted: boolean) =>
           throw new Error("nobody watches here");
         },
         tidy: async () => {},
+        outbound: undefined,
       }),
     }),
     isCounted,

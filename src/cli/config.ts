@@ -1,4 +1,5 @@
 /** The settings of `sluice serve`. A flag wins over its variable, and the variable over the default. */
+import { isIP } from "node:net";
 import { type Command, InvalidArgumentError, Option } from "commander";
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -17,6 +18,8 @@ export interface ServeConfig {
   readonly demo: boolean;
   /** Processes that serve traffic. With 1, the control process also serves traffic. */
   readonly processes: number;
+  /** Blocks of this machine's or link-local addresses that versions may reach, in CIDR notation. */
+  readonly allowAddress: readonly string[];
   /** Seconds added to the system's clock for crons and rollouts. */
   readonly clockOffset: number;
 }
@@ -100,6 +103,13 @@ function runtimeOptions(): Option[] {
         }
         return processes;
       }),
+    new Option(
+      "--allow-address <block...>",
+      "Addresses of this machine that versions may reach, e.g. 127.0.0.1/32. By default, none",
+    )
+      .env("SLUICE_ALLOW_ADDRESS")
+      .default([], "none")
+      .argParser((value, before: readonly string[]) => [...before, ...value.split(/[\s,]+/).map(toBlock)]),
     new Option("--clock-offset <seconds>", "Seconds to add to the clock of crons and rollouts, to test them")
       .env("SLUICE_CLOCK_OFFSET")
       .default(0)
@@ -109,6 +119,18 @@ function runtimeOptions(): Option[] {
         return seconds;
       }),
   ];
+}
+
+/** An address or a CIDR block, as a CIDR block. */
+function toBlock(text: string): string {
+  const [address = "", bits, ...rest] = text.split("/");
+  const version = isIP(address);
+  const longest = version === 4 ? 32 : 128;
+  const isLength = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= longest);
+  if (version === 0 || !isLength || rest.length > 0) {
+    throw new InvalidArgumentError("Use an IP address or a block such as 127.0.0.1/32.");
+  }
+  return `${address}/${bits ?? longest}`;
 }
 
 export function dataDirOption(): Option {

@@ -36,6 +36,9 @@ export interface Env {
    */
   readonly VALIDATOR?: Fetcher;
 
+  /** Where versions' requests go, where `sluice serve` runs them: not to the machine itself. */
+  readonly SLUICE_OUTBOUND?: Fetcher;
+
   /** Workers are served at `<worker>.<SLUICE_DOMAIN>`. */
   readonly SLUICE_DOMAIN: string;
   /** Where end users reach a Worker, for messages: scheme, and port where it is not the scheme's own. */

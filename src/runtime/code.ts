@@ -12,11 +12,18 @@ import type { Module, ModuleType } from "../versions/types.ts";
 import { clientBindings, type OpenChannel, toEnv } from "./version-env.ts";
 
 /**
- * In loaded Workers the runtime has no cache, and `caches` throws. A version gets a cache that is always empty, as on
- * workers.dev.
+ * Globals of every version. In loaded Workers the runtime has no cache, and `caches` throws: a version gets a cache that
+ * is always empty, as on workers.dev. Where an address may not be reached, the runtime's message is "internal error": the
+ * version's author is told what it means.
  */
-const CACHES_MODULE = "__sluice_caches.js";
-const CACHES = `const empty = {
+const GLOBALS_MODULE = "__sluice_globals.js";
+const GLOBALS = `const plainFetch = fetch;
+const explain = (error) => {
+  if (!(error instanceof Error) || !error.message.startsWith("internal error")) throw error;
+  throw new Error("The request could not be sent. A version cannot reach the machine that runs Sluice, nor link-local addresses, unless its operator allows it with --allow-address. (" + error.message + ")");
+};
+Object.defineProperty(globalThis, "fetch", { value: { fetch: (...args) => plainFetch(...args).then(undefined, explain) }.fetch, configurable: true, writable: true, enumerable: true });
+const empty = {
   match: async () => undefined,
   put: async (request, response) => void (await response.body?.cancel()),
   delete: async () => false,
@@ -142,10 +149,10 @@ function wrap(blob: VersionBlob, wrapper: string, open: OpenChannel): WorkerLoad
   const { header } = blob;
   const client = clientModules(header);
   // Imported first, so that they are evaluated before the user's modules.
-  const first = [CACHES_MODULE, ...Object.keys(client).filter((name) => name === INSTALL_MODULE)];
+  const first = [GLOBALS_MODULE, ...Object.keys(client).filter((name) => name === INSTALL_MODULE)];
   const modules: Record<string, WorkerLoaderModule> = {
     [WRAPPER_MODULE]: { js: `${first.map((name) => `import "./${name}";`).join("\n")}\n${wrapper}` },
-    [CACHES_MODULE]: { js: CACHES },
+    [GLOBALS_MODULE]: { js: GLOBALS },
     ...client,
   };
   for (const module of blob.modules) {

@@ -39,6 +39,8 @@ interface IsolateOptions {
   readonly collect: (worker: string, version: string) => Fetcher;
   /** Has isolates unloaded when they are due, in a request of its own. */
   readonly tidy: () => Promise<void>;
+  /** Where the requests and connections of versions go; undefined for where Sluice's own go. */
+  readonly outbound: Fetcher | undefined;
 }
 
 export class IsolateSource implements VersionSource {
@@ -49,6 +51,7 @@ export class IsolateSource implements VersionSource {
   readonly assets: AssetStore;
   readonly #collect: IsolateOptions["collect"];
   readonly #tidy: IsolateOptions["tidy"];
+  readonly #outbound: Pick<WorkerLoaderWorkerCode, "globalOutbound">;
   /** By version. */
   readonly #handlers = new Map<string, IsolateHandler>();
   /** The handlers that traced isolates have replaced in `#handlers`, by version. */
@@ -62,7 +65,7 @@ export class IsolateSource implements VersionSource {
   readonly #loading = new Map<string, number>();
   #loads = 0;
 
-  constructor({ loader, kv, build, open, assets, collect, tidy }: IsolateOptions) {
+  constructor({ loader, kv, build, open, assets, collect, tidy, outbound }: IsolateOptions) {
     this.#loader = loader;
     this.#kv = kv;
     this.#build = build;
@@ -70,6 +73,7 @@ export class IsolateSource implements VersionSource {
     this.assets = assets;
     this.#collect = collect;
     this.#tidy = tidy;
+    this.#outbound = outbound === undefined ? {} : { globalOutbound: outbound };
   }
 
   ready(version: string): VersionHandler | undefined {
@@ -280,7 +284,7 @@ export class IsolateSource implements VersionSource {
     const stored = await readVersion(this.#kv, version);
     if (stored === null) throw new Error("its code is not in KV");
     const blob = decodeBlob(stored);
-    return { code: servingCode(blob, this.#open), assets: blob.header.assets };
+    return { code: { ...servingCode(blob, this.#open), ...this.#outbound }, assets: blob.header.assets };
   }
 }
 

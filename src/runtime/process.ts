@@ -63,6 +63,7 @@ function createSource(env: Env): IsolateSource {
     open: (entrypoint, props) => openChannel(env, entrypoint, props),
     assets: new AssetStore(env.SLUICE_KV, retained),
     collect: (worker, version) => exports.TailCollector({ props: { worker, version } }) as unknown as Fetcher,
+    outbound: env.SLUICE_OUTBOUND,
     tidy: async () => {
       await sendMessage(exports.Follower, { type: "tidy" });
     },

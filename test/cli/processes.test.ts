@@ -32,7 +32,7 @@ test("lists, fields, numbers and references are written in the format's own synt
   expect(toCapnp(value)).toBe('(name = "a", list = [1, true, (b = "c")], file = embed "x.js")');
 });
 
-const COMMON = { modules: [], values: {}, rpcHost: "secret", certificates: [] };
+const COMMON = { modules: [], values: {}, rpcHost: "secret", certificates: [], own: [], reachable: [] };
 const addressesIn = (text: string) =>
   [...text.matchAll(/address = "([^"]*)"/g)].map(([, address]) => address);
 

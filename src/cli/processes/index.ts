@@ -1,6 +1,7 @@
 /** The workerd processes of a server: which there are, how they reach each other, and their start and end. */
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { type Bundle, loadBundle } from "../bundle.ts";
 import type { ServeConfig } from "../config.ts";
@@ -54,6 +55,8 @@ export class Processes {
       modules,
       rpcHost: this.#folder.rpcHost,
       certificates: extraCertificates(),
+      own: ownAddresses(),
+      reachable: config.allowAddress,
       values: valuesOf(config, bundle.build),
     };
     this.#common = common;
@@ -172,6 +175,13 @@ function controlValuesOf({ config, token }: Options, followers: readonly string[
     SLUICE_FOLLOWERS: followers,
     SLUICE_CLOCK_OFFSET_MS: config.clockOffset * 1000,
   };
+}
+
+/** This machine's addresses: its ports are Sluice's own, or not meant for versions either. */
+function ownAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((addresses = []) =>
+    addresses.map(({ address, family }) => `${address.split("%")[0]}/${family === "IPv4" ? 32 : 128}`),
+  );
 }
 
 /** The certificates of the file that Node.js reads too. */
