@@ -17,6 +17,9 @@ const HANGS_MS = 300_000;
 /** Tests that take minutes of computing: large populations and many simulated hours. */
 const STATISTICS = "test/**/*.statistics.test.ts";
 
+/** Servers of one process, where only the API and the pages matter. */
+const SINGLE = { SLUICE_TEST_SINGLE: "1" };
+
 /** The tests that say what a Worker does. Those of what becomes of versions make their own splits. */
 const SPLIT = [
   "bindings/kv",
@@ -101,6 +104,7 @@ export default defineConfig({
         test: {
           name: "conformance",
           include: ["test/conformance/**/*.test.ts"],
+          env: SINGLE,
           testTimeout: HANGS_MS,
           hookTimeout: HANGS_MS,
         },
@@ -120,6 +124,7 @@ export default defineConfig({
         test: {
           name: "browser",
           include: ["test/browser/**/*.test.ts"],
+          env: SINGLE,
           testTimeout: HANGS_MS,
           hookTimeout: HANGS_MS,
         },

@@ -12,13 +12,14 @@ import { Observer } from "./rollout/observer.ts";
 import { workersUnder } from "./router/hosts.ts";
 import { createRouter } from "./router/index.ts";
 import { openChannel } from "./runtime/channels.ts";
-import { isolateSource, refreshMsOf } from "./runtime/process.ts";
+import { versionSource } from "./runtime/lanes.ts";
+import { refreshMsOf } from "./runtime/process.ts";
 
 export { AccountRegistry } from "./account/registry.ts";
-export { AnalyticsBinding } from "./bindings/analytics/channel.ts";
+export { AnalyticsBinding, DatasetAdmin } from "./bindings/analytics/channel.ts";
 export { Dataset } from "./bindings/analytics/dataset.ts";
 export { AssetsBinding } from "./bindings/assets/channel.ts";
-export { D1Binding } from "./bindings/d1/channel.ts";
+export { D1Admin, D1Binding } from "./bindings/d1/channel.ts";
 export { Database } from "./bindings/d1/database.ts";
 export { KvBinding } from "./bindings/kv/channel.ts";
 export { ObjectsBinding } from "./bindings/objects/channel.ts";
@@ -33,8 +34,10 @@ export { TailCollector, TailHub, TailSink } from "./events/tail.ts";
 export { Metrics, MetricsSink } from "./metrics/store.ts";
 export { WorkerRegistry } from "./registry/index.ts";
 export { RolloutSink } from "./registry/rollout-sink.ts";
-export { Remote, RemoteBinding } from "./runtime/channels.ts";
+export { RemoteBinding } from "./runtime/channels.ts";
+export { EventRunner } from "./runtime/events.ts";
 export { Follower } from "./runtime/follower.ts";
+export { Remote } from "./runtime/remote.ts";
 export { Replica } from "./runtime/replica.ts";
 export { Legacy } from "./storage/legacy/carry.ts";
 export { LegacyKv, LegacyR2 } from "./storage/legacy/databases.ts";
@@ -44,7 +47,7 @@ export { Control };
 
 const router = createRouter<Env>((env) => ({
   deployments: env.SLUICE_KV,
-  source: isolateSource(env),
+  source: versionSource(env),
   workerOf: workersUnder(env.SLUICE_DOMAIN),
   addressHeader: env.SLUICE_ADDRESS_HEADER,
   refreshMs: refreshMsOf(env),

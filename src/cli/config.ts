@@ -1,6 +1,8 @@
 /** The settings of `sluice serve`. A flag wins over its variable, and the variable over the default. */
 import { isIP } from "node:net";
+import { totalmem } from "node:os";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { MIB } from "../lib/bytes.ts";
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 
@@ -16,8 +18,14 @@ export interface ServeConfig {
   readonly addressHeader: string;
   readonly log: (typeof LOG_LEVELS)[number];
   readonly demo: boolean;
-  /** Processes that serve traffic. With 1, the control process also serves traffic. */
+  /** Processes that serve traffic, beside those for the API, for candidates and for Durable Objects. */
   readonly processes: number;
+  /** Whether one process does everything. */
+  readonly singleProcess: boolean;
+  /** Seconds of silence after which a process is restarted. */
+  readonly hangTimeout: number;
+  /** Resident memory in MiB above which a process is restarted. */
+  readonly memoryLimit: number;
   /** Blocks of this machine's or link-local addresses that versions may reach, in CIDR notation. */
   readonly allowAddress: readonly string[];
   /** Seconds added to the system's clock for crons and rollouts. */
@@ -110,6 +118,28 @@ function runtimeOptions(): Option[] {
       .env("SLUICE_ALLOW_ADDRESS")
       .default([], "none")
       .argParser((value, before: readonly string[]) => [...before, ...value.split(/[\s,]+/).map(toBlock)]),
+    new Option(
+      "--single-process",
+      "Run everything in one process. It needs less memory, but a version that hangs stops every Worker and the API",
+    )
+      .env("SLUICE_SINGLE_PROCESS")
+      .default(false),
+    new Option("--hang-timeout <seconds>", "Silence after which a process that hangs is restarted")
+      .env("SLUICE_HANG_TIMEOUT")
+      .default(2)
+      .argParser((value) => {
+        const seconds = Number(value);
+        if (!(seconds >= 1 && seconds <= 60)) throw new InvalidArgumentError("Use 1 to 60 seconds.");
+        return seconds;
+      }),
+    new Option("--memory-limit <MiB>", "Resident memory above which a process is restarted (Linux)")
+      .env("SLUICE_MEMORY_LIMIT")
+      .default(defaultMemoryLimit(), "half of the machine's memory, at most 2048")
+      .argParser((value) => {
+        const mebibytes = Number(value);
+        if (!(mebibytes >= 256)) throw new InvalidArgumentError("Use 256 or more.");
+        return mebibytes;
+      }),
     new Option("--clock-offset <seconds>", "Seconds to add to the clock of crons and rollouts, to test them")
       .env("SLUICE_CLOCK_OFFSET")
       .default(0)
@@ -119,6 +149,10 @@ function runtimeOptions(): Option[] {
         return seconds;
       }),
   ];
+}
+
+function defaultMemoryLimit(): number {
+  return Math.max(256, Math.min(2048, Math.floor(totalmem() / MIB / 2)));
 }
 
 /** An address or a CIDR block, as a CIDR block. */

@@ -24,6 +24,9 @@ interface ServerFile {
   readonly validator_pid: number;
   /** The traffic processes, with `--processes`. An older Sluice did not write this field. */
   readonly traffic_pids?: readonly number[];
+  /** The processes of candidates and of Durable Objects. An older Sluice did not write these fields. */
+  readonly canary_pid?: number;
+  readonly objects_pid?: number;
   readonly traffic: string;
   readonly control: string;
   readonly account_id: string;
@@ -120,7 +123,11 @@ export class DataDir {
     if (left === undefined) return;
     const alive = (pid: number) => commandOf(pid)?.includes("workerd") === true;
     if (alive(left.validator_pid)) process.kill(left.validator_pid, "SIGKILL");
-    await Promise.all([left.runtime_pid, ...(left.traffic_pids ?? [])].filter(alive).map(end));
+    await Promise.all(
+      [left.runtime_pid, left.canary_pid ?? 0, left.objects_pid ?? 0, ...(left.traffic_pids ?? [])]
+        .filter(alive)
+        .map(end),
+    );
     this.removeServer();
   }
 

@@ -6,7 +6,7 @@ import { UsageError } from "./data.ts";
 import { explain } from "./explain.ts";
 import { templateOption, toNumber, withAnswer, withExamples, withHelp, workerCommand } from "./help.ts";
 import { metrics } from "./metrics.ts";
-import { affinity, options } from "./options.ts";
+import { affinity, options, release } from "./options.ts";
 import { addRolloutCommands } from "./rollout-commands.ts";
 import { type SimulateOptions, showSimulation, simulate } from "./simulate.ts";
 import { createToken, listTokens, revokeToken } from "./token.ts";
@@ -179,6 +179,16 @@ withAnswer(
     console.log(await options(findTarget(dataDir), worker, change, json === true));
   },
 );
+
+withAnswer(
+  workerCommand(program, "release", "Let a version in quarantine run again").argument(
+    "<version>",
+    "ID of the version",
+  ),
+).action(async (worker: string, version: string, { json, dataDir }: { json?: boolean; dataDir: string }) => {
+  const answer = await release(findTarget(dataDir), worker, version);
+  console.log(json ? JSON.stringify({ worker, version, released: true }) : answer);
+});
 
 interface SettingOptions {
   readonly exposeVersion?: string;

@@ -3,6 +3,12 @@ import { parseSource, type SourceInput } from "../versions/affinity.ts";
 import { call, type Target } from "./api.ts";
 import { UsageError } from "./data.ts";
 
+/** Lets a version in quarantine run again. */
+export async function release(target: Target, worker: string, version: string): Promise<string> {
+  await call(target, "DELETE", `${pathOf(worker, "quarantine")}/${encodeURIComponent(version)}`);
+  return `Version ${version} of ${worker} can be deployed again.`;
+}
+
 interface AffinityReply {
   readonly sources: readonly SourceInput[];
   readonly is_default: boolean;

@@ -4,6 +4,7 @@ import { originOf, type ServeConfig } from "./config.ts";
 import { DataDir, UsageError } from "./data.ts";
 import { deployDemo } from "./demo.ts";
 import { createLogger, type Logger } from "./logger.ts";
+import type { Suspect } from "./processes/blame.ts";
 import { Processes } from "./processes/index.ts";
 
 /** How long a stop waits for the server to prepare it, in ms. */
@@ -37,6 +38,7 @@ async function start(config: ServeConfig, data: DataDir, fresh: boolean): Promis
     data,
     logger,
     token,
+    harmful: (culprit) => void takeBack(target, culprit, logger),
     changed: (pids) =>
       data.writeServer({
         pid: process.pid,
@@ -60,6 +62,16 @@ async function start(config: ServeConfig, data: DataDir, fresh: boolean): Promis
   if (isTerminal) greet({ traffic, control, config, shownToken: isNew ? token : undefined, demo });
   else if (isNew) logger.log("info", "token-created", { token });
   await processes.validator.warm();
+}
+
+/** Puts a version that ended its process twice into quarantine. Never rejects. */
+async function takeBack(target: Target, { worker, version }: Suspect, logger: Logger): Promise<void> {
+  const why = "it ended the process that ran it twice, by hanging or by using too much memory";
+  try {
+    await call(target, "POST", `/workers/scripts/${worker}/quarantine`, { version_id: version, why });
+  } catch (error) {
+    logger.log("error", "quarantine-failed", { worker, version, why: String(error) });
+  }
 }
 
 /** The first signal drains the server. The second one ends it at once. */

@@ -150,6 +150,12 @@ const ANSWERS: { readonly [R in Reason]: (error: Because<R>) => Answer } = {
     `Nothing was changed, because a version that would serve "${worker}" cannot be loaded: ${why}. Try again, or deploy another version.`,
   ],
 
+  "version-quarantined": ({ worker, version, why }) => [
+    409,
+    10013,
+    `Version ${version} of "${worker}" is in quarantine: ${why}. Nothing was changed. Deploy another version, or let this one run again with \`sluice release ${worker} ${version}\`.`,
+  ],
+
   // Secrets.
   "secret-not-found": ({ worker, name }) => [
     404,

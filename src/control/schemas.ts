@@ -3,6 +3,7 @@ import * as z from "zod";
 import type { SluiceError } from "../lib/errors.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { err, ok, type Result } from "../lib/result.ts";
+import { RESERVED_PREFIX } from "../versions/names.ts";
 import { ALIAS } from "../versions/preview.ts";
 
 /** A name for a property of `env`, so not `__proto__`: setting that does not add a property. */
@@ -189,7 +190,10 @@ const serviceBinding = z.object({
   type: z.literal("service"),
   name: z.string(),
   service: z.string().min(1),
-  entrypoint: z.string().optional(),
+  entrypoint: z
+    .string()
+    .refine((name) => !name.startsWith(RESERVED_PREFIX), { error: `must not begin with ${RESERVED_PREFIX}` })
+    .optional(),
   props: z.record(z.string(), z.unknown()).optional(),
 });
 export const knownBinding = z.discriminatedUnion("type", [

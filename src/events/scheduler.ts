@@ -8,7 +8,7 @@ import type { Env } from "../lib/env.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import { type Rpc, stubOf } from "../lib/rpc.ts";
-import { eventTarget, sendEvent } from "../runtime/events.ts";
+import { sendEvent } from "../runtime/events.ts";
 import type { ScheduledRun } from "../versions/names.ts";
 import { SCHEDULED_ENTRYPOINT } from "../versions/names.ts";
 import { type CronTrigger, type DueRun, dueRuns, nextRun } from "./crons.ts";
@@ -161,15 +161,20 @@ export class CronRunner extends WorkerEntrypoint<Env> {
     let version: string | undefined;
     let error: string | null = null;
     try {
-      const target = await eventTarget(this.env, worker, String(run.time));
-      version = target.version_id;
-      const info = { cron: run.cron, scheduledTime: run.time };
-      await sendEvent(target, SCHEDULED_ENTRYPOINT, info, run);
+      const delivery = await sendEvent(this.env, worker, {
+        key: String(run.time),
+        entrypoint: SCHEDULED_ENTRYPOINT,
+        info: { cron: run.cron, scheduledTime: run.time },
+        event: run,
+      });
+      version = delivery.version_id;
+      error = delivery.error ?? null;
     } catch (thrown) {
-      const message = thrown instanceof Error ? thrown.message : String(thrown);
-      error = message.includes("no such entrypoint") ? NO_HANDLER : message;
-      log("error", "cron-failed", { worker, version: version ?? null, cron: run.cron, why: error });
+      error = `The process that ran it ended: ${String(thrown)}`;
     }
+    if (error?.includes("no such entrypoint")) error = NO_HANDLER;
+    if (error !== null)
+      log("error", "cron-failed", { worker, version: version ?? null, cron: run.cron, why: error });
     await schedulerOf(this.env, worker).ended(seq, version, error);
   }
 }

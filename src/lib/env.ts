@@ -52,14 +52,25 @@ export interface Env {
   /** Hostname that selects the control side where both share one listener (Cloudflare); empty for none. */
   readonly SLUICE_CONTROL_HOST: string;
   /**
-   * Set where `sluice serve` runs the Worker: names of the bindings to the processes that serve traffic in this
-   * one's stead; none where this process serves it itself. Absent elsewhere, where the platform keeps the isolates.
+   * Set where `sluice serve` runs the Worker: the other processes that follow deployments, for the control process; none
+   * where one process does everything. Absent elsewhere, where the platform keeps the isolates.
    */
-  readonly SLUICE_FOLLOWERS?: readonly string[];
-  /** The control process, present where this process serves traffic in its stead: what versions are bound to is there. */
-  readonly SLUICE_REMOTE?: Fetcher;
+  readonly SLUICE_FOLLOWERS?: readonly FollowerBinding[];
+  /** What this process is for; absent where one process does everything, and on Cloudflare. */
+  readonly SLUICE_LANE?: "control" | "traffic" | "canary" | "objects";
+  /** The other processes, for those that call them. */
+  readonly SLUICE_CONTROL?: Fetcher;
+  readonly SLUICE_OBJECTS?: Fetcher;
+  readonly SLUICE_CANARY?: Fetcher;
   /** Difference between the time that crons and rollouts go by and the system's, in ms; absent for none. */
   readonly SLUICE_CLOCK_OFFSET_MS?: number;
   /** Identifies this build of Sluice's own code. */
   readonly SLUICE_BUILD: string;
+}
+
+/** A process that follows deployments. */
+export interface FollowerBinding {
+  /** Of its binding, and in logs. */
+  readonly name: string;
+  readonly lane: "traffic" | "canary" | "objects";
 }

@@ -65,6 +65,12 @@ export type SluiceError =
   | { readonly reason: "changed-meanwhile"; readonly worker: string }
   | { readonly reason: "code-unavailable"; readonly version: string }
   | { readonly reason: "version-unloadable"; readonly worker: string; readonly why: string }
+  | {
+      readonly reason: "version-quarantined";
+      readonly worker: string;
+      readonly version: string;
+      readonly why: string;
+    }
   | { readonly reason: "validator-unavailable"; readonly detail: string };
 
 /** What Workers can be bound to that the account lists. */

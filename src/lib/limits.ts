@@ -109,6 +109,8 @@ export const LIMITS = {
     maxDataPoints: 100_000,
     /** Pause before a batch is tried again for which no consumer was found. */
     queueRetryMs: 5_000,
+    /** Pause before an object's alarm is tried again because its Worker's deployment could not be read. */
+    alarmRetryMs: 500,
     /** Durable Objects whose names a process remembers to have told them. An object that is forgotten is told again. */
     maxNamedObjects: 10_000,
   },

@@ -59,11 +59,16 @@ export function findShares(
 ): Result<Share[], SluiceError> {
   if (db.worker.state() === undefined) return err({ reason: "worker-not-found", worker });
   const found: Share[] = [];
+  const kept = db.worker.state()?.settings.quarantine ?? [];
   for (const { version_id, percentage } of shares) {
     const version = db.versions.get(version_id);
     if (version === undefined) return err({ reason: "version-not-found", worker, version: version_id });
     if (version.number < db.worker.lifecycle().since) {
       return err({ reason: "before-migration", worker, version: version_id });
+    }
+    const inQuarantine = kept.find((each) => each.version_id === version_id);
+    if (inQuarantine !== undefined) {
+      return err({ reason: "version-quarantined", worker, version: version_id, why: inQuarantine.why });
     }
     found.push({ version_id, number: version.number, percentage });
   }

@@ -28,6 +28,7 @@ import type { Author, Deployment, Settings, Share, Version, WorkerState } from "
 import { type AnnouncedFiles, AssetSessions, type ClaimedFiles, type OpenSession } from "./asset-sessions.ts";
 import { checkDeployment, checkVersion, insertDeployment } from "./deployments.ts";
 import { Publisher } from "./publisher.ts";
+import { quarantine, release } from "./quarantine.ts";
 import { recordOf, summaryOf } from "./record.ts";
 import { RegistryRollouts } from "./rollouts.ts";
 import { setSubdomain, updateSettings } from "./settings.ts";
@@ -186,7 +187,10 @@ export class WorkerRegistry extends DurableObject<Env> {
     const early = this.#checkVersion(worker, input);
     if (!early.ok) return early;
     if (input.deploy !== null) {
-      const prepared = await this.#prepare(worker, [input.version.id]);
+      // The number that it is going to get does not matter: it is alone.
+      const prepared = await this.#prepare(worker, [
+        { version_id: input.version.id, number: 0, percentage: 100 },
+      ]);
       if (!prepared.ok) return prepared;
     }
     return this.#publisher.commit((): Result<Version, SluiceError> => {
@@ -211,10 +215,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     if (!shares.ok) return shares;
     const early = this.#checkDeployment(worker, shares.value, input);
     if (!early.ok) return early;
-    const prepared = await this.#prepare(
-      worker,
-      early.value.map(({ version_id }) => version_id),
-    );
+    const prepared = await this.#prepare(worker, early.value);
     if (!prepared.ok) return prepared;
     return this.#publisher.commit((): Result<Deployment, SluiceError> => {
       const versions = this.#checkDeployment(worker, shares.value, input);
@@ -250,8 +251,8 @@ export class WorkerRegistry extends DurableObject<Env> {
   }
 
   /** Loads versions wherever traffic is served. Traffic moves to a version only after that. */
-  async #prepare(worker: string, versions: readonly string[]): Promise<Result<null, SluiceError>> {
-    const why = await this.#fleet.prepare(worker, versions);
+  async #prepare(worker: string, shares: readonly Share[]): Promise<Result<null, SluiceError>> {
+    const why = await this.#fleet.prepare(worker, shares);
     return why === undefined ? ok(null) : err({ reason: "version-unloadable", worker, why });
   }
 
@@ -263,6 +264,16 @@ export class WorkerRegistry extends DurableObject<Env> {
     previews: boolean | null,
   ): Promise<Result<WorkerState, SluiceError>> {
     return this.#change(worker, (state) => setSubdomain(this.#db, actor, state, { enabled, previews }));
+  }
+
+  /** Keeps a version from running, and gives its share of the traffic to the other one. */
+  quarantine(worker: string, found: { readonly version_id: string; readonly why: string }) {
+    return this.#change(worker, (state) => quarantine(this.#db, this.#operations, state, found));
+  }
+
+  /** Lets a version run again. @returns whether it was kept from running */
+  release(actor: Actor, worker: string, version: string): Promise<Result<boolean, SluiceError>> {
+    return this.#change(worker, (state) => release(this.#db, actor, state, version));
   }
 
   updateSettings(

@@ -8,7 +8,7 @@ import { err, ok, type Result } from "../lib/result.ts";
 import type { Notices } from "../rollout/notify.ts";
 import type { Observation } from "../rollout/records.ts";
 import { GATE, type Rollouts } from "../rollout/runner.ts";
-import type { Rollout, RolloutCommand, RolloutEvent } from "../rollout/types.ts";
+import type { Rollout, RolloutCommand, RolloutEvent, Side } from "../rollout/types.ts";
 import type { Fleet } from "../runtime/fleet.ts";
 import type { Author, Share, Version } from "../versions/types.ts";
 import { findShares, insertDeployment } from "./deployments.ts";
@@ -46,7 +46,7 @@ export class RegistryRollouts {
   async start(worker: string, input: StartRollout): Promise<Result<Rollout, SluiceError>> {
     const early = this.#plan(worker, input);
     if (!early.ok) return early;
-    const why = await this.#prepare(worker, early.value);
+    const why = await this.#prepare(worker, early.value, early.value.plan.stages[0]?.percentage ?? 0);
     if (why !== undefined) return err({ reason: "version-unloadable", worker, why });
     return this.#publisher.commit((): Result<Rollout, SluiceError> => {
       const planned = this.#plan(worker, input);
@@ -85,8 +85,8 @@ export class RegistryRollouts {
   }
 
   /** @returns why one of the two versions cannot serve; undefined where both can */
-  #prepare(worker: string, { candidate, stable }: Rollout): Promise<string | undefined> {
-    return this.#fleet.prepare(worker, [candidate.version_id, stable.version_id]);
+  #prepare(worker: string, { candidate, stable }: Rollout, percentage: number): Promise<string | undefined> {
+    return this.#fleet.prepare(worker, sharesOf(candidate, stable, percentage));
   }
 
   /** Applies an operator's command. */
@@ -101,8 +101,9 @@ export class RegistryRollouts {
     const considered = this.#rollouts.consider(rollout, { type: command });
     if (!considered.ok) return considered;
     // Both are usually loaded. A version whose isolate was lost is loaded again before it gets more traffic.
-    if ((considered.value.deploy ?? 0) > 0) {
-      const why = await this.#prepare(worker, rollout);
+    const { deploy } = considered.value;
+    if (deploy !== null && deploy > 0) {
+      const why = await this.#prepare(worker, rollout, deploy);
       if (why !== undefined) return err({ reason: "version-unloadable", worker, why });
     }
     const decided = Date.now();
@@ -113,6 +114,13 @@ export class RegistryRollouts {
     });
     this.#settle(id, decided);
     return changed;
+  }
+
+  /** Ends the active rollout if the version is its candidate. @returns whether it was */
+  rollBackFor(version: string, why: string): boolean {
+    const rollout = this.#rollouts.active();
+    if (rollout?.candidate.version_id !== version) return false;
+    return this.apply(rollout, { type: "harmed", why }, GATE).ok;
   }
 
   /** Takes in what a router saw, and asks the gate where that is due. */
@@ -127,9 +135,10 @@ export class RegistryRollouts {
     if (rollout === undefined) return;
     const event = this.#rollouts.takeLook();
     const considered = this.#rollouts.consider(rollout, event);
-    if (considered.ok && (considered.value.deploy ?? 0) > 0) {
+    const deploy = considered.ok ? (considered.value.deploy ?? 0) : 0;
+    if (deploy > 0) {
       const worker = this.#db.worker.name();
-      const why = await this.#prepare(worker, rollout);
+      const why = await this.#prepare(worker, rollout, deploy);
       if (why !== undefined) {
         log("error", "rollout-waits", { worker, rollout: rollout.id, why });
         this.#rollouts.giveBack(event);
@@ -180,14 +189,19 @@ export class RegistryRollouts {
     percentage: number,
     author: Author,
   ): string {
-    const shares: Share[] = [
-      { ...stable, percentage: Number((100 - percentage).toFixed(3)) },
-      { ...candidate, percentage },
-    ];
-    const versions = percentage === 0 ? shares.slice(0, 1) : percentage === 100 ? shares.slice(1) : shares;
+    const versions = sharesOf(candidate, stable, percentage);
     const what = phase === "running" ? `stage ${stage + 1} of ${plan.stages.length}` : phase;
     const message = `Rollout ${id}: ${what}`;
     const input = { versions, author, source: "api", triggered_by: "rollout", message } as const;
     return insertDeployment(this.#db, input, Date.now()).id;
   }
+}
+
+/** The shares of a deployment that gives the candidate this percentage: a version without a share is left out. */
+function sharesOf(candidate: Side, stable: Side, percentage: number): Share[] {
+  const shares: Share[] = [
+    { ...stable, percentage: Number((100 - percentage).toFixed(3)) },
+    { ...candidate, percentage },
+  ];
+  return percentage === 0 ? shares.slice(0, 1) : percentage === 100 ? shares.slice(1) : shares;
 }

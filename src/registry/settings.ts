@@ -4,7 +4,13 @@ import type { Database } from "./sql/index.ts";
 import type { Actor } from "./types.ts";
 
 /** Settings that are part of the record that the router reads. */
-const IN_RECORD: readonly (keyof Settings)[] = ["previews", "affinity", "expose_version", "retention"];
+const IN_RECORD: readonly (keyof Settings)[] = [
+  "previews",
+  "affinity",
+  "expose_version",
+  "retention",
+  "quarantine",
+];
 
 export function setSubdomain(
   db: Database,

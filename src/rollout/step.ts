@@ -94,6 +94,8 @@ export function step(rollout: Rollout, event: RolloutEvent, now: number): Result
       return ok(end(rollout, "promoted", "promoted by an operator", now));
     case "abort":
       return ok(end(rollout, "aborted", "aborted by an operator", now));
+    case "harmed":
+      return ok(end(rollout, "rolled_back", event.why, now));
     case "taken_over":
       return ok({
         ...end(rollout, "aborted", `another deployment took over (${event.by})`, now),

@@ -94,6 +94,8 @@ export type RolloutEvent =
   | { readonly type: "approve" }
   | { readonly type: "promote" }
   | { readonly type: "abort" }
+  /** The candidate ended the process that ran it. @see registry/quarantine.ts */
+  | { readonly type: "harmed"; readonly why: string }
   /** An operator deployed something else. That deployment stays, and the rollout ends. */
   | { readonly type: "taken_over"; readonly by: string };
 

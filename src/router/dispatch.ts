@@ -2,7 +2,7 @@
 import type { Context } from "hono";
 import { log } from "../lib/log.ts";
 import { decideFallback } from "./decide.ts";
-import type { MeterPort, VersionHandler, VersionSource } from "./ports.ts";
+import { type MeterPort, startOf, type VersionHandler, VersionLost, type VersionSource } from "./ports.ts";
 import type { Decision, Outcome, Split } from "./split.ts";
 
 /** Seconds after which a client may try again when no version can be loaded. */
@@ -38,7 +38,7 @@ function run(
   const ctx = c.executionCtx as ExecutionContext;
   const started = meter === undefined ? 0 : Date.now();
   const answered = (response: Response): Response => {
-    meter?.count(decision, outcomeOf(response), started, ctx);
+    meter?.count(decision, outcomeOf(response), startOf(response, started), ctx);
     return response;
   };
   const failed = (error: unknown): Response => {
@@ -58,6 +58,10 @@ function outcomeOf({ status }: Response): Outcome {
 }
 
 function exceptionOf({ worker, version }: Decision, error: unknown): Response {
+  if (error instanceof VersionLost) {
+    log("error", "version-lost", { worker, version: version.version_id, why: error.message });
+    return unavailable();
+  }
   log("error", "version-exception", { worker, version: version.version_id, exception: String(error) });
   return new Response("The Worker failed to answer this request.\n", { status: 500 });
 }
@@ -86,6 +90,10 @@ async function loadAndRun(
     }
   }
   meter?.count(decision, "error", started, c.executionCtx as ExecutionContext);
+  return unavailable();
+}
+
+function unavailable(): Response {
   return new Response("The Worker is not available at the moment.\n", {
     status: 503,
     headers: { "Retry-After": RETRY_AFTER_SECONDS },

@@ -13,7 +13,7 @@ import { dispatch } from "./dispatch.ts";
 import { givenBy } from "./given.ts";
 import { hostOf } from "./hosts.ts";
 import { OneRoute } from "./one-route.ts";
-import type { MeterPort, ObserverPort, VersionSource } from "./ports.ts";
+import { type MeterPort, type ObserverPort, startOf, type VersionSource } from "./ports.ts";
 import { readAddress, readKey } from "./signals.ts";
 import { Snapshot } from "./snapshot.ts";
 import { type Decision, previewOf, type Split } from "./split.ts";
@@ -113,7 +113,7 @@ function observe({ observer, given }: Router, served: Served, c: Context): void 
   const { headers } = c.req.raw;
   const key = decision.identity ?? readKey(headers, split.affinity, given.addressHeader);
   const address = readAddress(headers, given.addressHeader);
-  const ms = Date.now() - started;
+  const ms = Date.now() - startOf(response, started);
   observer?.observe({ split, decision, key, address, status: response.status, ms }, c.executionCtx);
 }
 

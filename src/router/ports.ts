@@ -14,7 +14,19 @@ export interface VersionSource {
   load(worker: string, version: string, isVisit?: boolean): Promise<VersionHandler>;
 }
 
-/** Serves one request. A rejection is an exception of the version's own code. */
+/**
+ * On a response: how long the version took, in ms, where it runs in another process. The way there is not the version's
+ * fault, and must not count against it.
+ */
+export const ELAPSED = Symbol("elapsed");
+
+/** When a version began to answer, as `Date.now()` here would have been. @param started when the router asked it */
+export function startOf(response: Response, started: number): number {
+  const elapsed = (response as { readonly [ELAPSED]?: number })[ELAPSED];
+  return elapsed === undefined ? started : Date.now() - elapsed;
+}
+
+/** Serves one request. A rejection is an exception of the version's own code, or `VersionLost`. */
 export type VersionHandler = (
   request: Request,
   env: unknown,
@@ -25,10 +37,21 @@ export type VersionHandler = (
 export class VersionUnavailable extends Error {
   override readonly name = "VersionUnavailable";
   readonly version: string;
+  readonly why: string;
 
   constructor(version: string, why: string) {
     super(`version ${version} cannot be loaded: ${why}`);
     this.version = version;
+    this.why = why;
+  }
+}
+
+/** The process that ran the version ended before it answered. The request may have been executed, so nobody repeats it. */
+export class VersionLost extends Error {
+  override readonly name = "VersionLost";
+
+  constructor(version: string, why: string) {
+    super(`version ${version} was lost: ${why}`);
   }
 }
 

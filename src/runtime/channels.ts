@@ -1,35 +1,52 @@
 /**
- * Channels from versions to Sluice. In a traffic process (`sluice serve --processes`) they lead to the control process,
- * which has what versions are bound to: `RemoteBinding` is the traffic process's end, `Remote` the control process's.
+ * Channels from versions to Sluice. With several processes, a channel leads to the one that has what it needs:
+ * `RemoteBinding` is the caller's end, `Remote` (remote.ts) that of the other process.
  */
-import { exports, RpcTarget, WorkerEntrypoint } from "cloudflare:workers";
+import { exports, WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../lib/env.ts";
 import type { Rpc } from "../lib/rpc.ts";
 import { forwarding } from "./forward.ts";
-import { readError, writeError } from "./thrown.ts";
+import { BINDING_HEADER, THROWN_HEADER } from "./lane-protocol.ts";
+import { readError } from "./thrown.ts";
 import type { ChannelEntrypoint } from "./version-env.ts";
 
-interface Props {
+/** A channel, as the process at its other end opens it. */
+export interface ChannelProps {
   readonly entrypoint: ChannelEntrypoint;
   readonly props: object;
+  /** The process that it leads to. */
+  readonly home: Home;
 }
 
-/** Header that says which binding a request between the two processes is for. */
-const BINDING_HEADER = "sluice-binding";
+type Home = "control" | "objects" | "canary";
 
-/** Header with an exception: HTTP has no other place for one. */
-const THROWN_HEADER = "sluice-thrown";
+/** Where each channel leads. The rest stays in the caller's process: other Workers run there too, and it reads files. */
+const HOMES: Readonly<Partial<Record<ChannelEntrypoint, Home>>> = {
+  AnalyticsBinding: "objects",
+  D1Admin: "objects",
+  D1Binding: "objects",
+  DatasetAdmin: "objects",
+  EventRunner: "objects",
+  ObjectsBinding: "objects",
+  KvBinding: "control",
+  MetricsSink: "control",
+  QueueBinding: "control",
+  R2Binding: "control",
+  RateLimitBinding: "control",
+  RolloutSink: "control",
+  TailSink: "control",
+};
 
-type Methods = Record<string, (...args: unknown[]) => unknown>;
+export type Methods = Record<string, (...args: unknown[]) => unknown>;
 
-/** `Remote` as a traffic process calls it. A method can be called before the binding has arrived. */
+/** `Remote` as another process calls it. A method can be called before the binding has arrived. */
 interface RemoteEnd {
   readonly fetch: Fetcher["fetch"];
   binding(entrypoint: ChannelEntrypoint, props: object): Methods;
 }
 
-export class RemoteBinding extends WorkerEntrypoint<Env, Props> {
-  constructor(ctx: ExecutionContext<Props>, env: Env) {
+export class RemoteBinding extends WorkerEntrypoint<Env, ChannelProps> {
+  constructor(ctx: ExecutionContext<ChannelProps>, env: Env) {
     super(ctx, env);
     // biome-ignore lint/correctness/noConstructorReturn: see forwarding()
     return forwarding(this, (method) => this.#call(method));
@@ -50,72 +67,39 @@ export class RemoteBinding extends WorkerEntrypoint<Env, Props> {
   }
 
   get #remote(): RemoteEnd {
-    return this.env.SLUICE_REMOTE as unknown as RemoteEnd;
+    return remoteOf(this.env, this.ctx.props.home);
   }
 }
 
-/** Only traffic processes can reach this: its socket is in a folder that only the server's user can enter. */
-export class Remote extends WorkerEntrypoint<Env> {
-  override async fetch(request: Request): Promise<Response> {
-    const incoming = new Request(request);
-    const { entrypoint, props } = JSON.parse(request.headers.get(BINDING_HEADER) ?? "{}") as Props;
-    incoming.headers.delete(BINDING_HEADER);
-    try {
-      return await channelTo(entrypoint, props).fetch(incoming);
-    } catch (error) {
-      return new Response(null, { status: 500, headers: { [THROWN_HEADER]: writeError(error) } });
-    }
-  }
-
-  binding(entrypoint: ChannelEntrypoint, props: object): RpcTarget {
-    const channel = channelTo(entrypoint, props);
-    return entrypoint === "ObjectsBinding"
-      ? new Forwarded(channel, { object: (...args) => forwardObject(channel, args) })
-      : new Forwarded(channel);
-  }
+function remoteOf({ SLUICE_CONTROL, SLUICE_OBJECTS, SLUICE_CANARY }: Env, home: Home): RemoteEnd {
+  const remotes = { control: SLUICE_CONTROL, objects: SLUICE_OBJECTS, canary: SLUICE_CANARY };
+  return remotes[home] as unknown as RemoteEnd;
 }
 
-/**
- * Forwards to a channel, which cannot itself be sent to another process. The runtime looks methods up on a target's
- * prototype only, so the forwarding is there.
- */
-class Forwarded extends RpcTarget {
-  constructor(to: Methods, instead: Methods = {}) {
-    super();
-    const methods = new Proxy(Forwarded.prototype, {
-      get: (own, property) => {
-        if (typeof property === "symbol" || property in own) return Reflect.get(own, property, own);
-        return instead[property] ?? to[property];
-      },
-    });
-    Object.setPrototypeOf(this, methods);
-  }
-}
-
-async function forwardObject(channel: Methods, args: readonly unknown[]): Promise<RpcTarget> {
-  return new Forwarded((await channel.object?.(...args)) as Methods);
-}
-
-function channelTo(entrypoint: ChannelEntrypoint, props: object): Fetcher & Methods {
+/** Opens a channel to an entrypoint in this process. */
+export function channelTo(entrypoint: ChannelEntrypoint, props: object): Fetcher & Methods {
   return exports[entrypoint]({ props } as never) as unknown as Fetcher & Methods;
 }
-
-/** Entrypoints that a traffic process serves itself: other Workers run here too, and it reads files from KV. */
-const LOCAL: ReadonlySet<ChannelEntrypoint> = new Set(["ServiceBinding", "AssetsBinding"]);
 
 /**
  * Opens a channel to one of Sluice's entrypoints, wherever it runs. The caller that uses the channel itself says which
  * class the entrypoint is: naming the classes here would make this file import them all.
  */
 export function openChannel<Entrypoint>(
-  env: Pick<Env, "SLUICE_REMOTE">,
+  env: Pick<Env, "SLUICE_LANE">,
   entrypoint: ChannelEntrypoint,
   props: object,
 ): Rpc<Entrypoint> {
-  return channelFrom(env, entrypoint, props) as unknown as Rpc<Entrypoint>;
+  const lane = env.SLUICE_LANE;
+  const home = HOMES[entrypoint];
+  const channel =
+    lane === undefined || home === undefined || home === lane
+      ? channelTo(entrypoint, props)
+      : channelToLane(home, entrypoint, props);
+  return channel as unknown as Rpc<Entrypoint>;
 }
 
-function channelFrom(env: Pick<Env, "SLUICE_REMOTE">, entrypoint: ChannelEntrypoint, props: object): Fetcher {
-  if (env.SLUICE_REMOTE === undefined || LOCAL.has(entrypoint)) return channelTo(entrypoint, props);
-  return exports.RemoteBinding({ props: { entrypoint, props } });
+/** Opens a channel to an entrypoint in another process. */
+export function channelToLane(home: Home, entrypoint: ChannelEntrypoint, props: object): Fetcher & Methods {
+  return exports.RemoteBinding({ props: { home, entrypoint, props } }) as unknown as Fetcher & Methods;
 }

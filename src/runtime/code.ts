@@ -14,10 +14,21 @@ import { clientBindings, type OpenChannel, toEnv } from "./version-env.ts";
 /**
  * Globals of every version. In loaded Workers the runtime has no cache, and `caches` throws: a version gets a cache that
  * is always empty, as on workers.dev. Where an address may not be reached, the runtime's message is "internal error": the
- * version's author is told what it means.
+ * version's author is told what it means. It also keeps what Sluice's own code in the version uses, from before the
+ * version's code can replace it.
  */
 const GLOBALS_MODULE = "__sluice_globals.js";
-const GLOBALS = `const plainFetch = fetch;
+const GLOBALS = `import { abortIsolate } from "cloudflare:workers";
+// Before 2022-01-31, it is a property of each request.
+const getUrl = Object.getOwnPropertyDescriptor(Request.prototype, "url")?.get;
+export const tools = Object.freeze({
+  abortIsolate,
+  Promise,
+  Response,
+  setTimeout: setTimeout.bind(globalThis),
+  urlOf: getUrl === undefined ? (request) => request.url : Function.prototype.call.bind(getUrl),
+});
+const plainFetch = fetch;
 const explain = (error) => {
   if (!(error instanceof Error) || !error.message.startsWith("internal error")) throw error;
   throw new Error("The request could not be sent. A version cannot reach the machine that runs Sluice, nor link-local addresses, unless its operator allows it with --allow-address. (" + error.message + ")");
@@ -39,12 +50,12 @@ Object.defineProperty(globalThis, "caches", { value: { default: empty, open: asy
 export const READY_ENTRYPOINT = "__sluice__";
 export const READY_URL = "http://version/ready";
 export const UNLOAD_URL = "http://version/unload";
-const ENTRYPOINT = `export const ${READY_ENTRYPOINT} = {
+const ENTRYPOINT = `import { tools } from "./${GLOBALS_MODULE}";
+export const ${READY_ENTRYPOINT} = {
   async fetch(request) {
-    if (request.url !== "${UNLOAD_URL}") return new Response(null, { status: 204 });
-    const { abortIsolate } = await import("cloudflare:workers");
-    await new Promise((resolve) => setTimeout(resolve));
-    abortIsolate("unloaded");
+    if (tools.urlOf(request) !== "${UNLOAD_URL}") return new tools.Response(null, { status: 204 });
+    await new tools.Promise((resolve) => tools.setTimeout(resolve));
+    tools.abortIsolate("unloaded");
   },
 };
 `;
@@ -113,8 +124,12 @@ export const alarms = take(${JSON.stringify(ALARMS)}) ?? {};`;
   return { [CLIENT_MODULE]: { js: CLIENT }, [INSTALL_MODULE]: { js: install } };
 }
 
-/** Code that starts the user's module and reports its exports. It cannot make requests. */
-export function inspectingCode(blob: VersionBlob): WorkerLoaderWorkerCode {
+/**
+ * Code that starts the user's module and reports its exports. It cannot make requests.
+ *
+ * @param open gives bindings that look like those of a running version
+ */
+export function inspectingCode(blob: VersionBlob, open: OpenChannel): WorkerLoaderWorkerCode {
   const main = JSON.stringify(`./${blob.header.main_module}`);
   const code = wrap(
     blob,
@@ -137,13 +152,10 @@ const report = {
 };
 export default { fetch: () => Response.json(report) };
 `,
-    closed,
+    open,
   );
   return { ...code, globalOutbound: null };
 }
-
-/** For a version that is only started: it has no access to storage. */
-const closed: OpenChannel = () => undefined;
 
 function wrap(blob: VersionBlob, wrapper: string, open: OpenChannel): WorkerLoaderWorkerCode {
   const { header } = blob;

@@ -7,20 +7,23 @@ import type { Env } from "../lib/env.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import { notify, notifyRoutes } from "../versions/changes.ts";
+import { type Lane, versionsIn } from "../versions/placement.ts";
 import type { DeploymentRecord, RoutesRecord } from "../versions/record.ts";
+import type { Share } from "../versions/types.ts";
 import type { FollowerMessage, FollowerReply } from "./messages.ts";
 import { sendMessage } from "./send.ts";
+import { whenDown } from "./up.ts";
 
 export interface Fleet {
   /** Whether every process serves. */
   ready(): Promise<boolean>;
   /**
-   * Loads versions in every process that will serve them. A process that does not answer is skipped: it is down, and
+   * Loads the versions of a deployment in every process that will run them. A process that does not answer is skipped: it is down, and
    * reads the deployment when it starts.
    *
    * @returns why one of them cannot serve; undefined if all of them can
    */
-  prepare(worker: string, versions: readonly string[]): Promise<string | undefined>;
+  prepare(worker: string, shares: readonly Share[]): Promise<string | undefined>;
   /**
    * Tells every process of a deployment; the record is null if the Worker was deleted. Never rejects.
    *
@@ -42,12 +45,14 @@ export interface Fleet {
  */
 export function fleetOf(env: Env, follower: Fetcher): Fleet {
   if (env.SLUICE_FOLLOWERS === undefined) return platform;
-  const others = env.SLUICE_FOLLOWERS.map((name) => ({
+  const others = env.SLUICE_FOLLOWERS.map(({ name, lane }) => ({
     name,
+    lane,
     process: (env as unknown as Readonly<Record<string, Fetcher>>)[name] as Fetcher,
   }));
-  const own = { name: "this process", process: follower };
-  return others.length > 0 ? processes(others, [...others, own]) : processes([own], [own]);
+  return processes(
+    others.length > 0 ? others : [{ name: "this process", lane: undefined, process: follower }],
+  );
 }
 
 /** On Cloudflare, the platform loads and unloads isolates, and every location reads deployments from KV. */
@@ -70,44 +75,43 @@ const platform: Fleet = {
 
 interface Process {
   readonly name: string;
+  /** Undefined for a process that does everything. */
+  readonly lane: Lane | undefined;
   readonly process: Fetcher;
 }
 
-/**
- * @param serving the processes that serve traffic
- * @param all the processes that follow deployments: this one too, since Durable Objects run here
- */
-function processes(serving: readonly Process[], all: readonly Process[]): Fleet {
+function processes(all: readonly Process[]): Fleet {
+  const serving = all.filter(({ lane }) => lane === undefined || lane === "traffic");
+  const { acknowledgeMs } = LIMITS.publishing;
   const tellAll = (to: readonly Process[], message: FollowerMessage, deadlineMs: number) =>
-    Promise.all(to.map(({ name, process }) => tell(name, process, message, deadlineMs)));
+    Promise.all(to.map((process) => tell(process, message, deadlineMs)));
   return {
     ready: async () => {
-      const replies = await tellAll(
-        serving,
-        { type: "prepare", worker: "", versions: [] },
-        LIMITS.publishing.acknowledgeMs,
-      );
+      const replies = await tellAll(serving, { type: "prepare", worker: "", versions: [] }, acknowledgeMs);
       return replies.every((reply) => reply !== undefined);
     },
-    prepare: async (worker, versions) => {
-      const deadline = LIMITS.loading.prepareMs + LIMITS.publishing.acknowledgeMs;
-      const replies = await tellAll(serving, { type: "prepare", worker, versions }, deadline);
+    prepare: async (worker, shares) => {
+      const deadline = LIMITS.loading.prepareMs + acknowledgeMs;
+      const replies = await Promise.all(
+        all
+          // Durable Objects load what they run when they are called.
+          .filter(({ lane }) => lane !== "objects")
+          .map((process) => ({ process, versions: versionsIn(process.lane, shares) }))
+          .filter(({ versions }) => versions.length > 0)
+          .map(({ process, versions }) => tell(process, { type: "prepare", worker, versions }, deadline)),
+      );
       return replies.find((reply) => typeof reply?.why === "string")?.why ?? undefined;
     },
     publish: async (worker, record) => {
-      const replies = await tellAll(
-        all,
-        { type: "publish", worker, record },
-        LIMITS.publishing.acknowledgeMs,
-      );
+      const replies = await tellAll(all, { type: "publish", worker, record }, acknowledgeMs);
       return replies.every((reply) => reply !== undefined);
     },
     publishRoutes: async (record) => {
-      const replies = await tellAll(serving, { type: "routes", record }, LIMITS.publishing.acknowledgeMs);
+      const replies = await tellAll(serving, { type: "routes", record }, acknowledgeMs);
       return replies.every((reply) => reply !== undefined);
     },
     flush: async () => {
-      await tellAll(serving, { type: "flush" }, LIMITS.publishing.acknowledgeMs);
+      await tellAll(serving, { type: "flush" }, acknowledgeMs);
     },
     tail: async (worker, on) => {
       await tellAll(all, { type: "tail", worker, on }, LIMITS.loading.prepareMs);
@@ -115,17 +119,22 @@ function processes(serving: readonly Process[], all: readonly Process[]): Fleet 
   };
 }
 
+/** @returns undefined if the process does not answer. One that is known to be down is not waited for. */
 async function tell(
-  name: string,
-  process: Fetcher,
+  { name, process }: Process,
   message: FollowerMessage,
   deadlineMs: number,
 ): Promise<FollowerReply | undefined> {
-  const deadline = new AbortController();
+  const end = new AbortController();
   // AbortSignal.timeout would keep its request open until the deadline.
-  const timer = setTimeout(() => deadline.abort(new Error(`no answer within ${deadlineMs} ms`)), deadlineMs);
+  const timer = setTimeout(() => end.abort(new Error(`no answer within ${deadlineMs} ms`)), deadlineMs);
+  const down = whenDown(name, end.signal).then(() => {
+    throw new Error("it is being restarted");
+  });
+  // Left behind when the answer comes first.
+  down.catch(() => {});
   try {
-    return await sendMessage(process, message, deadline.signal);
+    return await Promise.race([sendMessage(process, message, end.signal), down]);
   } catch (error) {
     log("error", "follower-silent", {
       follower: name,
@@ -136,10 +145,6 @@ async function tell(
     return undefined;
   } finally {
     clearTimeout(timer);
+    end.abort();
   }
-}
-
-/** The versions that a record keeps loaded. */
-export function versionsOf(record: DeploymentRecord | null): string[] {
-  return record === null ? [] : record.versions.map(({ version_id }) => version_id);
 }

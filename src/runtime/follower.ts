@@ -7,11 +7,13 @@ import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../lib/env.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { flushCounts, moveAll, notify, notifyRoutes } from "../versions/changes.ts";
-import { versionsOf } from "./fleet.ts";
+import { versionsIn } from "../versions/placement.ts";
 import type { IsolateSource } from "./isolates.ts";
+import { laneSource } from "./lanes.ts";
 import type { FollowerMessage, FollowerReply } from "./messages.ts";
 import { isolateSource } from "./process.ts";
 import { sendMessage } from "./send.ts";
+import { isUp, setUp } from "./up.ts";
 
 /** By when the request that waits for the drain will have swept, in ms since the epoch. */
 let sweptBy = 0;
@@ -29,7 +31,7 @@ export class Follower extends WorkerEntrypoint<Env> {
       }
       case "publish":
         notify(message.worker, message.record);
-        source.retain(message.worker, versionsOf(message.record));
+        source.retain(message.worker, versionsIn(this.env.SLUICE_LANE, message.record?.versions ?? []));
         this.#unload(source);
         this.ctx.waitUntil(moveAll(this.env, message.worker));
         return reply({ why: null });
@@ -43,6 +45,12 @@ export class Follower extends WorkerEntrypoint<Env> {
       case "flush":
         await flushCounts();
         return reply({ why: null });
+      case "processes":
+        setUp(message.up);
+        return reply({
+          why: null,
+          running: laneSource(this.env)?.setCanary(isUp("canary"), message.suspected) ?? [],
+        });
       case "sweep":
         await source.sweep();
         return reply({ why: null });

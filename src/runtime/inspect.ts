@@ -3,23 +3,28 @@ import { type BlobHeader, decodeBlob, type VersionBlob } from "../versions/blob.
 import { WRAPPER_MODULE } from "../versions/names.ts";
 import type { Inspection, InspectionOutcome, NamedHandler } from "../versions/types.ts";
 import { inspectingCode, READY_ENTRYPOINT, READY_URL, servingCode } from "./code.ts";
+import type { OpenChannel } from "./version-env.ts";
 
 type Found = Omit<Inspection, "startup_time_ms">;
 
 /**
  * Lists the exports of the upload, then starts it in the form in which it will serve: the runtime checks the exports of a
- * main module only. The caller must bound the time: code that never finishes starting blocks its thread.
+ * main module only. It finds bindings, as it will when it serves, but they do nothing. The caller must bound the time: code that never finishes starting blocks its thread.
  */
-export async function inspect(loader: WorkerLoader, stored: ArrayBuffer): Promise<InspectionOutcome> {
+export async function inspect(
+  loader: WorkerLoader,
+  stored: ArrayBuffer,
+  open: OpenChannel,
+): Promise<InspectionOutcome> {
   const { header, modules } = decodeBlob(stored);
   try {
-    const inspecting = loader.load(inspectingCode({ header, modules })).getEntrypoint();
+    const inspecting = loader.load(inspectingCode({ header, modules }, open)).getEntrypoint();
     const inspection = await (await inspecting.fetch(READY_URL)).json<Found>();
     const { has_default } = inspection;
     const classes = exportedClasses(header, inspection);
     const blob: VersionBlob = { header: { ...header, has_default, classes }, modules };
     await loader
-      .load(servingCode(blob, () => undefined))
+      .load({ ...servingCode(blob, open), globalOutbound: null })
       .getEntrypoint(READY_ENTRYPOINT)
       .fetch(READY_URL);
     return { ok: true, inspection };

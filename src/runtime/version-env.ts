@@ -3,10 +3,13 @@
 import type { Binding, ClientBinding } from "../versions/binding-types.ts";
 import type { BlobHeader } from "../versions/blob.ts";
 
-/** The entrypoints of Sluice's Worker that channels can lead to. No version gets one to a sink. */
+/** The entrypoints of Sluice's Worker that channels can lead to. No version gets one to a sink, an admin or a runner. */
 export type ChannelEntrypoint =
   | "AnalyticsBinding"
   | "AssetsBinding"
+  | "D1Admin"
+  | "DatasetAdmin"
+  | "EventRunner"
   | "QueueBinding"
   | "RateLimitBinding"
   | "D1Binding"
@@ -18,7 +21,7 @@ export type ChannelEntrypoint =
   | "MetricsSink"
   | "TailSink";
 
-/** Opens a channel to an entrypoint with these properties. Returns undefined for a version that is only inspected. */
+/** Opens a channel to an entrypoint with these properties. May return undefined for a version that is only inspected. */
 export type OpenChannel = (entrypoint: ChannelEntrypoint, props: object) => unknown;
 
 type Header = Pick<BlobHeader, "bindings" | "version" | "tag" | "created_on" | "worker" | "assets">;

@@ -1,7 +1,7 @@
 /** Names that Sluice reserves in a version: the modules and entrypoints that it adds. */
 
-/** Uploads may not use module names with this prefix. */
-export const RESERVED_MODULE_PREFIX = "__sluice";
+/** Uploads may not use names of modules, exports and entrypoints with this prefix. */
+export const RESERVED_PREFIX = "__sluice";
 export const WRAPPER_MODULE = "__sluice_main.js";
 /** Sluice's code in every version: the clients of its bindings (bindings/client.ts). */
 export const CLIENT_MODULE = "__sluice_client.js";

@@ -24,6 +24,8 @@ export interface DeploymentRecord {
   readonly expose_version?: boolean;
   /** Versions whose assets pages may still refer to, in lookup order; absent where there are none. */
   readonly retained?: readonly Retained[];
+  /** Versions that must not run, by id; absent where there are none. */
+  readonly quarantined?: readonly string[];
   /** The active rollout; absent where there is none. */
   readonly rollout?: WatchedRollout;
 }

@@ -114,6 +114,16 @@ export interface Settings {
   readonly protect: boolean;
   /** Receivers of notices about rollouts. */
   readonly webhooks: readonly Webhook[];
+  /** Versions that must not run. */
+  readonly quarantine: readonly Quarantined[];
+}
+
+/** A version that ended the process that ran it. */
+export interface Quarantined {
+  readonly version_id: string;
+  readonly why: string;
+  /** ISO 8601, UTC. */
+  readonly since: string;
 }
 
 /** How long the assets of a version outlive its deployment. The longer of the two applies. */

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { embed, toCapnp } from "../../src/cli/processes/capnp.ts";
-import { controlConfig, trafficConfig, validatorConfig } from "../../src/cli/processes/configs.ts";
+import { controlConfig, type Peer, peerConfig, validatorConfig } from "../../src/cli/processes/configs.ts";
 
 /** Reads what `toCapnp` writes of a text, by the rules of the format: escapes stand for bytes. */
 function readText(written: string): string {
@@ -37,16 +37,16 @@ const addressesIn = (text: string) =>
   [...text.matchAll(/address = "([^"]*)"/g)].map(([, address]) => address);
 
 test("no process listens or connects anywhere but on Unix sockets, its two ports aside", () => {
+  const peers: Peer[] = [
+    { name: "objects", lane: "objects" },
+    { name: "canary", lane: "canary" },
+    { name: "traffic-0", lane: "traffic" },
+  ];
+  const setup = { ...COMMON, storage: "/s", socket: (name: string) => `/r/${name}.sock`, peers };
   const texts = [
-    controlConfig({
-      ...COMMON,
-      storage: "/s",
-      followers: { ONE: "/r/one" },
-      validator: "/r/v",
-      replica: "/r/replica",
-      remote: "/r/remote",
-    }),
-    trafficConfig({ ...COMMON, follower: "/r/one", replica: "/r/replica", remote: "/r/remote" }),
+    controlConfig(setup),
+    controlConfig({ ...setup, peers: [] }),
+    ...peers.map((peer) => peerConfig(setup, peer)),
     validatorConfig([], "/r/validating"),
   ];
   for (const text of texts) {

@@ -9,6 +9,11 @@ type Because<R extends SluiceError["reason"]> = Extract<SluiceError, { readonly 
 const ROWS: {
   readonly [R in SluiceError["reason"]]: readonly [status: number, code: number, error: Because<R>];
 } = {
+  "version-quarantined": [
+    409,
+    10013,
+    { reason: "version-quarantined", worker: "shop", version: "v", why: "it hangs" },
+  ],
   unauthorized: [401, 10000, { reason: "unauthorized", detail: "no token." }],
   forbidden: [403, 9109, { reason: "forbidden", role: "read" }],
   "token-exists": [409, 1001, { reason: "token-exists", name: "ci" }],

@@ -4,6 +4,8 @@ import { LIMITS } from "../../src/lib/limits.ts";
 import { fleetOf } from "../../src/runtime/fleet.ts";
 import type { FollowerMessage } from "../../src/runtime/messages.ts";
 
+const SHARE = { version_id: "v", number: 1, percentage: 100 };
+
 type Answer = (message: FollowerMessage, signal: AbortSignal) => Promise<Response>;
 
 /** A binding to a process whose answers are these. */
@@ -23,7 +25,13 @@ const hanging = processOf(
 
 function fleet(...processes: Fetcher[]) {
   const bindings = Object.fromEntries(processes.map((process, i) => [`F${i}`, process]));
-  return fleetOf({ SLUICE_FOLLOWERS: Object.keys(bindings), ...bindings } as unknown as Env, answering);
+  return fleetOf(
+    {
+      SLUICE_FOLLOWERS: Object.keys(bindings).map((name) => ({ name, lane: "traffic" })),
+      ...bindings,
+    } as unknown as Env,
+    answering,
+  );
 }
 
 beforeEach(() => {
@@ -54,11 +62,11 @@ describe("a publication", () => {
 
 describe("a preparation", () => {
   test("fails with the reason of the process that cannot load a version", async () => {
-    expect(await fleet(answering, refusing).prepare("w", ["v"])).toBe("version v cannot be loaded");
+    expect(await fleet(answering, refusing).prepare("w", [SHARE])).toBe("version v cannot be loaded");
   });
 
   test("passes over a process that is gone: it reads the deployment when it starts", async () => {
-    expect(await fleet(gone, answering).prepare("w", ["v"])).toBeUndefined();
+    expect(await fleet(gone, answering).prepare("w", [SHARE])).toBeUndefined();
   });
 });
 

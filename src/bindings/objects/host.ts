@@ -66,9 +66,22 @@ export class ObjectHost extends DurableObject<Env> {
   }
 
   override async alarm(info?: AlarmInvocationInfo): Promise<void> {
+    if (await this.#mustWait()) return;
     const facet = this.#ready() ?? (await this.#move());
     const { retryCount = 0, isRetry = false, scheduledTime = Date.now() } = info ?? {};
     await facet.__sluice_alarm({ retryCount, isRetry, scheduledTime });
+  }
+
+  /** Puts an alarm off while the deployment cannot be read: other processes may still be starting. */
+  async #mustWait(): Promise<boolean> {
+    if (this.#ready() !== undefined) return false;
+    try {
+      await this.#deployments.load(this.#identity.worker);
+      return false;
+    } catch {
+      await this.ctx.storage.setAlarm(Date.now() + LIMITS.bindings.alarmRetryMs);
+      return true;
+    }
   }
 
   /** Stores the name that the object's id was made from. The first call counts. */

@@ -9,7 +9,7 @@ import { newId } from "../../lib/ids.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { log } from "../../lib/log.ts";
 import { type Rpc, stubOf } from "../../lib/rpc.ts";
-import { eventTarget, sendEvent } from "../../runtime/events.ts";
+import { sendEvent } from "../../runtime/events.ts";
 import { QUEUE_ENTRYPOINT } from "../../versions/names.ts";
 import { type Consumer, fateOf, nextDelivery, type Waiting } from "./delivery.ts";
 import type { BatchOutcome, DeliveredBatch, QueuedMessage, QueueMetrics } from "./types.ts";
@@ -111,13 +111,8 @@ export class QueueBroker extends DurableObject<Env> {
       )
       .toArray();
     const id = crypto.randomUUID();
-    const target = await eventTarget(this.env, consumer.worker, id);
     const counted = rows.map((row) => ({ ...row, attempts: row.attempts + 1 }));
-    this.ctx.storage.transactionSync(() => {
-      for (const { seq, attempts } of counted) {
-        this.#sql.exec("UPDATE message SET attempts = ? WHERE seq = ?", attempts, seq);
-      }
-    });
+    this.#setAttempts(counted);
     const messages = counted.map(({ seq, id: message, sent, attempts, type }) => ({
       id: message,
       timestamp: new Date(sent),
@@ -129,9 +124,23 @@ export class QueueBroker extends DurableObject<Env> {
     const queue = this.#name();
     const info = { queue, batchSize: messages.length };
     const batch: DeliveredBatch = { id, queue, messages, metrics };
-    const outcome = await sendEvent<BatchOutcome>(target, QUEUE_ENTRYPOINT, info, batch);
-    if (outcome === undefined) throw new Error(`"${consumer.worker}" has no queue handler`);
+    const { version_id, outcome, error } = await sendEvent<BatchOutcome>(this.env, consumer.worker, {
+      key: id,
+      entrypoint: QUEUE_ENTRYPOINT,
+      info,
+      event: batch,
+    });
+    if (version_id === undefined) this.#setAttempts(rows);
+    if (outcome === undefined) throw new Error(error ?? `"${consumer.worker}" has no queue handler`);
     await this.#settle(counted, outcome, consumer);
+  }
+
+  #setAttempts(rows: readonly Row[]): void {
+    this.ctx.storage.transactionSync(() => {
+      for (const { seq, attempts } of rows) {
+        this.#sql.exec("UPDATE message SET attempts = ? WHERE seq = ?", attempts, seq);
+      }
+    });
   }
 
   async #settle(rows: readonly Row[], outcome: BatchOutcome, consumer: Consumer): Promise<void> {

@@ -4,7 +4,9 @@ import type { Env } from "../../lib/env.ts";
 import { decide, type Given } from "../../router/decide.ts";
 import { givenBy } from "../../router/given.ts";
 import type { Split } from "../../router/split.ts";
+import { channelToLane } from "../../runtime/channels.ts";
 import { forwarding } from "../../runtime/forward.ts";
+import { laneSource, versionSource } from "../../runtime/lanes.ts";
 import { deploymentsOf, isolateSource } from "../../runtime/process.ts";
 
 interface Props {
@@ -14,6 +16,8 @@ interface Props {
   readonly entrypoint?: string;
   /** What the entrypoint sees as `ctx.props`. */
   readonly props?: Readonly<Record<string, unknown>>;
+  /** The version, where another process has decided on it and passes the call on. */
+  readonly version?: string;
 }
 
 /** A method call has no headers, so it has no request key: the shares pick its version at random. */
@@ -45,7 +49,7 @@ export class ServiceBinding extends WorkerEntrypoint<Env, Props> {
     const split = deployments.get(worker, this.ctx) ?? (await deployments.load(worker));
     if (split === undefined) throw new Error(`The Worker "${worker}" of a service binding is not deployed.`);
     const version = this.#versionFor(split, request);
-    const source = isolateSource(this.env);
+    const source = versionSource(this.env);
     const handler = source.ready(version) ?? (await source.load(worker, version));
     return handler(request, this.env, this.ctx);
   }
@@ -66,18 +70,22 @@ export class ServiceBinding extends WorkerEntrypoint<Env, Props> {
     const split = await deploymentsOf(this.env).load(worker);
     if (split === undefined) throw new Error(`The Worker "${worker}" of a service binding is not deployed.`);
     const version = this.#versionFor(split, request);
-    const source = isolateSource(this.env);
-    if (source.worker(version) === undefined) await source.load(worker, version);
+    const source = versionSource(this.env);
+    if (source.ready(version) === undefined) await source.load(worker, version);
     return this.#callee(version) as Callee;
   }
 
   #versionFor(split: Split, request: Request): string {
+    if (this.ctx.props.version !== undefined) return this.ctx.props.version;
     given ??= givenBy(this.env.SLUICE_ADDRESS_HEADER, false);
     return decide(split, request, given).version.version_id;
   }
 
   #callee(version: string): Callee | undefined {
     const { entrypoint, props } = this.ctx.props;
+    if (laneSource(this.env)?.isApart(version)) {
+      return channelToLane("canary", "ServiceBinding", { ...this.ctx.props, version }) as Callee;
+    }
     const worker = isolateSource(this.env).worker(version);
     return worker?.getEntrypoint(entrypoint, props === undefined ? {} : { props }) as Callee | undefined;
   }

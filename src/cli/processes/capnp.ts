@@ -23,6 +23,11 @@ export function embed(file: string): Capnp {
   return new Word(`embed ${quote(file)}`);
 }
 
+/** A value of an enum. */
+export function named(name: string): Capnp {
+  return new Word(name);
+}
+
 export function toCapnp(value: Capnp): string {
   if (typeof value === "string") return quote(value);
   if (typeof value === "number" || typeof value === "boolean") return String(value);

@@ -3,7 +3,8 @@
  * sockets are those for traffic and for the control side: everything else is on Unix sockets in the server's own folder.
  */
 import { join } from "node:path";
-import { type Capnp, embed, toCapnp } from "./capnp.ts";
+import type { Lane } from "../../versions/placement.ts";
+import { type Capnp, embed, named, toCapnp } from "./capnp.ts";
 
 /** Compatibility date of Sluice's own Workers: the date of the runtime. Each version has a date of its own. */
 export const COMPATIBILITY_DATE = "2026-11-17";
@@ -40,47 +41,42 @@ export interface Common {
   readonly reachable: readonly string[];
 }
 
-export interface ControlSetup extends Common {
-  /** Folder for databases and files. */
-  readonly storage: string;
-  /** Unix sockets of the processes that serve traffic, by the names of their bindings. None: this process serves it. */
-  readonly followers: Readonly<Record<string, string>>;
-  /** Unix socket on which the supervisor tries uploads out. */
-  readonly validator: string;
-  /** Unix sockets on which traffic processes read KV and call bindings. */
-  readonly replica: string;
-  readonly remote: string;
+/** A process that the others call by its Unix sockets. */
+export interface Peer {
+  readonly name: string;
+  readonly lane: Exclude<Lane, "control">;
 }
 
-/** The classes of Durable Objects, by the names of their bindings. */
-const OBJECTS = {
-  REGISTRY: "WorkerRegistry",
-  ACCOUNT: "AccountRegistry",
-  DATABASES: "Database",
-  DATASETS: "Dataset",
-  CRONS: "Scheduler",
-  TAILS: "TailHub",
-  METRICS: "Metrics",
-  QUEUES: "QueueBroker",
-  OBJECTS: "ObjectHost",
-} as const;
+export interface Setup extends Common {
+  /** Folder for databases and files. */
+  readonly storage: string;
+  /** The path of a Unix socket by its name. */
+  readonly socket: (name: string) => string;
+  /** All processes but `control`; none where that one does everything. */
+  readonly peers: readonly Peer[];
+}
 
 /** Folders below the storage folder, each of them a disk of the control process. They must exist. */
 export const DISKS = ["do", "kv-blobs", "r2-chunks"] as const;
 
-/** Prefix of the keys under which the runtime keeps objects. Another one would start empty. */
-const uniqueKey = (className: string) => `sluice-${className}`;
+/** The classes of Durable Objects, by the names of their bindings: those of the record and of storage. */
+const CONTROL_OBJECTS = {
+  REGISTRY: "WorkerRegistry",
+  ACCOUNT: "AccountRegistry",
+  CRONS: "Scheduler",
+  TAILS: "TailHub",
+  METRICS: "Metrics",
+  QUEUES: "QueueBroker",
+} as const;
 
-/** The process that has the registry, the API and all storage. */
-export function controlConfig(setup: ControlSetup): string {
-  const { storage, followers, validator, replica, remote, rpcHost } = setup;
-  const servesTraffic = Object.keys(followers).length === 0;
-  const unix = (name: string, path: string, entrypoint: string, http: Capnp = {}) => ({
-    name,
-    address: `unix:${path}`,
-    http,
-    service: { name: "sluice", entrypoint },
-  });
+/** Those that run code or SQL of Workers. */
+const USER_OBJECTS = { DATABASES: "Database", DATASETS: "Dataset", OBJECTS: "ObjectHost" } as const;
+
+/** The process that has the registry, the API and storage. Where it has peers, it runs no code of versions. */
+export function controlConfig(setup: Setup): string {
+  const { storage, socket, peers } = setup;
+  const isAlone = peers.length === 0;
+  const objects = isAlone ? { ...CONTROL_OBJECTS, ...USER_OBJECTS } : CONTROL_OBJECTS;
   return write({
     services: [
       {
@@ -88,49 +84,41 @@ export function controlConfig(setup: ControlSetup): string {
         worker: {
           ...workerOf(setup),
           bindings: [
-            ...bindingsOf(setup),
+            ...valuesOf(setup),
+            ...(isAlone ? runsVersions() : [{ name: "SLUICE_OBJECTS", service: "objects" }]),
             ...storageBindings(),
             { name: "VALIDATOR", service: "validator" },
-            ...Object.entries(OBJECTS).map(([name, className]) => ({
-              name,
-              durableObjectNamespace: className,
-            })),
-            ...Object.keys(followers).map((name) => ({ name, service: name })),
+            ...namespaces(objects),
+            ...peers.map(({ name }) => ({ name, service: `${name}-follower` })),
           ],
-          ...objectsOf([...Object.values(OBJECTS), "BucketIndex"]),
+          ...objectsOf([...Object.values(objects), "BucketIndex"]),
         },
       },
       ...storageServices(storage),
-      { name: "validator", external: { address: `unix:${validator}`, http: {} } },
-      ...Object.entries(followers).map(([name, path]) => ({
-        name,
-        external: { address: `unix:${path}`, http: {} },
+      { name: "validator", external: { address: `unix:${socket("validator")}`, http: {} } },
+      ...peers.map(({ name }) => ({
+        name: `${name}-follower`,
+        external: { address: `unix:${socket(`${name}-follower`)}`, http: {} },
       })),
+      ...(isAlone ? [] : [remoteOf(setup, "objects")]),
       ...networks(setup),
     ],
     sockets: [
       { name: "control", http: {}, service: { name: "sluice", entrypoint: "Control" } },
-      ...(servesTraffic
-        ? [{ name: "traffic", http: {}, service: { name: "sluice" } }]
-        : [
-            unix("replica", replica, "Replica"),
-            unix("remote", remote, "Remote", { capnpConnectHost: rpcHost }),
-          ]),
+      followerSocket(setup, "control"),
+      ...(isAlone
+        ? [trafficSocket()]
+        : [remoteSocket(setup, "control"), unixSocket(setup, "replica", "Replica")]),
     ],
   });
 }
 
-export interface TrafficSetup extends Common {
-  /** Unix socket on which the control process tells this one of changes. */
-  readonly follower: string;
-  /** Unix sockets of the control process, for its KV and for the bindings of versions. */
-  readonly replica: string;
-  readonly remote: string;
-}
-
-/** A process that serves traffic and has no storage. */
-export function trafficConfig(setup: TrafficSetup): string {
-  const { follower, replica, remote, rpcHost } = setup;
+/** A process that runs versions. It reads KV from `control`. */
+export function peerConfig(setup: Setup, { name, lane }: Peer): string {
+  // The router passes requests for candidates on. What runs in the other lanes stays there.
+  const calls = lane === "traffic" ? ["control", "objects", "canary"] : ["control", "objects"];
+  const others = calls.filter((other) => other !== lane);
+  const objects = lane === "objects" ? USER_OBJECTS : {};
   return write({
     services: [
       {
@@ -138,27 +126,76 @@ export function trafficConfig(setup: TrafficSetup): string {
         worker: {
           ...workerOf(setup),
           bindings: [
-            ...bindingsOf(setup),
+            ...valuesOf(setup),
+            ...runsVersions(),
             { name: "SLUICE_KV", kvNamespace: "replica" },
-            { name: "SLUICE_REMOTE", service: "remote" },
+            ...others.map((other) => ({ name: `SLUICE_${other.toUpperCase()}`, service: other })),
+            ...namespaces(objects),
           ],
+          ...(lane === "objects" ? objectsOf(Object.values(objects)) : {}),
         },
       },
-      { name: "replica", external: { address: `unix:${replica}`, http: {} } },
-      { name: "remote", external: { address: `unix:${remote}`, http: { capnpConnectHost: rpcHost } } },
+      { name: "replica", external: { address: `unix:${setup.socket("replica")}`, http: {} } },
+      ...others.map((other) => remoteOf(setup, other)),
+      ...(lane === "objects" ? [disk("do", join(setup.storage, "do"))] : []),
       ...networks(setup),
     ],
     sockets: [
-      { name: "traffic", http: {}, service: { name: "sluice" } },
-      {
-        name: "follower",
-        address: `unix:${follower}`,
-        http: {},
-        service: { name: "sluice", entrypoint: "Follower" },
-      },
+      followerSocket(setup, name),
+      ...(lane === "traffic" ? [trafficSocket()] : [remoteSocket(setup, name)]),
     ],
   });
 }
+
+/** The names of a process's Unix sockets. */
+export function socketsOf(lane: Lane, name: string, isAlone: boolean): string[] {
+  if (isAlone || lane === "traffic") return [`${name}-follower`];
+  const own = [`${name}-follower`, `${name}-remote`];
+  return lane === "control" ? [...own, "replica"] : own;
+}
+
+function trafficSocket(): Capnp {
+  return { name: "traffic", http: {}, service: { name: "sluice" } };
+}
+
+/** Where the supervisor and the control process tell a process of changes. */
+function followerSocket(setup: Setup, name: string): Capnp {
+  return unixSocket(setup, `${name}-follower`, "Follower");
+}
+
+/** Where other processes call a process. */
+function remoteSocket(setup: Setup, name: string): Capnp {
+  return unixSocket(setup, `${name}-remote`, "Remote", betweenProcesses(setup));
+}
+
+function unixSocket({ socket }: Setup, name: string, entrypoint: string, http: Capnp = {}): Capnp {
+  return { name, address: `unix:${socket(name)}`, http, service: { name: "sluice", entrypoint } };
+}
+
+/** The other end of `remoteSocket`. */
+function remoteOf(setup: Setup, name: string): Capnp {
+  const address = `unix:${setup.socket(`${name}-remote`)}`;
+  return { name, external: { address, http: betweenProcesses(setup) } };
+}
+
+/** Requests with their whole URL, so that the scheme arrives too, and RPC. */
+function betweenProcesses({ rpcHost }: Setup): Capnp {
+  return { style: named("proxy"), capnpConnectHost: rpcHost };
+}
+
+function runsVersions(): Capnp[] {
+  return [
+    { name: "LOADER", workerLoader: { id: "sluice" } },
+    { name: "SLUICE_OUTBOUND", service: "outside" },
+  ];
+}
+
+function namespaces(objects: Readonly<Record<string, string>>): Capnp[] {
+  return Object.entries(objects).map(([name, className]) => ({ name, durableObjectNamespace: className }));
+}
+
+/** Prefix of the keys under which the runtime keeps objects. Another one would start empty. */
+const uniqueKey = (className: string) => `sluice-${className}`;
 
 /**
  * The process that carries over what release 0.1 kept in Miniflare's KV and R2 (src/storage/legacy). It opens the old
@@ -245,15 +282,10 @@ function moduleOf({ module, file }: ModuleFile): Capnp {
     : { name: module, esModule: embed(file) };
 }
 
-function bindingsOf({ values }: Common): Capnp[] {
-  const written = Object.entries(values).map(([name, value]) =>
+function valuesOf({ values }: Common): Capnp[] {
+  return Object.entries(values).map(([name, value]) =>
     typeof value === "string" ? { name, text: value } : { name, json: JSON.stringify(value) },
   );
-  return [
-    { name: "LOADER", workerLoader: { id: "sluice" } },
-    { name: "SLUICE_OUTBOUND", service: "outside" },
-    ...written,
-  ];
 }
 
 function kv(name: string, namespace: string): Capnp {

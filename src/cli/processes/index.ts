@@ -3,15 +3,26 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
+import type { Lane } from "../../versions/placement.ts";
 import { type Bundle, loadBundle } from "../bundle.ts";
 import type { ServeConfig } from "../config.ts";
 import type { DataDir } from "../data.ts";
 import type { Logger } from "../logger.ts";
-import { type Common, controlConfig, DISKS, trafficConfig } from "./configs.ts";
+import type { Suspect } from "./blame.ts";
+import {
+  type Common,
+  controlConfig,
+  DISKS,
+  type Peer,
+  peerConfig,
+  type Setup,
+  socketsOf,
+} from "./configs.ts";
 import { RunFolder } from "./folder.ts";
 import { carryOver, hasLegacy } from "./legacy.ts";
 import { type Port, WorkerdProcess } from "./process.ts";
 import { Validator } from "./validator.ts";
+import { Watchdog } from "./watchdog.ts";
 
 /** How long requests may take to finish after a signal, in ms. */
 const DRAIN_MS = 30_000;
@@ -21,6 +32,9 @@ export interface Pids {
   readonly runtime_pid: number;
   readonly validator_pid: number;
   readonly traffic_pids: readonly number[];
+  /** 0 where one process does everything. */
+  readonly canary_pid: number;
+  readonly objects_pid: number;
 }
 
 interface Options {
@@ -30,69 +44,57 @@ interface Options {
   readonly logger: Logger;
   /** Called whenever a process has started. */
   readonly changed: (pids: Pids) => void;
+  /** Called with a candidate that ended its process twice. */
+  readonly harmful: (culprit: Suspect) => void;
+}
+
+/** A process and what it is for. */
+interface Member {
+  readonly lane: Lane;
+  readonly process: WorkerdProcess;
 }
 
 export class Processes {
   readonly validator: Validator;
   readonly #options: Options;
   readonly #folder = new RunFolder();
-  readonly #control: WorkerdProcess;
-  readonly #traffic: readonly WorkerdProcess[];
   readonly #common: Common;
+  /** In the order in which they start. */
+  readonly #members: readonly Member[];
+  #watchdog: Watchdog | undefined;
   #validatorPid = 0;
 
   private constructor(options: Options, bundle: Bundle) {
     this.#options = options;
-    const { logger, config } = options;
+    const { logger, config, data } = options;
     this.validator = new Validator(this.#folder, logger, (pid = 0) => {
       this.#validatorPid = pid;
       this.#changed();
     });
-    const names =
-      config.processes === 1 ? [] : Array.from({ length: config.processes }, (_, i) => `FOLLOWER_${i}`);
-    const modules = this.#folder.writeBundle("sluice", bundle);
-    const common: Common = {
-      modules,
+    this.#common = {
+      modules: this.#folder.writeBundle("sluice", bundle),
       rpcHost: this.#folder.rpcHost,
       certificates: extraCertificates(),
       own: ownAddresses(),
       reachable: config.allowAddress,
       values: valuesOf(config, bundle.build),
     };
-    this.#common = common;
-    const sockets = { replica: this.#folder.socket("replica"), remote: this.#folder.socket("remote") };
-    const followers = Object.fromEntries(names.map((name) => [name, this.#folder.socket(name)]));
-    const control = controlConfig({
-      ...common,
-      ...sockets,
-      values: { ...common.values, ...controlValuesOf(options, names) },
-      followers,
-      storage: options.data.storage,
-      validator: this.validator.socket,
+    const peers = peersOf(config);
+    const setup: Setup = {
+      ...this.#common,
+      storage: data.storage,
+      socket: (name) => this.#folder.socket(name),
+      peers,
+    };
+    const lanes = peers.map((peer) => {
+      const values = { ...setup.values, SLUICE_LANE: peer.lane, SLUICE_FOLLOWERS: [] };
+      return this.#member(peer.lane, peer.name, peerConfig({ ...setup, values }, peer));
     });
-    this.#control = this.#process({
-      name: "control",
-      config: this.#folder.writeConfig("control", control),
-      ports:
-        names.length === 0
-          ? [portOf("control", config), portOf("traffic", config)]
-          : [portOf("control", config)],
-      sockets: names.length === 0 ? [] : Object.values(sockets),
-    });
-    this.#traffic = Object.entries(followers).map(([name, follower]) => {
-      const text = trafficConfig({
-        ...common,
-        ...sockets,
-        values: { ...common.values, SLUICE_FOLLOWERS: [] },
-        follower,
-      });
-      return this.#process({
-        name: name.toLowerCase().replace("follower_", "traffic-"),
-        config: this.#folder.writeConfig(name, text),
-        ports: [portOf("traffic", config)],
-        sockets: [follower],
-      });
-    });
+    const values = { ...setup.values, ...controlValuesOf(options, peers) };
+    const control = this.#member("control", "control", controlConfig({ ...setup, values }));
+    // Traffic comes when the others are there. What they need of `control`, they ask for again.
+    const isFront = ({ lane }: Member) => lane === "traffic";
+    this.#members = [...lanes.filter((each) => !isFront(each)), control, ...lanes.filter(isFront)];
   }
 
   /** Resolves once every process listens. Rejects if one cannot start. */
@@ -106,41 +108,88 @@ export class Processes {
     }
     removeHalfWritten(join(storage, "kv-blobs"));
     await processes.validator.listen();
-    // The others read from the control process as soon as they run.
-    await processes.#control.start();
-    for (const each of processes.#traffic) await each.start();
+    for (const { process } of processes.#members) await process.start();
+    processes.#watch();
     return processes;
   }
 
   /** Lets every process finish its requests, for `DRAIN_MS` at most. Resolves once all have ended. */
   async drain(): Promise<void> {
+    this.#watchdog?.stop();
     const late = setTimeout(() => this.#end(), DRAIN_MS);
-    await Promise.all([this.#control, ...this.#traffic].map((each) => each.drain()));
+    // What requests need is there until they have finished.
+    for (const wanted of ["traffic", "canary", "control", "objects"] as const) {
+      const ending = this.#members.filter(({ lane }) => lane === wanted);
+      await Promise.all(ending.map(({ process }) => process.drain()));
+    }
     clearTimeout(late);
     this.#end();
     this.#folder.remove();
   }
 
-  #end(): void {
-    this.validator.end();
-    for (const each of [this.#control, ...this.#traffic]) each.end();
+  #watch(): void {
+    const watched = this.#members.map(({ process }) => ({
+      process,
+      socket: this.#folder.socket(`${process.name}-follower`),
+    }));
+    const { config, logger, harmful } = this.#options;
+    this.#watchdog = new Watchdog(watched, {
+      hangMs: config.hangTimeout * 1000,
+      memoryMiB: config.memoryLimit,
+      logger,
+      harmful,
+    });
   }
 
-  #process(spec: ConstructorParameters<typeof WorkerdProcess>[0]): WorkerdProcess {
-    const { logger } = this.#options;
-    return new WorkerdProcess(spec, logger, {
+  #end(): void {
+    this.#watchdog?.stop();
+    this.validator.end();
+    for (const { process } of this.#members) process.end();
+  }
+
+  #member(lane: Lane, name: string, text: string): Member {
+    const { logger, config } = this.#options;
+    const isAlone = config.singleProcess;
+    const ports = lane === "control" ? [portOf("control", config)] : [];
+    if (lane === "traffic" || isAlone) ports.push(portOf("traffic", config));
+    const spec = {
+      name,
+      config: this.#folder.writeConfig(name, text),
+      ports,
+      sockets: socketsOf(lane, name, isAlone).map((socket) => this.#folder.socket(socket)),
+    };
+    const process = new WorkerdProcess(spec, logger, {
       spawned: () => this.#changed(),
-      ended: (why) => logger.log("error", "process-ended", { process: spec.name, ...why }),
+      ended: (why) => {
+        logger.log("error", "process-ended", { process: name, ...why });
+        this.#watchdog?.ended(name);
+      },
+      listening: () => this.#watchdog?.listening(name),
     });
+    return { lane, process };
   }
 
   #changed(): void {
+    const pidsOf = (wanted: Lane) =>
+      this.#members.filter(({ lane }) => lane === wanted).flatMap(({ process }) => process.pid ?? []);
     this.#options.changed({
-      runtime_pid: this.#control.pid ?? 0,
+      runtime_pid: pidsOf("control")[0] ?? 0,
       validator_pid: this.#validatorPid,
-      traffic_pids: this.#traffic.flatMap(({ pid }) => pid ?? []),
+      traffic_pids: pidsOf("traffic"),
+      canary_pid: pidsOf("canary")[0] ?? 0,
+      objects_pid: pidsOf("objects")[0] ?? 0,
     });
   }
+}
+
+/** The processes beside `control`. */
+function peersOf({ singleProcess, processes }: ServeConfig): Peer[] {
+  if (singleProcess) return [];
+  const traffic = Array.from(
+    { length: processes },
+    (_, i): Peer => ({ name: `traffic-${i}`, lane: "traffic" }),
+  );
+  return [{ name: "objects", lane: "objects" }, { name: "canary", lane: "canary" }, ...traffic];
 }
 
 /** Deletes the files that a kill ended halfway: the runtime names them `.<name>.<pid>.<n>.tmp`, and forgets them. */
@@ -166,9 +215,10 @@ function valuesOf(config: ServeConfig, build: string) {
   };
 }
 
-/** The values of the process that has the API. @param followers names of the bindings to the processes that serve traffic */
-function controlValuesOf({ config, token }: Options, followers: readonly string[]) {
+/** The values of the process that has the API. */
+function controlValuesOf({ config, token }: Options, followers: readonly Peer[]) {
   return {
+    ...(followers.length === 0 ? {} : { SLUICE_LANE: "control" }),
     SLUICE_TRAFFIC_ORIGIN: `http://${config.domain}:${config.trafficPort}`,
     SLUICE_ACCOUNT_ID: config.accountId,
     SLUICE_TOKEN_SHA256: createHash("sha256").update(token).digest("hex"),

@@ -41,6 +41,8 @@ interface ProcessEvents {
   readonly spawned: () => void;
   /** The process has ended, and will be restarted. */
   readonly ended: (why: Readonly<Record<string, unknown>>) => void;
+  /** The process listens on all of its sockets. */
+  readonly listening?: () => void;
 }
 
 export class WorkerdProcess {
@@ -141,6 +143,7 @@ export class WorkerdProcess {
       missing--;
       if (missing > 0) return;
       clearTimeout(late);
+      this.#events.listening?.();
       resolve();
     });
     child.once("exit", () => clearTimeout(late));
@@ -159,6 +162,8 @@ export class WorkerdProcess {
       if (this.#isEnding) return;
       try {
         const next = await this.#spawn();
+        // If it does not listen in time, it is one that hangs: the watchdog's business.
+        this.#listening(next).catch(() => {});
         // It may have been told to end meanwhile.
         if (this.#isEnding) next.kill("SIGKILL");
         else void this.#keep(next, wait);

@@ -1,6 +1,6 @@
 /** `…/analytics_engine/sql`: queries what Workers wrote to a dataset, in SQLite's SQL. */
 
-import { datasetOf } from "../../bindings/analytics/dataset.ts";
+import { datasetAdminOf } from "../../bindings/analytics/channel.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { readCapped } from "../body.ts";
 import type { ControlContext } from "../context.ts";
@@ -18,7 +18,7 @@ export async function queryDataset(c: ControlContext): Promise<Response> {
       detail: "Send one SELECT … FROM <dataset>, without a semicolon.",
     });
   }
-  const found = await datasetOf(c.env, dataset).select(dataset, query);
+  const found = await datasetAdminOf(c.env, dataset).select(query);
   if (found.ok) return Response.json(found.value);
   return failure({ reason: "query-failed", detail: found.error });
 }

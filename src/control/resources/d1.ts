@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { accountOf } from "../../account/registry.ts";
 import type { Resource } from "../../account/types.ts";
-import { databaseOf } from "../../bindings/d1/database.ts";
+import { d1AdminOf } from "../../bindings/d1/channel.ts";
 import { statementsOf } from "../../bindings/d1/statements.ts";
 import type { D1Outcome, D1Query, D1Value } from "../../bindings/d1/types.ts";
 import type { SluiceError } from "../../lib/errors.ts";
@@ -41,14 +41,14 @@ export async function createDatabase(c: ControlContext, body: z.output<typeof na
 }
 
 export async function getDatabase(c: ControlContext, found: Resource): Promise<Response> {
-  const { size, tables } = await databaseOf(c.env, found.id).describe();
+  const { size, tables } = await d1AdminOf(c.env, found.id).describe();
   return success({ ...show(found), file_size: size, num_tables: tables });
 }
 
 /** Deletes the database and everything in it. */
 export async function deleteDatabase(c: ControlContext, { id }: Resource): Promise<Response> {
   await accountOf(c.env).remove("d1", id);
-  await databaseOf(c.env, id).clear();
+  await d1AdminOf(c.env, id).clear();
   return success(null);
 }
 
@@ -98,7 +98,7 @@ export async function runQueries(
 ): Promise<Result<D1Outcome[], SluiceError>> {
   if (queries.length === 0) return err({ reason: "query-failed", detail: "No SQL statements detected." });
   // The call itself rejects where the queries or their rows do not fit into one message.
-  const outcomes = await attempt(async () => databaseOf(c.env, database).query(queries));
+  const outcomes = await attempt(async () => d1AdminOf(c.env, database).query(queries));
   if (!outcomes.ok) return outcomes;
   const result = outcomes.value;
   return result.ok ? result : err({ reason: "query-failed", detail: result.error });

@@ -5,7 +5,7 @@ import { LIMITS } from "../../lib/limits.ts";
 import type { WorkerOverview } from "../../registry/types.ts";
 import type { Affinity, Settings } from "../../versions/types.ts";
 import { actorOf, type ControlContext, registryFor, workerName } from "../context.ts";
-import { respond, success } from "../envelope.ts";
+import { failure, respond, success } from "../envelope.ts";
 
 /** Lifetimes of cookies, in seconds. Browsers keep a cookie for at most 400 days (RFC 6265bis). */
 const DEFAULT_MAX_AGE = 365 * 86_400;
@@ -113,4 +113,28 @@ async function update(
 ): Promise<Response> {
   const updated = await registryFor(c).updateSettings(actorOf(c), workerName(c), change);
   return respond(updated, show);
+}
+
+export const quarantineBody = z.looseObject({ version_id: z.uuid(), why: z.string().min(1).max(1_000) });
+
+/** The versions of a Worker that must not run, because they ended the process that ran them. */
+export function getQuarantine({ worker }: WorkerOverview): Response {
+  return success(worker.settings.quarantine);
+}
+
+/** Keeps a version from running, and gives its share of the traffic to the other one. The watchdog calls this. */
+export async function addToQuarantine(
+  c: ControlContext,
+  { version_id, why }: z.output<typeof quarantineBody>,
+): Promise<Response> {
+  const worker = workerName(c);
+  return respond(await registryFor(c).quarantine(worker, { version_id, why }), () => null);
+}
+
+export async function releaseFromQuarantine(c: ControlContext): Promise<Response> {
+  const version = c.req.param("version") ?? "";
+  const worker = workerName(c);
+  const released = await registryFor(c).release(actorOf(c), worker, version);
+  if (released.ok && !released.value) return failure({ reason: "version-not-found", worker, version });
+  return respond(released, () => null);
 }

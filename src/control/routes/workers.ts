@@ -109,6 +109,11 @@ function addOperations(app: Hono<ControlEnv>): void {
   app.post("/scripts/:worker/assets-upload-session", json(schemas.assetsManifest), (c) =>
     assets.openSession(c, c.req.valid("json")),
   );
+  app.get("/scripts/:worker/quarantine", worker, (c) => options.getQuarantine(c.var.overview));
+  app.post("/scripts/:worker/quarantine", json(options.quarantineBody), (c) =>
+    options.addToQuarantine(c, c.req.valid("json")),
+  );
+  app.delete("/scripts/:worker/quarantine/:version", worker, options.releaseFromQuarantine);
   app.get("/scripts/:worker/affinity", worker, (c) => options.getAffinity(c.var.overview));
   app.put("/scripts/:worker/affinity", json(options.affinityBody), (c) =>
     options.putAffinity(c, c.req.valid("json")),

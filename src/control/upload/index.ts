@@ -5,7 +5,7 @@ import { LIMITS } from "../../lib/limits.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import type { UploadedBinding } from "../../versions/binding-types.ts";
 import { unsupportedBinding } from "../../versions/bindings.ts";
-import { ASSETS_ONLY_MODULE, RESERVED_MODULE_PREFIX, SERVICE_WORKER_MODULE } from "../../versions/names.ts";
+import { ASSETS_ONLY_MODULE, RESERVED_PREFIX, SERVICE_WORKER_MODULE } from "../../versions/names.ts";
 import type { Module, Settings } from "../../versions/types.ts";
 import { cutMessage, readForm } from "../body.ts";
 import { check, knownBinding, parseJson, type UploadMetadata, uploadMetadata } from "../schemas.ts";
@@ -235,7 +235,7 @@ function checkMain(declared: string | undefined, modules: readonly Module[]): Re
 function normalizeName(name: string): string | undefined {
   const parts = name.split("/").filter((part, i) => !(part === "." || (part === "" && i > 0)));
   const invalid = parts.some((part) => part === "" || part === ".." || part === "__proto__");
-  if (invalid || parts.length === 0 || parts[0]?.startsWith(RESERVED_MODULE_PREFIX)) return undefined;
+  if (invalid || parts.length === 0 || parts[0]?.startsWith(RESERVED_PREFIX)) return undefined;
   return parts.join("/");
 }
 

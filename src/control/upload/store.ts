@@ -15,6 +15,7 @@ import { changeSecrets, resolveBindings, type SecretChanges } from "../../versio
 import { decodeBlob, encodeBlob, type VersionBlob } from "../../versions/blob.ts";
 import { type Lifecycle, migrate, namespacesByClass } from "../../versions/classes.ts";
 import { previewKey } from "../../versions/keys.ts";
+import { RESERVED_PREFIX } from "../../versions/names.ts";
 import { previewLabel } from "../../versions/preview.ts";
 import type { PreviewRecord } from "../../versions/record.ts";
 import { readVersion, writeVersion } from "../../versions/replica.ts";
@@ -163,6 +164,12 @@ async function record(
   if (!inspection.ok) return inspection;
   const missing = missingClasses(Object.keys(header.classes ?? {}), inspection.value.named_handlers);
   if (missing.length > 0) return err({ reason: "class-not-exported", classes: missing });
+  const reserved = inspection.value.named_handlers.filter(({ name }) => name.startsWith(RESERVED_PREFIX));
+  if (reserved.length > 0) {
+    const names = reserved.map(({ name }) => name).join(", ");
+    const message = `Exports must not have names that begin with ${RESERVED_PREFIX}: ${names}`;
+    return err({ reason: "startup-failed", message });
+  }
   const { has_default } = inspection.value;
   const { handlers } = inspection.value;
   const takes = { takes_batches: handlers.includes("queue"), takes_crons: handlers.includes("scheduled") };

@@ -26,6 +26,6 @@ async function elsewhere(validator: Fetcher, blob: Uint8Array<ArrayBuffer>): Pro
 
 async function here(env: Env, blob: Uint8Array<ArrayBuffer>): Promise<ValidatorReply> {
   const started = Date.now();
-  const outcome = await inspect(env.LOADER, blob.buffer);
+  const outcome = await inspect(env.LOADER, blob.buffer, () => undefined);
   return { ...outcome, startup_time_ms: Date.now() - started };
 }

@@ -44,6 +44,7 @@ const DEFAULT_SETTINGS: Settings = {
   expose_version: false,
   retention: { versions: 10, hours: 48 },
   protect: false,
+  quarantine: [],
   webhooks: [],
 };
 

@@ -1,7 +1,7 @@
 /** The Durable Objects of release 0.1, opened where they are: their namespaces have the old keys and the old folder. */
 import { DurableObject } from "cloudflare:workers";
-import { entriesAfter, objectsAfter, unfinishedUploads } from "./tables.ts";
 import type { LegacyEnv } from "./env.ts";
+import { entriesAfter, objectsAfter, unfinishedUploads } from "./tables.ts";
 import type { OldEntry, OldObject } from "./types.ts";
 
 /** A KV namespace, by its name. */

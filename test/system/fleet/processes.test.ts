@@ -162,7 +162,7 @@ describe("several processes", () => {
     const command = (await readFile(`/proc/${runtime_pid}/cmdline`, "utf8")).split("\0");
     const folder = dirname(command.find((word) => word.endsWith(".capnp")) as string);
     expect((await stat(folder)).mode & 0o777).toBe(0o700);
-    expect(await socketsOf(folder)).toContain("remote.sock");
+    expect(await socketsOf(folder)).toContain("control-remote.sock");
     expect(await server.stop()).toBe(0);
     await expect(stat(folder)).rejects.toThrow("ENOENT");
   });

@@ -3,6 +3,7 @@ import { stat } from "node:fs/promises";
 import { type ClientRequest, type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { deploy, readEnvelope, uploadForm } from "../../support/client.ts";
 import {
@@ -47,6 +48,15 @@ async function refusesConnections(port: number): Promise<boolean> {
   }
 }
 
+/** Whether end users' new requests get no answer: traffic drains. */
+async function acceptsNoMore(server: Server): Promise<boolean> {
+  const answered = server.traffic("nobody").then(
+    () => true,
+    () => false,
+  );
+  return !(await Promise.race([answered, sleep(300, false)]));
+}
+
 describe("SIGTERM", () => {
   test("lets a slow request finish completely, then exits with 0 and leaves no process", async () => {
     const server = await useServer();
@@ -56,8 +66,7 @@ describe("SIGTERM", () => {
     const { outgoing, response, received } = await openEcho(server, "echo");
 
     const exit = server.stop();
-    // The side that has nothing to finish closes at once.
-    await waitUntil(() => refusesConnections(server.controlPort));
+    await waitUntil(() => acceptsNoMore(server));
     expect(server.process.exitCode).toBeNull();
     for (const word of ["two ", "three ", "four "]) {
       const before = received();
@@ -77,7 +86,7 @@ describe("SIGTERM", () => {
     await deploy(server, "echo", ECHO);
     const { outgoing, response } = await openEcho(server, "echo");
     const exit = server.stop();
-    await waitUntil(() => refusesConnections(server.controlPort));
+    await waitUntil(() => acceptsNoMore(server));
 
     // The runtime keeps the socket of the side that drains open without accepting: who comes now is refused, or waits
     // and is cut off when the last request is done.
@@ -117,7 +126,7 @@ describe("SIGTERM", () => {
     await versionsOf(server, "slow");
 
     const exit = server.stop();
-    // The side that has nothing to finish closes at once.
+    // Traffic, which has nothing to finish, ends at once.
     await waitUntil(() => refusesConnections(server.trafficPort));
     outgoing.end(bytes.subarray(100));
     const [response] = (await once(outgoing, "response")) as [IncomingMessage];
@@ -153,7 +162,7 @@ describe("SIGTERM", () => {
     const { outgoing, response, received } = await openEcho(server, "echo");
     const exit = once(server.process, "exit");
     server.process.kill("SIGINT");
-    await waitUntil(() => refusesConnections(server.controlPort));
+    await waitUntil(() => acceptsNoMore(server));
     outgoing.end("two");
     await once(response, "end");
     expect(received()).toBe("one two");

@@ -1,0 +1,35 @@
+/** How a request goes from one process to another, as headers. Only processes of the server can send them. */
+
+/** Says which binding a request is for. */
+export const BINDING_HEADER = "sluice-binding";
+
+/** Names the version that is to serve the request. Clients' own are replaced. */
+export const LANE_HEADER = "sluice-lane";
+
+/** In an answer: the version threw this. HTTP has no other place for an exception. */
+export const THROWN_HEADER = "sluice-thrown";
+
+/** In an answer: the version cannot be loaded, for this reason. */
+export const UNLOADABLE_HEADER = "sluice-unloadable";
+
+/** In an answer: how long the version took, in ms. */
+export const ELAPSED_HEADER = "sluice-elapsed";
+
+/** What the other process is asked. */
+export interface LaneCall {
+  readonly worker: string;
+  readonly version: string;
+  /** Whether only this request asks for the version, and not its deployment. */
+  readonly isVisit: boolean;
+  /** Whether to load the version and answer without a request to it. */
+  readonly onlyLoad: boolean;
+}
+
+export function writeCall({ worker, version, isVisit, onlyLoad }: LaneCall): string {
+  return [worker, version, Number(isVisit), Number(onlyLoad)].join(" ");
+}
+
+export function readCall(text: string): LaneCall {
+  const [worker = "", version = "", isVisit, onlyLoad] = text.split(" ");
+  return { worker, version, isVisit: isVisit === "1", onlyLoad: onlyLoad === "1" };
+}
