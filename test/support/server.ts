@@ -149,6 +149,8 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
       ...["--traffic-port", String(at.trafficPort), "--control-port", String(at.controlPort)],
       ...["--data-dir", at.dataDir, "--api-token", TOKEN],
       ...(options.demo ? [] : ["--no-demo"]),
+      // Tests of what a hang does say so themselves. On a busy machine, no other one may take slowness for a hang.
+      ...(options.args?.includes("--hang-timeout") === true ? [] : ["--hang-timeout", "20"]),
       ...(IS_SINGLE && options.args?.includes("--processes") !== true ? ["--single-process"] : []),
       ...(options.args ?? []),
     ],

@@ -40,7 +40,7 @@ export default { async fetch(request) {
 
 let server: Server;
 beforeAll(async () => {
-  server = await startServer({ args: ["--memory-limit", "512"] });
+  server = await startServer({ args: ["--memory-limit", "512", "--hang-timeout", "2"] });
   await deploy(server, "neighbour", GOOD);
 });
 afterAll(() => disposeServer(server));
