@@ -37,6 +37,14 @@ export interface Pids {
   readonly objects_pid: number;
 }
 
+const NO_PIDS: Pids = {
+  runtime_pid: 0,
+  validator_pid: 0,
+  traffic_pids: [],
+  canary_pid: 0,
+  objects_pid: 0,
+};
+
 interface Options {
   readonly config: ServeConfig;
   readonly token: string;
@@ -104,7 +112,11 @@ export class Processes {
     const processes = new Processes(options, await loadBundle("sluice"));
     process.once("exit", () => processes.#end());
     if (hasLegacy(storage)) {
-      await carryOver(storage, processes.#common, { folder: processes.#folder, logger: options.logger });
+      await carryOver(storage, processes.#common, {
+        folder: processes.#folder,
+        logger: options.logger,
+        spawned: (pid = 0) => options.changed({ ...NO_PIDS, runtime_pid: pid }),
+      });
     }
     removeHalfWritten(join(storage, "kv-blobs"));
     await processes.validator.listen();

@@ -3,13 +3,12 @@
  * if anything cannot be copied, the server does not start and they stay as they are.
  */
 import { existsSync, mkdirSync, renameSync } from "node:fs";
-import { request } from "node:http";
 import { join } from "node:path";
-import { json } from "node:stream/consumers";
 import { UsageError } from "../data.ts";
 import type { Logger } from "../logger.ts";
 import { type Common, legacyConfig } from "./configs.ts";
 import type { RunFolder } from "./folder.ts";
+import { post } from "./post.ts";
 import { WorkerdProcess } from "./process.ts";
 
 /** Where the old folders are put, below the storage folder. Nothing reads them any more. */
@@ -24,24 +23,31 @@ export function hasLegacy(storage: string): boolean {
   );
 }
 
+interface CarryOverOptions {
+  readonly folder: RunFolder;
+  readonly logger: Logger;
+  /** Called with the id of the process that copies: after a kill -9, the next start must end it before it copies too. */
+  readonly spawned: (pid: number | undefined) => void;
+}
+
 /** Throws a `UsageError` that says what could not be copied. */
 export async function carryOver(
   storage: string,
   common: Common,
-  { folder, logger }: { readonly folder: RunFolder; readonly logger: Logger },
+  { folder, logger, spawned }: CarryOverOptions,
 ): Promise<void> {
   for (const name of OLD) mkdirSync(join(storage, name), { recursive: true });
   const socket = folder.socket("legacy");
   const config = folder.writeConfig("legacy", legacyConfig(common, storage, socket));
   const copying = new WorkerdProcess({ name: "legacy", config, ports: [], sockets: [socket] }, logger, {
-    spawned: () => {},
+    spawned: () => spawned(copying.pid),
     ended: () => copying.end(),
   });
   try {
     await copying.start();
-    const { status, report } = await ask(socket);
-    if (status !== 200) throw new Error(String((report as { error?: unknown }).error));
-    logger.log("info", "data-carried-over", { ...report, old: join(storage, ASIDE) });
+    const { status, reply } = await post<{ readonly error?: string }>(socket, "legacy", "");
+    if (status !== 200) throw new Error(reply.error);
+    logger.log("info", "data-carried-over", { ...reply, old: join(storage, ASIDE) });
   } catch (error) {
     throw new UsageError(
       `The data that an earlier release left in ${storage} could not be carried over, and is unchanged: ${(error as Error).message}`,
@@ -51,21 +57,4 @@ export async function carryOver(
   }
   mkdirSync(join(storage, ASIDE), { recursive: true });
   for (const name of OLD) renameSync(join(storage, name), join(storage, ASIDE, name));
-}
-
-function ask(socketPath: string): Promise<{ readonly status: number | undefined; readonly report: object }> {
-  const { promise, resolve, reject } = Promise.withResolvers<{
-    status: number | undefined;
-    report: object;
-  }>();
-  const outgoing = request({ socketPath, method: "POST", path: "/", headers: { Host: "legacy" } });
-  outgoing.once("error", reject);
-  outgoing.once("response", (response) =>
-    json(response).then(
-      (report) => resolve({ status: response.statusCode, report: report as object }),
-      reject,
-    ),
-  );
-  outgoing.end();
-  return promise;
 }

@@ -162,8 +162,8 @@ export class WorkerdProcess {
       if (this.#isEnding) return;
       try {
         const next = await this.#spawn();
-        // If it does not listen in time, it is one that hangs: the watchdog's business.
-        this.#listening(next).catch(() => {});
+        // The watchdog watches only processes that listen. One that never does is ended here, and restarted.
+        this.#listening(next).catch(() => next.kill("SIGKILL"));
         // It may have been told to end meanwhile.
         if (this.#isEnding) next.kill("SIGKILL");
         else void this.#keep(next, wait);

@@ -2,14 +2,15 @@
  * Tries uploads out in a separate process, one at a time, and ends the process if an upload does not finish starting. So
  * code at an upload's top level cannot block the server. A process that worked is used for the next upload too.
  */
-import { createServer, request, type Server } from "node:http";
-import { buffer, json } from "node:stream/consumers";
+import { createServer, type Server } from "node:http";
+import { buffer } from "node:stream/consumers";
 import { LIMITS } from "../../lib/limits.ts";
 import type { ValidatorReply } from "../../versions/types.ts";
 import { loadBundle } from "../bundle.ts";
 import type { Logger } from "../logger.ts";
 import { validatorConfig } from "./configs.ts";
 import type { RunFolder } from "./folder.ts";
+import { post } from "./post.ts";
 import { WorkerdProcess } from "./process.ts";
 
 export class Validator {
@@ -83,7 +84,10 @@ export class Validator {
     const timer = setTimeout(() => expire("late"), LIMITS.uploads.startupDeadlineMs);
     const started = performance.now();
     try {
-      const reply = await Promise.race([this.#ask(blob), deadline]);
+      const answer = this.#ask(blob);
+      // At the deadline the process is ended, and the answer fails behind.
+      answer.catch(() => {});
+      const reply = await Promise.race([answer, deadline]);
       if (reply !== "late") return { ...reply, startup_time_ms: Math.round(performance.now() - started) };
       this.end();
       const seconds = LIMITS.uploads.startupDeadlineMs / 1000;
@@ -100,19 +104,8 @@ export class Validator {
     }
   }
 
-  #ask(blob: Buffer): Promise<ValidatorReply> {
-    const { promise, resolve, reject } = Promise.withResolvers<ValidatorReply>();
-    // Settled by whichever comes first: the answer, or the end of the process at the deadline.
-    promise.catch(() => {});
-    const outgoing = request({
-      socketPath: this.#socketOfProcess,
-      method: "POST",
-      headers: { Host: "validator" },
-    });
-    outgoing.once("error", reject);
-    outgoing.once("response", (response) => json(response).then((body) => resolve(body as never), reject));
-    outgoing.end(blob);
-    return promise;
+  async #ask(blob: Buffer): Promise<ValidatorReply> {
+    return (await post<ValidatorReply>(this.#socketOfProcess, "validator", blob)).reply;
   }
 
   async #start(): Promise<void> {

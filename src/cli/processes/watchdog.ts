@@ -4,12 +4,11 @@
  * again. The others are told which processes are up.
  */
 import { readFileSync } from "node:fs";
-import { request } from "node:http";
-import { json } from "node:stream/consumers";
 import { MIB } from "../../lib/bytes.ts";
 import type { FollowerMessage, FollowerReply } from "../../runtime/messages.ts";
 import type { Logger } from "../logger.ts";
 import { Blame, type Suspect } from "./blame.ts";
+import { post } from "./post.ts";
 import type { WorkerdProcess } from "./process.ts";
 
 /** Pause between two questions to a process, in ms. */
@@ -38,8 +37,8 @@ interface State extends Watched {
   isAsking: boolean;
   /** When it last answered, or began to be watched, in ms of the monotonic clock. */
   heardAt: number;
-  /** Processor time that it had used then, in ms. */
-  cpuAt: number;
+  /** Processor time that it had used then, in ms; undefined where the system does not say. */
+  cpuAt: number | undefined;
 }
 
 interface WatchdogOptions {
@@ -136,8 +135,10 @@ export class Watchdog {
   }
 
   #endIfBusy(state: State, silentMs: number): void {
-    const busyMs = cpuOf(state.process.pid) - state.cpuAt;
-    if (busyMs < this.#hangMs * BUSY) return;
+    const cpu = cpuOf(state.process.pid);
+    // Where the system does not say, the silence alone counts.
+    const busyMs = cpu === undefined || state.cpuAt === undefined ? null : cpu - state.cpuAt;
+    if (busyMs !== null && busyMs < this.#hangMs * BUSY) return;
     this.#end(state, "process-hangs", { silent_ms: Math.round(silentMs), busy_ms: busyMs });
   }
 
@@ -180,9 +181,9 @@ function memoryOf(pid: number | undefined): number {
   }
 }
 
-/** Processor time of a process in ms; Infinity where the system does not say, so that its silence alone counts. */
-function cpuOf(pid: number | undefined): number {
-  if (process.platform !== "linux") return Number.POSITIVE_INFINITY;
+/** Processor time of a process in ms; undefined where the system does not say. */
+function cpuOf(pid: number | undefined): number | undefined {
+  if (process.platform !== "linux") return undefined;
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     // The name before it may contain spaces (proc(5)).
@@ -193,18 +194,11 @@ function cpuOf(pid: number | undefined): number {
   }
 }
 
-/** @returns undefined if the process has not answered. It may be silent for ever: its end closes the connection */
-function tell(socketPath: string, message: FollowerMessage): Promise<FollowerReply | undefined> {
-  return new Promise((resolve) => {
-    const outgoing = request(
-      { socketPath, method: "POST", path: "/", headers: { Host: "follower" }, agent: false },
-      (response) =>
-        json(response).then(
-          (reply) => resolve(reply as FollowerReply),
-          () => resolve(undefined),
-        ),
-    );
-    outgoing.once("error", () => resolve(undefined));
-    outgoing.end(JSON.stringify(message));
-  });
+/** @returns undefined if the process has not answered */
+async function tell(socket: string, message: FollowerMessage): Promise<FollowerReply | undefined> {
+  try {
+    return (await post<FollowerReply>(socket, "follower", JSON.stringify(message))).reply;
+  } catch {
+    return undefined;
+  }
 }
