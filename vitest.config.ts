@@ -17,8 +17,13 @@ const HANGS_MS = 300_000;
 /** Tests that take minutes of computing: large populations and many simulated hours. */
 const STATISTICS = "test/**/*.statistics.test.ts";
 
-/** Servers of one process, where only the API and the pages matter. */
+/** Servers of one process, where it does not matter in which one a version runs. */
 const SINGLE = { SLUICE_TEST_SINGLE: "1" };
+
+/** The tests of the processes themselves. */
+const PROCESSES = ["fleet/*", "crash", "lifecycle/*", "concurrency", "rollouts"].map(
+  (file) => `test/system/${file}.test.ts`,
+);
 
 /** The tests that say what a Worker does. Those of what becomes of versions make their own splits. */
 const SPLIT = [
@@ -95,6 +100,17 @@ export default defineConfig({
         test: {
           name: "system",
           include: ["test/system/**/*.test.ts"],
+          exclude: PROCESSES,
+          env: SINGLE,
+          testTimeout: HANGS_MS,
+          hookTimeout: HANGS_MS,
+        },
+      },
+      // The same in the processes that users have by default.
+      {
+        test: {
+          name: "processes",
+          include: PROCESSES,
           testTimeout: HANGS_MS,
           hookTimeout: HANGS_MS,
         },
@@ -109,7 +125,7 @@ export default defineConfig({
           hookTimeout: HANGS_MS,
         },
       },
-      // What Workers do, once more, with two versions of every Worker at 50/50.
+      // What Workers do, once more, in those processes and with two versions of every Worker at 50/50.
       {
         test: {
           name: "split",

@@ -19,6 +19,7 @@ import {
   freePort,
   ROOT,
   type Server,
+  series,
   startServer,
   TOKEN,
   useServer,
@@ -156,7 +157,7 @@ function changes(ids: readonly string[], percentage: number, secret: string): re
 }
 
 test("kill -9 during a change leaves the old record or the new one, never a mixture, and loses nothing acknowledged", async () => {
-  const ROUNDS = 16;
+  const ROUNDS = series({ full: 16, usual: 8 });
   const random = seeded(SEED);
   let server = await startServer();
   const left: number[] = [];
@@ -249,7 +250,7 @@ test("kill -9 while the first version of a Worker is made leaves it whole or not
   const random = seeded(SEED + 1);
   const server = await useServer();
   await deploy(server, "warm", NAMING_ITSELF);
-  for (let round = 0; round < 6; round++) {
+  for (let round = 0; round < series({ full: 6, usual: 3 }); round++) {
     const worker = `first-${round}`;
     const delay = random() * 40;
     const where = `seed ${SEED}, round ${round}, killed after ${delay.toFixed(1)} ms`;
