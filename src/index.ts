@@ -3,7 +3,9 @@
  * listener of its own. Where both share one listener, a hostname (`SLUICE_CONTROL_HOST`) selects it.
  */
 
+import { env as bindings } from "cloudflare:workers";
 import type { Env } from "./lib/env.ts";
+import { setLogKey } from "./lib/log.ts";
 import { Meter } from "./metrics/meter.ts";
 import type { MetricsSink } from "./metrics/store.ts";
 import { Control } from "./operators.ts";
@@ -12,6 +14,7 @@ import { Observer } from "./rollout/observer.ts";
 import { workersUnder } from "./router/hosts.ts";
 import { createRouter } from "./router/index.ts";
 import { openChannel } from "./runtime/channels.ts";
+import { heed } from "./runtime/follower.ts";
 import { versionSource } from "./runtime/lanes.ts";
 import { refreshMsOf } from "./runtime/process.ts";
 
@@ -44,6 +47,10 @@ export { LegacyKv, LegacyR2 } from "./storage/legacy/databases.ts";
 export { BucketIndex } from "./storage/r2/bucket-index.ts";
 export { R2Service } from "./storage/r2/service.ts";
 export { Control };
+
+const { SLUICE_LOG_KEY, SLUICE_TOLD } = bindings as Env;
+setLogKey(SLUICE_LOG_KEY ?? "");
+if (SLUICE_TOLD) heed(bindings as Env, JSON.parse(SLUICE_TOLD));
 
 const router = createRouter<Env>((env) => ({
   deployments: env.SLUICE_KV,

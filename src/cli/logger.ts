@@ -1,11 +1,11 @@
 /** The server's log: one JSON object per line, or a short text on a terminal. */
 import { LOG_LEVELS } from "./config.ts";
 
-type Level = (typeof LOG_LEVELS)[number];
+export type Level = (typeof LOG_LEVELS)[number];
 
 export interface Logger {
   log(level: Level, event: string, fields?: Readonly<Record<string, unknown>>): void;
-  /** Logs a line that the runtime printed: an event of Sluice's Worker as JSON, or the text of a `console.log`. */
+  /** Logs a line that the runtime or a version printed. */
   fromRuntime(level: string, message: string): void;
 }
 
@@ -31,21 +31,9 @@ export function createLogger(least: Level, pretty: boolean): Logger {
     log,
     fromRuntime(level, message) {
       if (message.startsWith(EXPECTED)) return;
-      const event = parseEvent(message);
-      if (event !== undefined) log(event.level, event.event, event.fields);
-      else log(toLevel(level), "runtime", { message });
+      log(toLevel(level), "runtime", { message });
     },
   };
-}
-
-function parseEvent(message: string) {
-  if (!message.startsWith('{"level":')) return undefined;
-  try {
-    const { level, event, ...fields } = JSON.parse(message);
-    return typeof event === "string" ? { level: toLevel(level), event, fields } : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 function toLevel(level: string): Level {

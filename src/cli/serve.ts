@@ -1,4 +1,5 @@
 /** `sluice serve`: starts both sides of a server, and stops them on a signal. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { call, type Target } from "./api.ts";
 import { originOf, type ServeConfig } from "./config.ts";
 import { DataDir, UsageError } from "./data.ts";
@@ -9,6 +10,9 @@ import { Processes } from "./processes/index.ts";
 
 /** How long a stop waits for the server to prepare it, in ms. */
 const PREPARE_STOP_MS = 500;
+
+/** How long a version that does harm is tried to be taken back, in ms. */
+const TAKE_BACK_MS = 60_000;
 
 export async function serve(config: ServeConfig): Promise<void> {
   const data = new DataDir(config.dataDir);
@@ -38,6 +42,7 @@ async function start(config: ServeConfig, data: DataDir, fresh: boolean): Promis
     data,
     logger,
     token,
+    incident: () => {},
     harmful: (culprit) => void takeBack(target, culprit, logger),
     changed: (pids) =>
       data.writeServer({
@@ -67,10 +72,16 @@ async function start(config: ServeConfig, data: DataDir, fresh: boolean): Promis
 /** Puts a version that ended its process twice into quarantine. Never rejects. */
 async function takeBack(target: Target, { worker, version }: Suspect, logger: Logger): Promise<void> {
   const why = "it ended the process that ran it twice, by hanging or by using too much memory";
-  try {
-    await call(target, "POST", `/workers/scripts/${worker}/quarantine`, { version_id: version, why });
-  } catch (error) {
-    logger.log("error", "quarantine-failed", { worker, version, why: String(error) });
+  const deadline = Date.now() + TAKE_BACK_MS;
+  for (;;) {
+    try {
+      await call(target, "POST", `/workers/scripts/${worker}/quarantine`, { version_id: version, why });
+      return;
+    } catch (error) {
+      // The process with the API may be the one that has just ended.
+      if (Date.now() < deadline) await sleep(500);
+      else return logger.log("error", "quarantine-failed", { worker, version, why: String(error) });
+    }
   }
 }
 

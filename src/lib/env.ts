@@ -64,6 +64,10 @@ export interface Env {
   readonly SLUICE_CANARY?: Fetcher;
   /** Difference between the time that crons and rollouts go by and the system's, in ms; absent for none. */
   readonly SLUICE_CLOCK_OFFSET_MS?: number;
+  /** What the supervisor would have told the process since it started: a `processes` message, as JSON. */
+  readonly SLUICE_TOLD?: string | null;
+  /** Marks what Sluice itself logs, where a supervisor reads it. */
+  readonly SLUICE_LOG_KEY?: string;
   /** Identifies this build of Sluice's own code. */
   readonly SLUICE_BUILD: string;
 }

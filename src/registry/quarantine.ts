@@ -1,5 +1,6 @@
 /** Versions that are kept from running because they ended the process that ran them. Called in transactions. */
 import { log } from "../lib/log.ts";
+import { apartOf } from "../versions/placement.ts";
 import type { Author, Quarantined, WorkerState } from "../versions/types.ts";
 import { insertDeployment } from "./deployments.ts";
 import type { RegistryRollouts } from "./rollouts.ts";
@@ -12,8 +13,8 @@ const WATCHDOG: Author = { id: "sluice-watchdog", email: "watchdog" };
 const ACTOR: Actor = { author: WATCHDOG, source: "api" };
 
 /**
- * Quarantines a version and gives its share to the other one: its rollout rolls back, and so does a split without one. A
- * version that serves alone keeps serving, since nothing could take its place.
+ * Quarantines a version and gives its share to the other one: its rollout rolls back, and so does a split without one. The
+ * stable version keeps serving: nothing has shown that another one does better.
  */
 export function quarantine(
   db: Database,
@@ -25,9 +26,9 @@ export function quarantine(
   const before = state.settings.quarantine;
   const active = db.deployments.active()?.versions ?? [];
   const others = active.filter((share) => share.version_id !== version_id && share.percentage > 0);
-  const isAlone = others.length === 0 && active.some((share) => share.version_id === version_id);
-  log("error", "version-harmful", { worker: state.name, version: version_id, why, quarantined: !isAlone });
-  if (isAlone || before.some((each) => each.version_id === version_id)) return;
+  const isStable = active.some((share) => share.version_id === version_id) && apartOf(active) !== version_id;
+  log("error", "version-harmful", { worker: state.name, version: version_id, why, quarantined: !isStable });
+  if (isStable || before.some((each) => each.version_id === version_id)) return;
   const since = new Date(now).toISOString();
   updateSettings(db, ACTOR, state, { quarantine: [...before, { version_id, why, since }] });
   const [stable] = others;

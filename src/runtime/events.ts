@@ -7,6 +7,7 @@ import type { Decision } from "../router/split.ts";
 import { type EventInfo, eventMethod } from "../versions/names.ts";
 import { openChannel } from "./channels.ts";
 import { deploymentsOf, isolateSource } from "./process.ts";
+import { witnessed } from "./witness.ts";
 
 /** The runtime answers to a method of any name. */
 type Methods<Outcome> = Readonly<Record<string, (event: object) => Promise<Outcome>>>;
@@ -41,7 +42,8 @@ export class EventRunner extends WorkerEntrypoint<Env, { readonly worker: string
     try {
       const target = await eventTarget(this.env, this.ctx.props.worker, key);
       version_id = target.version_id;
-      const outcome = await callHandler(target, entrypoint, info, event);
+      const running = { worker: this.ctx.props.worker, version: target.version_id };
+      const outcome = await witnessed(running, () => callHandler(target, entrypoint, info, event));
       return { version_id, outcome, error: undefined };
     } catch (thrown) {
       const error = thrown instanceof Error ? thrown.message : String(thrown);

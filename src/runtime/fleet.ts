@@ -50,9 +50,7 @@ export function fleetOf(env: Env, follower: Fetcher): Fleet {
     lane,
     process: (env as unknown as Readonly<Record<string, Fetcher>>)[name] as Fetcher,
   }));
-  return processes(
-    others.length > 0 ? others : [{ name: "this process", lane: undefined, process: follower }],
-  );
+  return processes(others.length > 0 ? others : [{ name: "control", lane: undefined, process: follower }]);
 }
 
 /** On Cloudflare, the platform loads and unloads isolates, and every location reads deployments from KV. */

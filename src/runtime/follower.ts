@@ -10,10 +10,11 @@ import { flushCounts, moveAll, notify, notifyRoutes } from "../versions/changes.
 import { versionsIn } from "../versions/placement.ts";
 import type { IsolateSource } from "./isolates.ts";
 import { laneSource } from "./lanes.ts";
-import type { FollowerMessage, FollowerReply } from "./messages.ts";
+import type { FollowerMessage, FollowerReply, ProcessesMessage } from "./messages.ts";
 import { isolateSource } from "./process.ts";
 import { sendMessage } from "./send.ts";
 import { isUp, setUp } from "./up.ts";
+import { type Running, setWitness } from "./witness.ts";
 
 /** By when the request that waits for the drain will have swept, in ms since the epoch. */
 let sweptBy = 0;
@@ -46,11 +47,7 @@ export class Follower extends WorkerEntrypoint<Env> {
         await flushCounts();
         return reply({ why: null });
       case "processes":
-        setUp(message.up);
-        return reply({
-          why: null,
-          running: laneSource(this.env)?.setCanary(isUp("canary"), message.suspected) ?? [],
-        });
+        return reply({ why: null, running: heed(this.env, message) });
       case "sweep":
         await source.sweep();
         return reply({ why: null });
@@ -82,6 +79,13 @@ export class Follower extends WorkerEntrypoint<Env> {
   async #tell(message: FollowerMessage): Promise<void> {
     await sendMessage(this.ctx.exports.Follower, message);
   }
+}
+
+/** Does what the supervisor says. @returns where the canary process has just ended: the versions with requests under way there */
+export function heed(env: Env, message: ProcessesMessage): Running[] {
+  setUp(message.up);
+  setWitness(message.isWitnessed, message.paused);
+  return laneSource(env)?.setCanary(isUp("canary"), message) ?? [];
 }
 
 function reply(body: FollowerReply): Response {

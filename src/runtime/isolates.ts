@@ -9,6 +9,7 @@ import type { AssetsOfVersion } from "../versions/types.ts";
 import { READY_ENTRYPOINT, READY_URL, servingCode, UNLOAD_URL } from "./code.ts";
 import { type Due, type Resident, Residents, reserve } from "./residents.ts";
 import type { OpenChannel } from "./version-env.ts";
+import { isWitnessed, witnessed } from "./witness.ts";
 
 interface Failure {
   readonly worker: string;
@@ -245,7 +246,11 @@ export class IsolateSource implements VersionSource {
         return this.#read(version).then(({ code }) => code);
       };
       const stub = () => this.#loader.get(name, reload);
-      const run: VersionHandler = (request) => stub().getEntrypoint().fetch(request);
+      const call: VersionHandler = (request) => stub().getEntrypoint().fetch(request);
+      const run: VersionHandler = (request, env, ctx) =>
+        isWitnessed()
+          ? witnessed({ worker, version }, () => call(request, env, ctx))
+          : call(request, env, ctx);
       const handler: IsolateHandler = Object.assign(await this.#withAssets(worker, assets, run), {
         worker: stub,
       });

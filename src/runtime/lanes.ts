@@ -28,12 +28,10 @@ import {
 } from "./lane-protocol.ts";
 import { deploymentsOf, isolateSource } from "./process.ts";
 import { readError, writeError } from "./thrown.ts";
+import type { Running } from "./witness.ts";
 
-/** A version of a Worker. */
-export interface Running {
-  readonly worker: string;
-  readonly version: string;
-}
+/** How long after its last answer a version may still have ended the process, in ms: work may go on behind an answer. */
+const BEHIND_MS = 10_000;
 
 interface Apart {
   readonly worker: string;
@@ -52,8 +50,12 @@ export class LaneSource implements VersionSource {
   readonly #running = new Map<string, number>();
   /** Versions that lost requests when that process ended, until the supervisor has asked for them. */
   readonly #lost = new Map<string, string>();
+  /** When it last answered a request, in ms since the epoch, by version. */
+  readonly #answered = new Map<string, number>();
   /** Versions that may have ended it: they run one at a time, so that the next end shows which one did. */
   #suspected: ReadonlySet<string> = new Set();
+  /** Stable versions that run apart, because they ended a process of traffic. */
+  #confined: ReadonlySet<string> = new Set();
 
   constructor(
     local: IsolateSource,
@@ -81,8 +83,8 @@ export class LaneSource implements VersionSource {
     const record = await this.#recordOf(worker);
     if (record?.quarantined?.includes(version)) throw new VersionUnavailable(version, "it is in quarantine");
     const shares = record?.versions ?? [];
-    const isHere = shares.some(({ version_id }) => version_id === version) && apartOf(shares) !== version;
-    if (isHere) return this.#local.load(worker, version, isVisit);
+    const isStable = shares.some(({ version_id }) => version_id === version) && apartOf(shares) !== version;
+    if (isStable && !this.#confined.has(version)) return this.#local.load(worker, version, isVisit);
     if (this.#mustWait(version)) throw new VersionUnavailable(version, "it runs alone, and another one runs");
     if (this.#isDown) throw new VersionUnavailable(version, "the process of candidates is being restarted");
     await this.#loadApart({ worker, version, isVisit, onlyLoad: true });
@@ -99,14 +101,36 @@ export class LaneSource implements VersionSource {
    *
    * @returns where it has just ended: the versions that had requests under way there
    */
-  setCanary(isUp: boolean, suspected: readonly string[]): Running[] {
+  setCanary(
+    isUp: boolean,
+    { suspected, confined }: { readonly suspected: readonly string[]; readonly confined: readonly Running[] },
+  ): Running[] {
     this.#isDown = !isUp;
     this.#suspected = new Set(suspected);
+    this.#confine(confined);
     if (isUp) return [];
     for (const version of this.#running.keys()) this.#noteLost(version);
+    if (this.#lost.size === 0) this.#noteBehind();
     const lost = [...this.#lost].map(([version, worker]) => ({ version, worker }));
     this.#lost.clear();
+    this.#answered.clear();
     return lost;
+  }
+
+  #confine(confined: readonly Running[]): void {
+    const before = this.#confined;
+    this.#confined = new Set(confined.map(({ version }) => version));
+    // The next request finds out where it runs now.
+    for (const version of before) if (!this.#confined.has(version)) this.#apart.delete(version);
+    for (const { worker, version } of confined) {
+      if (!this.#apart.has(version)) this.#setApart(worker, version, false);
+    }
+  }
+
+  /** Nobody waited for an answer: it was work that a version did behind one. */
+  #noteBehind(): void {
+    const since = Date.now() - BEHIND_MS;
+    for (const [version, at] of this.#answered) if (at >= since) this.#noteLost(version);
   }
 
   #noteLost(version: string): void {
@@ -117,14 +141,18 @@ export class LaneSource implements VersionSource {
   #follow(worker: string, record: DeploymentRecord | null): void {
     const apart = record === null ? undefined : apartOf(record.versions);
     for (const [version, each] of this.#apart) {
-      if (each.worker === worker && version !== apart) this.#apart.delete(version);
+      if (each.worker === worker && version !== apart && !this.#confined.has(version))
+        this.#apart.delete(version);
     }
     // The deployment was recorded after the canary process had loaded it.
     if (apart !== undefined && !this.#apart.has(apart)) this.#setApart(worker, apart, false);
   }
 
   #setApart(worker: string, version: string, isVisit: boolean): VersionHandler {
-    if (this.#apart.size > LIMITS.snapshot.maxPreviewed) this.#apart.clear();
+    if (this.#apart.size > LIMITS.snapshot.maxPreviewed) {
+      this.#apart.clear();
+      this.#answered.clear();
+    }
     const handler: VersionHandler = (request) =>
       this.#pass(request, { worker, version, isVisit, onlyLoad: false });
     this.#apart.set(version, { worker, handler });
@@ -162,6 +190,7 @@ export class LaneSource implements VersionSource {
       if (!this.#isDown) this.#noteLost(version);
       throw new VersionLost(version, String(error));
     } finally {
+      this.#answered.set(version, Date.now());
       const left = (this.#running.get(version) ?? 1) - 1;
       if (left > 0) this.#running.set(version, left);
       else this.#running.delete(version);

@@ -15,13 +15,22 @@ export type FollowerMessage =
   | { readonly type: "sweep" }
   /** Have isolates unloaded when they are due. */
   | { readonly type: "tidy" }
-  /** From the supervisor: other processes that are up, by name. The others are being restarted. */
-  | {
-      readonly type: "processes";
-      readonly up: readonly string[];
-      /** Versions that may have ended the canary process. They run one at a time. */
-      readonly suspected: readonly string[];
-    };
+  | ProcessesMessage;
+
+/** From the supervisor: which processes are up, and what to do about versions that have ended one. */
+export interface ProcessesMessage {
+  readonly type: "processes";
+  /** By name. The others are being restarted. */
+  readonly up: readonly string[];
+  /** Versions that may have ended the canary process. They run one at a time. */
+  readonly suspected: readonly string[];
+  /** Stable versions that ended a traffic process. They run in the canary process for a while. */
+  readonly confined: readonly { readonly worker: string; readonly version: string }[];
+  /** Versions that ended the process that is told, and must not run there for a while. */
+  readonly paused: readonly string[];
+  /** Whether to say which calls are under way. */
+  readonly isWitnessed: boolean;
+}
 
 /** The answer to a message: why versions cannot be prepared, or null. */
 export interface FollowerReply {

@@ -14,6 +14,7 @@ import type { Split } from "../../router/split.ts";
 import { forwarding } from "../../runtime/forward.ts";
 import type { IsolateSource } from "../../runtime/isolates.ts";
 import { type Deployments, deploymentsOf, isolateSource } from "../../runtime/process.ts";
+import { isWitnessed, witnessed } from "../../runtime/witness.ts";
 import { onMoved } from "../../versions/changes.ts";
 import { hostName, type ObjectIdentity, parseHostName } from "./identity.ts";
 import type { FacetId } from "./types.ts";
@@ -62,14 +63,14 @@ export class ObjectHost extends DurableObject<Env> {
 
   override async fetch(request: Request): Promise<Response> {
     const facet = this.#ready() ?? (await this.#move());
-    return facet.fetch(request);
+    return isWitnessed() ? this.#witnessed(() => facet.fetch(request)) : facet.fetch(request);
   }
 
   override async alarm(info?: AlarmInvocationInfo): Promise<void> {
     if (await this.#mustWait()) return;
     const facet = this.#ready() ?? (await this.#move());
     const { retryCount = 0, isRetry = false, scheduledTime = Date.now() } = info ?? {};
-    await facet.__sluice_alarm({ retryCount, isRetry, scheduledTime });
+    await this.#witnessed(() => facet.__sluice_alarm({ retryCount, isRetry, scheduledTime }));
   }
 
   /** Puts an alarm off while the deployment cannot be read: other processes may still be starting. */
@@ -114,8 +115,15 @@ export class ObjectHost extends DurableObject<Env> {
 
   #call(method: string): unknown {
     const facet = this.#ready();
-    if (facet !== undefined) return facet[method];
-    return async (...args: unknown[]) => (await this.#move())[method]?.(...args);
+    if (facet !== undefined && !isWitnessed()) return facet[method];
+    return async (...args: unknown[]) => {
+      const ready = this.#ready() ?? (await this.#move());
+      return this.#witnessed(() => ready[method]?.(...args));
+    };
+  }
+
+  #witnessed<Result>(run: () => Result): Promise<Awaited<Result>> {
+    return witnessed({ worker: this.#identity.worker, version: this.#version ?? "" }, run);
   }
 
   /** The object, if it already runs the version that the split gives it; without I/O. */

@@ -51,6 +51,9 @@ export interface Setup extends Common {
   readonly peers: readonly Peer[];
 }
 
+/** Variable of the environment with what the process has to know at once. */
+export const TOLD = "SLUICE_TOLD";
+
 /** Folders below the storage folder, each of them a disk of the control process. They must exist. */
 export const DISKS = ["do", "kv-blobs", "r2-chunks"] as const;
 
@@ -278,9 +281,13 @@ function moduleOf({ module, file }: ModuleFile): Capnp {
 }
 
 function valuesOf({ values }: Common): Capnp[] {
-  return Object.entries(values).map(([name, value]) =>
-    typeof value === "string" ? { name, text: value } : { name, json: JSON.stringify(value) },
-  );
+  return [
+    ...Object.entries(values).map(([name, value]) =>
+      typeof value === "string" ? { name, text: value } : { name, json: JSON.stringify(value) },
+    ),
+    // It is another one at each start of the process.
+    { name: TOLD, fromEnvironment: TOLD },
+  ];
 }
 
 function kv(name: string, namespace: string): Capnp {

@@ -13,6 +13,8 @@ export class RunFolder {
   readonly path = mkdtempSync(join(tmpdir(), "sluice-"));
   /** Host name that marks a connection between two processes as RPC. No request of a client can name it. */
   readonly rpcHost = randomBytes(16).toString("hex");
+  /** Marks what Sluice's own Worker logs. No version can guess it. */
+  readonly logKey = randomBytes(16).toString("hex");
 
   constructor() {
     process.once("exit", () => this.remove());

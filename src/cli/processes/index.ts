@@ -17,12 +17,13 @@ import {
   peerConfig,
   type Setup,
   socketsOf,
+  TOLD,
 } from "./configs.ts";
 import { RunFolder } from "./folder.ts";
 import { carryOver, hasLegacy } from "./legacy.ts";
 import { type Port, WorkerdProcess } from "./process.ts";
 import { Validator } from "./validator.ts";
-import { Watchdog } from "./watchdog.ts";
+import { type Incident, Watchdog } from "./watchdog.ts";
 
 /** How long requests may take to finish after a signal, in ms. */
 const DRAIN_MS = 30_000;
@@ -52,8 +53,10 @@ interface Options {
   readonly logger: Logger;
   /** Called whenever a process has started. */
   readonly changed: (pids: Pids) => void;
-  /** Called with a candidate that ended its process twice. */
+  /** Called with a version that is to blame for the end of a process. */
   readonly harmful: (culprit: Suspect) => void;
+  /** Called whenever a process has ended that should not have. */
+  readonly incident: (incident: Incident) => void;
 }
 
 /** A process and what it is for. */
@@ -85,7 +88,7 @@ export class Processes {
       certificates: extraCertificates(),
       own: ownAddresses(),
       reachable: config.allowAddress,
-      values: valuesOf(config, bundle.build),
+      values: valuesOf(config, bundle.build, this.#folder.logKey),
     };
     const peers = peersOf(config);
     const setup: Setup = {
@@ -140,16 +143,18 @@ export class Processes {
   }
 
   #watch(): void {
-    const watched = this.#members.map(({ process }) => ({
+    const watched = this.#members.map(({ lane, process }) => ({
+      lane,
       process,
       socket: this.#folder.socket(`${process.name}-follower`),
     }));
-    const { config, logger, harmful } = this.#options;
+    const { config, logger, harmful, incident } = this.#options;
     this.#watchdog = new Watchdog(watched, {
       hangMs: config.hangTimeout * 1000,
       memoryMiB: config.memoryLimit,
       logger,
       harmful,
+      incident,
     });
   }
 
@@ -169,14 +174,20 @@ export class Processes {
       config: this.#folder.writeConfig(name, text),
       ports,
       sockets: socketsOf(lane, name, isAlone).map((socket) => this.#folder.socket(socket)),
+      environment: () => {
+        const told = this.#watchdog?.messageTo(lane, name);
+        return told === undefined ? {} : { [TOLD]: JSON.stringify(told) };
+      },
+      logKey: this.#folder.logKey,
     };
     const process = new WorkerdProcess(spec, logger, {
       spawned: () => this.#changed(),
       ended: (why) => {
-        logger.log("error", "process-ended", { process: name, ...why });
-        this.#watchdog?.ended(name);
+        if (this.#watchdog === undefined) logger.log("error", "process-ended", { process: name, ...why });
+        else this.#watchdog.ended(name, why);
       },
       listening: () => this.#watchdog?.listening(name),
+      told: (event) => this.#watchdog?.told(name, event) ?? false,
     });
     return { lane, process };
   }
@@ -218,8 +229,9 @@ function portOf(socket: "control" | "traffic", config: ServeConfig): Port {
 }
 
 /** The values of every process. */
-function valuesOf(config: ServeConfig, build: string) {
+function valuesOf(config: ServeConfig, build: string, logKey: string) {
   return {
+    SLUICE_LOG_KEY: logKey,
     SLUICE_DOMAIN: config.domain,
     SLUICE_ADDRESS_HEADER: config.addressHeader,
     SLUICE_CONTROL_HOST: "",

@@ -39,7 +39,9 @@ export async function carryOver(
   for (const name of OLD) mkdirSync(join(storage, name), { recursive: true });
   const socket = folder.socket("legacy");
   const config = folder.writeConfig("legacy", legacyConfig(common, storage, socket));
-  const copying = new WorkerdProcess({ name: "legacy", config, ports: [], sockets: [socket] }, logger, {
+  // No version runs in it: all that it prints is Sluice's own.
+  const spec = { name: "legacy", config, ports: [], sockets: [socket], logKey: "" };
+  const copying = new WorkerdProcess(spec, logger, {
     spawned: () => spawned(copying.pid),
     ended: () => copying.end(),
   });

@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import workerd from "workerd";
 import { UsageError } from "../data.ts";
-import type { Logger } from "../logger.ts";
+import type { Level, Logger } from "../logger.ts";
 
 /** First and longest pause before an ended process is restarted, in ms. */
 const RESTART_MS = { first: 100, longest: 5_000 };
@@ -34,6 +34,10 @@ export interface ProcessSpec {
   readonly ports: readonly Port[];
   /** Paths of the Unix sockets that it listens on. */
   readonly sockets: readonly string[];
+  /** Variables of its environment, at each start. */
+  readonly environment?: () => Readonly<Record<string, string>>;
+  /** Precedes each event that Sluice's own Worker logs. What has none is the text of the runtime or of a version. */
+  readonly logKey: string;
 }
 
 interface ProcessEvents {
@@ -43,6 +47,15 @@ interface ProcessEvents {
   readonly ended: (why: Readonly<Record<string, unknown>>) => void;
   /** The process listens on all of its sockets. */
   readonly listening?: () => void;
+  /** Sluice's own Worker has logged an event. @returns whether that was for the supervisor alone */
+  readonly told?: (event: RuntimeEvent) => boolean;
+}
+
+/** An event in the process's output. */
+export interface RuntimeEvent {
+  readonly level: Level;
+  readonly event: string;
+  readonly [field: string]: unknown;
 }
 
 export class WorkerdProcess {
@@ -51,6 +64,8 @@ export class WorkerdProcess {
   readonly #logger: Logger;
   readonly #events: ProcessEvents;
   #child: ChildProcess | undefined;
+  /** Resolves with the code and the signal of the last child once it has ended and its output was read. */
+  #closed: Promise<(number | string | null)[]> = Promise.resolve([]);
   #startedAt = 0;
   #isEnding = false;
 
@@ -75,7 +90,7 @@ export class WorkerdProcess {
     // One of the two is left behind when the other settles.
     ended.catch(() => {});
     await Promise.race([listening, ended]);
-    void this.#keep(child, RESTART_MS.first);
+    void this.#keep(RESTART_MS.first);
   }
 
   /** Stops listening and lets requests finish. Resolves once the process has ended. */
@@ -100,7 +115,7 @@ export class WorkerdProcess {
   }
 
   async #spawn(): Promise<ChildProcess> {
-    const { config, ports, sockets } = this.#spec;
+    const { config, ports, sockets, environment } = this.#spec;
     const listeners: Server[] = [];
     for (const port of ports) listeners.push(await listen(port));
     // A process that was killed leaves its sockets behind, and the next one could not listen.
@@ -112,7 +127,7 @@ export class WorkerdProcess {
       ["serve", "--experimental", `--control-fd=${CONTROL_DESCRIPTOR}`, ...descriptors, config],
       {
         stdio: ["ignore", "pipe", "pipe", "pipe", ...listeners.map(descriptorOf)],
-        env: { ...process.env, TZ: "UTC" },
+        env: { ...process.env, ...environment?.(), TZ: "UTC" },
       },
     );
     // The process has its own copies of the sockets. These must not accept connections.
@@ -121,6 +136,9 @@ export class WorkerdProcess {
       if (stream !== null) createInterface(stream).on("line", (line) => this.#logLine(line));
     }
     this.#child = child;
+    this.#closed = once(child, "close");
+    // Where it cannot be spawned, the caller hears of it.
+    this.#closed.catch(() => {});
     this.#startedAt = Date.now();
     const { promise, resolve, reject } = Promise.withResolvers<ChildProcess>();
     child.once("spawn", () => {
@@ -151,8 +169,9 @@ export class WorkerdProcess {
   }
 
   /** Waits for the end of the process, and restarts it. @param pause in ms */
-  async #keep(child: ChildProcess, pause: number): Promise<void> {
-    const [code, signal] = hasEnded(child) ? [child.exitCode, child.signalCode] : await once(child, "exit");
+  async #keep(pause: number): Promise<void> {
+    // Not at its exit: what it has printed by then is still to be read, and says what it was doing.
+    const [code, signal] = await this.#closed;
     if (this.#isEnding) return;
     this.#events.ended({ code, signal });
     let wait = Date.now() - this.#startedAt > STABLE_MS ? RESTART_MS.first : pause;
@@ -166,7 +185,7 @@ export class WorkerdProcess {
         this.#listening(next).catch(() => next.kill("SIGKILL"));
         // It may have been told to end meanwhile.
         if (this.#isEnding) next.kill("SIGKILL");
-        else void this.#keep(next, wait);
+        else void this.#keep(wait);
         return;
       } catch (error) {
         this.#logger.log("error", "process-not-started", { process: this.name, why: String(error) });
@@ -177,12 +196,31 @@ export class WorkerdProcess {
   /** workerd prints one JSON object per line, but plain text before it has read its configuration. */
   #logLine(line: string): void {
     if (line === "") return;
-    try {
-      const { level, message } = JSON.parse(line);
-      this.#logger.fromRuntime(level, message);
-    } catch {
-      this.#logger.fromRuntime("error", line);
+    const printed = parse<Printed>(line);
+    const { level, message } =
+      typeof printed?.message === "string" ? printed : { level: "error", message: line };
+    const { logKey } = this.#spec;
+    const event = message.startsWith(logKey) ? parse<RuntimeEvent>(message.slice(logKey.length)) : undefined;
+    if (typeof event?.event !== "string") this.#logger.fromRuntime(level, message);
+    else if (this.#events.told?.(event) !== true) {
+      const { level: importance, event: name, ...fields } = event;
+      this.#logger.log(importance, name, fields);
     }
+  }
+}
+
+/** A line of workerd's structured log. */
+interface Printed {
+  readonly level: string;
+  readonly message: string;
+}
+
+/** @returns undefined if the text is not JSON */
+function parse<Value>(text: string): Value | undefined {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 

@@ -116,6 +116,7 @@ export class Validator {
       config: await this.#config,
       ports: [],
       sockets: [this.#socketOfProcess],
+      logKey: this.#folder.logKey,
     };
     const started = new WorkerdProcess(spec, SILENT, {
       spawned: () => this.#spawned(started.pid),

@@ -5,12 +5,18 @@
  */
 import { readFileSync } from "node:fs";
 import { MIB } from "../../lib/bytes.ts";
-import type { FollowerMessage, FollowerReply } from "../../runtime/messages.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { FollowerMessage, FollowerReply, ProcessesMessage } from "../../runtime/messages.ts";
+import type { Lane } from "../../versions/placement.ts";
 import type { Logger } from "../logger.ts";
-import { Blame, type Suspect } from "./blame.ts";
+import type { Suspect } from "./blame.ts";
 import { post } from "./post.ts";
-import type { WorkerdProcess } from "./process.ts";
+import type { RuntimeEvent, WorkerdProcess } from "./process.ts";
+import { Suspects } from "./suspects.ts";
+import { Witness } from "./witness.ts";
 
+/** How long an announcement waits for the answer of one process, in ms. */
+const ANNOUNCE_MS = 500;
 /** Pause between two questions to a process, in ms. */
 const ASK_MS = 250;
 /**
@@ -27,12 +33,14 @@ const TICKS_PER_SECOND = 100;
 const PAGE_BYTES = 4096;
 
 interface Watched {
+  readonly lane: Lane;
   readonly process: WorkerdProcess;
   /** Unix socket of the process's `Follower`. */
   readonly socket: string;
 }
 
 interface State extends Watched {
+  readonly witness: Witness;
   isUp: boolean;
   isAsking: boolean;
   /** When it last answered, or began to be watched, in ms of the monotonic clock. */
@@ -41,33 +49,47 @@ interface State extends Watched {
   cpuAt: number | undefined;
 }
 
+/** Why a process ended: it was silent, too large, or ended by itself. */
+type Cause = "hang" | "memory" | "ended";
+
+/** An end of a process that nobody asked for. */
+export interface Incident {
+  readonly process: string;
+  readonly cause: Cause;
+  /** What was measured. */
+  readonly why: Readonly<Record<string, unknown>>;
+  /** Versions with work under way, as far as it is known. */
+  readonly running: readonly Suspect[];
+  /** The version that is to blame; null if it is not known. */
+  readonly culprit: Suspect | null;
+}
+
 interface WatchdogOptions {
   /** Resident memory that a process may use, in MiB. */
   readonly memoryMiB: number;
   /** Silence after which a process hangs, in ms. */
   readonly hangMs: number;
   readonly logger: Logger;
-  /** Called with a candidate that ended its process twice. */
+  /** Called with a version that is to blame for the end of a process. */
   readonly harmful: (culprit: Suspect) => void;
+  readonly incident: (incident: Incident) => void;
 }
 
 export class Watchdog {
+  readonly #options: WatchdogOptions;
   readonly #states: readonly State[];
-  readonly #hangMs: number;
-  readonly #memoryMiB: number;
   readonly #logger: Logger;
-  readonly #harmful: WatchdogOptions["harmful"];
-  readonly #blame = new Blame();
+  readonly #suspects = new Suspects();
   readonly #timer: NodeJS.Timeout;
   #tickedAt = performance.now();
+  #changesAt: number | undefined;
 
-  constructor(watched: readonly Watched[], { hangMs, memoryMiB, logger, harmful }: WatchdogOptions) {
-    this.#hangMs = hangMs;
-    this.#memoryMiB = memoryMiB;
-    this.#logger = logger;
-    this.#harmful = harmful;
+  constructor(watched: readonly Watched[], options: WatchdogOptions) {
+    this.#options = options;
+    this.#logger = options.logger;
     this.#states = watched.map((each) => ({
       ...each,
+      witness: new Witness(),
       isUp: true,
       isAsking: false,
       heardAt: performance.now(),
@@ -81,54 +103,82 @@ export class Watchdog {
     clearInterval(this.#timer);
   }
 
-  /** Call this when a process has ended. */
-  ended(name: string): void {
-    this.#setUp(name, false);
+  /** Call this when a process has ended by itself. */
+  ended(name: string, why: Readonly<Record<string, unknown>>): void {
+    const state = this.#stateOf(name);
+    if (state === undefined || !state.isUp) return;
+    this.#logger.log("error", "process-ended", { process: name, ...why });
+    void this.#isDown(state, "ended", why);
   }
 
   /** Call this when a process listens again. */
   listening(name: string): void {
-    this.#setUp(name, true);
+    const state = this.#stateOf(name);
+    if (state === undefined) return;
+    state.isUp = true;
+    this.#heard(state);
+    void this.#announce();
   }
 
-  #setUp(name: string, isUp: boolean): void {
-    const state = this.#states.find(({ process }) => process.name === name);
-    if (state === undefined) return;
-    const wasUp = state.isUp;
-    state.isUp = isUp;
-    this.#heard(state);
-    void this.#announce().then((running) => {
-      if (name === "canary" && wasUp && !isUp) this.#blameFor(running);
-    });
+  /** Call this with what a process says. @returns whether it was meant for the watchdog */
+  told(name: string, event: RuntimeEvent): boolean {
+    return this.#stateOf(name)?.witness.heard(event, performance.now()) ?? false;
+  }
+
+  /** What a process of this lane has to know. @param starting name of the process, if it is only about to start */
+  messageTo(lane: Lane, ...starting: readonly string[]): ProcessesMessage {
+    const up = [...this.#up.map(({ process }) => process.name), ...starting];
+    return { type: "processes", up, ...this.#suspects.instructionsTo(lane, performance.now()) };
+  }
+
+  get #up(): readonly State[] {
+    return this.#states.filter(({ isUp }) => isUp);
+  }
+
+  #stateOf(name: string): State | undefined {
+    return this.#states.find(({ process }) => process.name === name);
+  }
+
+  async #isDown(state: State, cause: Cause, why: Readonly<Record<string, unknown>>): Promise<void> {
+    const { process, lane, witness } = state;
+    state.isUp = false;
+    const lost = await this.#announce();
+    const now = performance.now();
+    const running = lane === "canary" ? lost : witness.take(now);
+    const culprit = this.#suspects.ended(lane, running, now);
+    if (running.length > 0) {
+      this.#logger.log("warn", "versions-suspected", {
+        process: process.name,
+        running: running.map(({ version }) => version),
+        culprit: culprit?.version ?? null,
+      });
+    }
+    if (culprit !== undefined) this.#options.harmful(culprit);
+    this.#options.incident({ process: process.name, cause, why, running, culprit: culprit ?? null });
+    await this.#announce();
   }
 
   /** Tells every process which ones are up. @returns the versions that had requests under way in the canary process */
   async #announce(): Promise<Suspect[]> {
-    const up = this.#states.filter((each) => each.isUp);
-    const names = up.map(({ process }) => process.name);
-    const message = { type: "processes", up: names, suspected: this.#blame.suspected } as const;
-    const replies = await Promise.all(up.map(({ socket }) => tell(socket, message)));
+    this.#changesAt = this.#suspects.changesAt(performance.now());
+    const replies = await Promise.all(
+      this.#up.map(({ socket, lane }) =>
+        // One that does not answer hangs too, or will hear of it with the next announcement.
+        Promise.race([tell(socket, this.messageTo(lane)), later()]),
+      ),
+    );
     return replies.flatMap((reply) => reply?.running ?? []);
-  }
-
-  #blameFor(running: readonly Suspect[]): void {
-    const culprit = this.#blame.ended(running, performance.now());
-    this.#logger.log("warn", "candidates-suspected", {
-      running: running.map(({ version }) => version),
-      culprit: culprit?.version ?? null,
-    });
-    if (culprit !== undefined) this.#harmful(culprit);
-    void this.#announce();
   }
 
   #tick(): void {
     const now = performance.now();
     const isLate = now - this.#tickedAt > ASK_MS + LATE_MS;
     this.#tickedAt = now;
+    if (this.#changesAt !== undefined && now > this.#changesAt) void this.#announce();
     for (const state of this.#states) {
       if (!state.isUp) continue;
       if (isLate) this.#heard(state);
-      else if (now - state.heardAt > this.#hangMs) this.#endIfBusy(state, now - state.heardAt);
+      else if (now - state.heardAt > this.#options.hangMs) this.#endIfBusy(state, now - state.heardAt);
       if (state.isUp) this.#endIfLarge(state);
       void this.#ask(state);
     }
@@ -138,20 +188,22 @@ export class Watchdog {
     const cpu = cpuOf(state.process.pid);
     // Where the system does not say, the silence alone counts.
     const busyMs = cpu === undefined || state.cpuAt === undefined ? null : cpu - state.cpuAt;
-    if (busyMs !== null && busyMs < this.#hangMs * BUSY) return;
-    this.#end(state, "process-hangs", { silent_ms: Math.round(silentMs), busy_ms: busyMs });
+    if (busyMs !== null && busyMs < this.#options.hangMs * BUSY) return;
+    this.#end(state, "hang", { silent_ms: Math.round(silentMs), busy_ms: busyMs });
   }
 
   #endIfLarge(state: State): void {
     const mebibytes = memoryOf(state.process.pid);
-    if (mebibytes <= this.#memoryMiB) return;
-    this.#end(state, "process-too-large", { mib: Math.round(mebibytes), limit_mib: this.#memoryMiB });
+    if (mebibytes <= this.#options.memoryMiB) return;
+    this.#end(state, "memory", { mib: Math.round(mebibytes), limit_mib: this.#options.memoryMiB });
   }
 
-  #end({ process }: State, event: string, why: Readonly<Record<string, unknown>>): void {
+  #end(state: State, cause: "hang" | "memory", why: Readonly<Record<string, unknown>>): void {
+    const { process } = state;
+    const event = cause === "hang" ? "process-hangs" : "process-too-large";
     this.#logger.log("error", event, { process: process.name, pid: process.pid, ...why });
     // First, so that nobody sends it anything more.
-    this.#setUp(process.name, false);
+    void this.#isDown(state, cause, why);
     process.kill();
   }
 
@@ -201,4 +253,8 @@ async function tell(socket: string, message: FollowerMessage): Promise<FollowerR
   } catch {
     return undefined;
   }
+}
+
+async function later(): Promise<undefined> {
+  await sleep(ANNOUNCE_MS, undefined, { ref: false });
 }
