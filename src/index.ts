@@ -36,6 +36,7 @@ export { CronRunner, Scheduler } from "./events/scheduler.ts";
 export { TailCollector, TailHub, TailSink } from "./events/tail.ts";
 export { Metrics, MetricsSink } from "./metrics/store.ts";
 export { WorkerRegistry } from "./registry/index.ts";
+export { HeldSink } from "./registry/held-sink.ts";
 export { RolloutSink } from "./registry/rollout-sink.ts";
 export { RemoteBinding } from "./runtime/channels.ts";
 export { EventRunner } from "./runtime/events.ts";

@@ -121,6 +121,7 @@ export class DataDir {
   async #endOrphans(): Promise<void> {
     const left = this.readServer();
     if (left === undefined) return;
+    this.renewLifetime();
     const alive = (pid: number) => commandOf(pid)?.includes("workerd") === true;
     if (alive(left.validator_pid)) process.kill(left.validator_pid, "SIGKILL");
     await Promise.all(
@@ -129,6 +130,16 @@ export class DataDir {
         .map(end),
     );
     this.removeServer();
+  }
+
+  /** A text that is another one after each end of a process, or of the server, that nobody asked for. */
+  lifetime(): string {
+    if (!existsSync(this.#lifetimeFile)) this.renewLifetime();
+    return readFileSync(this.#lifetimeFile, "utf8");
+  }
+
+  renewLifetime(): void {
+    writeFileSync(this.#lifetimeFile, randomBytes(8).toString("hex"), { mode: 0o600 });
   }
 
   /** Unlocks the folder. */
@@ -169,6 +180,10 @@ export class DataDir {
 
   get #tokenFile(): string {
     return join(this.path, "token");
+  }
+
+  get #lifetimeFile(): string {
+    return join(this.path, "lifetime");
   }
 
   get #lockFile(): string {

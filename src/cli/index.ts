@@ -181,14 +181,20 @@ withAnswer(
 );
 
 withAnswer(
-  workerCommand(program, "release", "Let a version in quarantine run again").argument(
-    "<version>",
-    "ID of the version",
+  workerCommand(program, "release", "Let a version in quarantine run again, or all that is held").argument(
+    "[version]",
+    "ID of the version; without one, every version, message, alarm and cron",
   ),
-).action(async (worker: string, version: string, { json, dataDir }: { json?: boolean; dataDir: string }) => {
-  const answer = await release(findTarget(dataDir), worker, version);
-  console.log(json ? JSON.stringify({ worker, version, released: true }) : answer);
-});
+).action(
+  async (
+    worker: string,
+    version: string | undefined,
+    { json, dataDir }: { json?: boolean; dataDir: string },
+  ) => {
+    const answer = await release(findTarget(dataDir), worker, version);
+    console.log(json ? JSON.stringify({ worker, version: version ?? null, released: true }) : answer);
+  },
+);
 
 interface SettingOptions {
   readonly exposeVersion?: string;

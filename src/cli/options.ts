@@ -3,8 +3,12 @@ import { parseSource, type SourceInput } from "../versions/affinity.ts";
 import { call, type Target } from "./api.ts";
 import { UsageError } from "./data.ts";
 
-/** Lets a version in quarantine run again. */
-export async function release(target: Target, worker: string, version: string): Promise<string> {
+/** Lets a version in quarantine run again; without one, every version and event that is kept from running. */
+export async function release(target: Target, worker: string, version: string | undefined): Promise<string> {
+  if (version === undefined) {
+    await call(target, "DELETE", pathOf(worker, "quarantine"));
+    return `Everything of ${worker} can run again.`;
+  }
   await call(target, "DELETE", `${pathOf(worker, "quarantine")}/${encodeURIComponent(version)}`);
   return `Version ${version} of ${worker} can be deployed again.`;
 }

@@ -9,6 +9,8 @@ import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import { type Rpc, stubOf } from "../lib/rpc.ts";
 import { sendEvent } from "../runtime/events.ts";
+import { codeNow, lifetimeOf, reportHeld } from "../runtime/held.ts";
+import { type Deaths, died, HELD_AT, isHeld } from "../versions/held.ts";
 import type { ScheduledRun } from "../versions/names.ts";
 import { SCHEDULED_ENTRYPOINT } from "../versions/names.ts";
 import { type CronTrigger, type DueRun, dueRuns, nextRun } from "./crons.ts";
@@ -26,10 +28,15 @@ CREATE TABLE IF NOT EXISTS run (
   started INTEGER NOT NULL,     -- ms since the epoch
   ended INTEGER,
   version_id TEXT,              -- NULL until a version was loaded
-  outcome TEXT NOT NULL,        -- running, ok, exception, unknown (the process ended)
-  error TEXT
+  outcome TEXT NOT NULL,        -- running, ok, exception, unknown (the process ended), held (not started)
+  error TEXT,
+  code TEXT,                    -- that ran it; NULL where an end of the process says nothing about it
+  lifetime TEXT                 -- of the process that started it
 );
 `;
+
+/** Columns that the runs of an earlier release do not have. */
+const LATER_COLUMNS = ["code TEXT", "lifetime TEXT"];
 
 /** The platform's own message. */
 const NO_HANDLER = "Handler does not export a scheduled() function.";
@@ -39,8 +46,26 @@ interface CronRun extends ScheduledRun {
   readonly started: number;
   readonly ended: number | null;
   readonly version_id: string | null;
-  readonly outcome: "running" | "ok" | "exception" | "unknown";
+  readonly outcome: "running" | "ok" | "exception" | "unknown" | "held";
   readonly error: string | null;
+}
+
+/** How a run begins. */
+interface RunStart {
+  readonly now: number;
+  /** Undefined where it is not known. */
+  readonly code: string | undefined;
+  /** Whether it is run, or held. */
+  readonly isRun: boolean;
+}
+
+/** How a run ended. */
+interface RunEnd {
+  /** Undefined if no version could be loaded. */
+  readonly version_id: string | undefined;
+  readonly error: string | null;
+  /** Whether the process that ran it ended. */
+  readonly isLost: boolean;
 }
 
 type RunRow = CronRun & Record<string, SqlStorageValue>;
@@ -51,11 +76,28 @@ export class Scheduler extends DurableObject<Env> {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#sql = ctx.storage.sql;
-    this.#sql.exec(SCHEMA);
-    // The previous process ended while these ran.
-    this.#sql.exec("UPDATE run SET outcome = 'unknown' WHERE outcome = 'running'");
+    this.#createTables();
+    this.#noteInterrupted();
     // The stored alarm is in system time. This server may have another clock offset than the previous one.
     void ctx.blockConcurrencyWhile(() => this.#schedule());
+  }
+
+  #createTables(): void {
+    this.#sql.exec(SCHEMA);
+    const columns = this.#sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('run')").toArray();
+    if (columns.some(({ name }) => name === "lifetime")) return;
+    for (const column of LATER_COLUMNS) this.#sql.exec(`ALTER TABLE run ADD COLUMN ${column}`);
+  }
+
+  /** This process ended while these ran. That says something about them only if it ran them, and was not told to end. */
+  #noteInterrupted(): void {
+    const hasRunThem = this.env.SLUICE_LANE === undefined;
+    this.#sql.exec(
+      `UPDATE run SET outcome = 'unknown', code = CASE WHEN ? AND lifetime <> ? THEN code END
+       WHERE outcome = 'running'`,
+      hasRunThem ? 1 : 0,
+      lifetimeOf(this.env),
+    );
   }
 
   triggers(): CronTrigger[] {
@@ -102,36 +144,62 @@ export class Scheduler extends DurableObject<Env> {
   override async alarm(): Promise<void> {
     const now = nowOf(this.env);
     const { kv } = this.ctx.storage;
+    const worker = kv.get<string>("worker") ?? "";
+    const code = await codeNow(this.env, worker).catch(() => undefined);
     const due = this.triggers().flatMap((trigger) => dueRuns([trigger.cron], this.#since(trigger), now));
     const started = this.ctx.storage.transactionSync(() => {
       kv.put("checked", now);
-      return due.map((run) => ({ run, seq: this.#note(run, now) }));
+      return due.map((run) => {
+        const isRun = !isHeld(this.#deaths(run.cron), code ?? "");
+        return { run, isRun, seq: this.#note(run, { now, code, isRun }) };
+      });
     });
     await this.#schedule();
     // On disk before anything runs, so that it cannot run twice.
     await this.ctx.storage.sync();
-    const worker = kv.get<string>("worker") ?? "";
-    for (const { run, seq } of started) await this.ctx.exports.CronRunner.start(worker, seq, run);
+    for (const { run, isRun, seq } of started) {
+      if (isRun) await this.ctx.exports.CronRunner.start(worker, seq, run);
+      else await reportHeld(this.env, worker, { kind: "cron", what: run.cron, code: code ?? "" });
+    }
   }
 
-  /** Records the outcome of a run. @param version_id undefined if no version could be loaded */
-  ended(seq: number, version_id: string | undefined, error: string | null): void {
+  /** The last runs of a cron at whose side the process ended. */
+  #deaths(cron: string): Deaths | undefined {
+    const runs = this.#sql
+      .exec<{ outcome: string; code: string | null }>(
+        "SELECT outcome, code FROM run WHERE cron = ? AND outcome NOT IN ('held', 'running') ORDER BY seq DESC LIMIT ?",
+        cron,
+        HELD_AT,
+      )
+      .toArray();
+    return runs.reduceRight<Deaths | undefined>(
+      (deaths, { outcome, code }) =>
+        outcome === "unknown" && code !== null ? died(deaths, code) : undefined,
+      undefined,
+    );
+  }
+
+  /** Records the outcome of a run. */
+  ended(seq: number, { version_id, error, isLost }: RunEnd): void {
     this.#sql.exec(
       "UPDATE run SET ended = ?, version_id = ?, outcome = ?, error = ? WHERE seq = ?",
       nowOf(this.env),
       version_id ?? null,
-      error === null ? "ok" : "exception",
+      isLost ? "unknown" : error === null ? "ok" : "exception",
       error,
       seq,
     );
   }
 
-  #note({ cron, time }: DueRun, now: number): number {
+  #note({ cron, time }: DueRun, { now, code, isRun }: RunStart): number {
     this.#sql.exec(
-      "INSERT INTO run (cron, time, started, outcome) VALUES (?, ?, ?, 'running')",
+      "INSERT INTO run (cron, time, started, outcome, code, lifetime) VALUES (?, ?, ?, ?, ?, ?)",
       cron,
       time,
       now,
+      isRun ? "running" : "held",
+      code ?? null,
+      lifetimeOf(this.env),
     );
     const { seq } = this.#sql.exec<{ seq: number }>("SELECT last_insert_rowid() AS seq").one();
     this.#sql.exec("DELETE FROM run WHERE seq <= ?", seq - LIMITS.lists.listedCronRuns);
@@ -160,6 +228,7 @@ export class CronRunner extends WorkerEntrypoint<Env> {
   async #run(worker: string, seq: number, run: ScheduledRun): Promise<void> {
     let version: string | undefined;
     let error: string | null = null;
+    let isLost = false;
     try {
       const delivery = await sendEvent(this.env, worker, {
         key: String(run.time),
@@ -171,11 +240,12 @@ export class CronRunner extends WorkerEntrypoint<Env> {
       error = delivery.error ?? null;
     } catch (thrown) {
       error = `The process that ran it ended: ${String(thrown)}`;
+      isLost = true;
     }
     if (error?.includes("no such entrypoint")) error = NO_HANDLER;
     if (error !== null)
       log("error", "cron-failed", { worker, version: version ?? null, cron: run.cron, why: error });
-    await schedulerOf(this.env, worker).ended(seq, version, error);
+    await schedulerOf(this.env, worker).ended(seq, { version_id: version, error, isLost });
   }
 }
 

@@ -66,6 +66,8 @@ export interface Env {
   readonly SLUICE_CLOCK_OFFSET_MS?: number;
   /** What the supervisor would have told the process since it started: a `processes` message, as JSON. */
   readonly SLUICE_TOLD?: string | null;
+  /** Another text after each end of the process that nobody asked for. */
+  readonly SLUICE_LIFETIME?: string | null;
   /** Marks what Sluice itself logs, where a supervisor reads it. */
   readonly SLUICE_LOG_KEY?: string;
   /** Identifies this build of Sluice's own code. */

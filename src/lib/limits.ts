@@ -153,6 +153,10 @@ export const LIMITS = {
     tailRepeatMs: 5_000,
     /** Events that one tail is sent in a second. A slow reader must not hold back a busy Worker. */
     tailEventsPerSecond: 200,
+    /** Events of one Worker that are listed as held. Bounds its settings. */
+    maxHeld: 100,
+    /** Interval at which it is looked whether an event is still held. */
+    heldMs: 10_000,
     /** Filters of one tail. Each event is checked against all of them. */
     maxTailFilters: 20,
   },

@@ -28,11 +28,12 @@ import type { Author, Deployment, Settings, Share, Version, WorkerState } from "
 import { type AnnouncedFiles, AssetSessions, type ClaimedFiles, type OpenSession } from "./asset-sessions.ts";
 import { checkDeployment, checkVersion, insertDeployment } from "./deployments.ts";
 import { Publisher } from "./publisher.ts";
-import { quarantine, release } from "./quarantine.ts";
+import { hold, quarantine, release } from "./quarantine.ts";
 import { recordOf, summaryOf } from "./record.ts";
 import { RegistryRollouts } from "./rollouts.ts";
 import { setSubdomain, updateSettings } from "./settings.ts";
 import { clearWorker, type Database, openDatabase } from "./sql/index.ts";
+import type { HeldEvent } from "../versions/types.ts";
 import type {
   Actor,
   AuditAction,
@@ -271,8 +272,13 @@ export class WorkerRegistry extends DurableObject<Env> {
     return this.#change(worker, (state) => quarantine(this.#db, this.#operations, state, found));
   }
 
-  /** Lets a version run again. @returns whether it was kept from running */
-  release(actor: Actor, worker: string, version: string): Promise<Result<boolean, SluiceError>> {
+  /** Notes that an event of the Worker is held. */
+  hold(worker: string, event: Omit<HeldEvent, "since">) {
+    return this.#change(worker, (state) => hold(this.#db, state, event));
+  }
+
+  /** Lets a version run again; without one, all that is kept from running. @returns whether it was kept from running */
+  release(actor: Actor, worker: string, version?: string): Promise<Result<boolean, SluiceError>> {
     return this.#change(worker, (state) => release(this.#db, actor, state, version));
   }
 

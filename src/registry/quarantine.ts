@@ -1,7 +1,8 @@
 /** Versions that are kept from running because they ended the process that ran them. Called in transactions. */
+import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import { apartOf } from "../versions/placement.ts";
-import type { Author, Quarantined, WorkerState } from "../versions/types.ts";
+import type { Author, HeldEvent, Quarantined, WorkerState } from "../versions/types.ts";
 import { insertDeployment } from "./deployments.ts";
 import type { RegistryRollouts } from "./rollouts.ts";
 import { updateSettings } from "./settings.ts";
@@ -45,8 +46,28 @@ export function quarantine(
   );
 }
 
-/** Lets a version run again. @returns whether it was in quarantine */
-export function release(db: Database, actor: Actor, state: WorkerState, version: string): boolean {
+/** Notes that an event is held, once for the code that it was held with. */
+export function hold(db: Database, state: WorkerState, event: Omit<HeldEvent, "since">): void {
+  const { kind, what, code } = event;
+  const { held } = state.settings;
+  if (held.some((each) => each.kind === kind && each.what === what && each.code === code)) return;
+  log("error", "event-held", { worker: state.name, kind, what });
+  const noted: HeldEvent = { ...event, since: new Date().toISOString() };
+  const others = held.filter((each) => each.kind !== kind || each.what !== what);
+  updateSettings(db, ACTOR, state, { held: [...others, noted].slice(-LIMITS.events.maxHeld) });
+}
+
+/**
+ * Lets a version run again, or everything that is kept from running.
+ *
+ * @param version undefined for everything
+ * @returns whether the version was in quarantine
+ */
+export function release(db: Database, actor: Actor, state: WorkerState, version?: string): boolean {
+  if (version === undefined) {
+    updateSettings(db, actor, state, { quarantine: [], held: [], released: new Date().toISOString() });
+    return true;
+  }
   const left = state.settings.quarantine.filter(({ version_id }) => version_id !== version);
   if (left.length === state.settings.quarantine.length) return false;
   updateSettings(db, actor, state, { quarantine: left });

@@ -22,7 +22,7 @@ export function recordOf(
   const active = db.deployments.active();
   if (worker === undefined || active === undefined) return undefined;
   const classes = classesByNamespace(db.worker.lifecycle());
-  const { affinity, expose_version, retention, quarantine } = worker.settings;
+  const { affinity, expose_version, retention, quarantine, released } = worker.settings;
   const retained = retain(db.deployments.withAssets(LIMITS.assets.maxRetained), retention, now);
   return {
     schema: 1,
@@ -37,6 +37,7 @@ export function recordOf(
     ...(expose_version ? { expose_version } : {}),
     ...(retained.length === 0 ? {} : { retained }),
     ...(quarantine.length === 0 ? {} : { quarantined: quarantine.map(({ version_id }) => version_id) }),
+    ...(released === null ? {} : { released }),
     ...(rollout === undefined
       ? {}
       : { rollout: { id: rollout.id, candidate: rollout.candidate.version_id } }),

@@ -10,6 +10,7 @@ const IN_RECORD: readonly (keyof Settings)[] = [
   "expose_version",
   "retention",
   "quarantine",
+  "released",
 ];
 
 export function setSubdomain(

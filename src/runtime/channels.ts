@@ -33,6 +33,7 @@ const HOMES: Readonly<Partial<Record<ChannelEntrypoint, Home>>> = {
   QueueBinding: "control",
   R2Binding: "control",
   RateLimitBinding: "control",
+  HeldSink: "control",
   RolloutSink: "control",
   TailSink: "control",
 };

@@ -17,6 +17,7 @@ export type ChannelEntrypoint =
   | "ObjectsBinding"
   | "R2Binding"
   | "ServiceBinding"
+  | "HeldSink"
   | "RolloutSink"
   | "MetricsSink"
   | "TailSink";

@@ -26,6 +26,8 @@ export interface DeploymentRecord {
   readonly retained?: readonly Retained[];
   /** Versions that must not run, by id; absent where there are none. */
   readonly quarantined?: readonly string[];
+  /** When an operator last had everything run that was held, ISO 8601; absent where nobody has (held.ts). */
+  readonly released?: string;
   /** The active rollout; absent where there is none. */
   readonly rollout?: WatchedRollout;
 }

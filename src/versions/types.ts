@@ -116,6 +116,21 @@ export interface Settings {
   readonly webhooks: readonly Webhook[];
   /** Versions that must not run. */
   readonly quarantine: readonly Quarantined[];
+  /** Events that must not run, the newest last. Those of other code are out of date. */
+  readonly held: readonly HeldEvent[];
+  /** When everything was released that was held, ISO 8601, UTC; null for never. */
+  readonly released: string | null;
+}
+
+/** An event that ended the process that ran it, twice (held.ts). */
+export interface HeldEvent {
+  readonly kind: "message" | "alarm" | "cron";
+  /** Names it: the queue and the message's id, the object's class and id, or the expression. */
+  readonly what: string;
+  /** The code that it did so with. */
+  readonly code: string;
+  /** ISO 8601, UTC. */
+  readonly since: string;
 }
 
 /** A version that ended the process that ran it. */

@@ -14,12 +14,24 @@ import type { Split } from "../../router/split.ts";
 import { forwarding } from "../../runtime/forward.ts";
 import type { IsolateSource } from "../../runtime/isolates.ts";
 import { type Deployments, deploymentsOf, isolateSource } from "../../runtime/process.ts";
+import { lifetimeOf, reportHeld } from "../../runtime/held.ts";
+import { codeOf, type Deaths, died, isHeld } from "../../versions/held.ts";
 import { isWitnessed, witnessed } from "../../runtime/witness.ts";
 import { onMoved } from "../../versions/changes.ts";
 import { hostName, type ObjectIdentity, parseHostName } from "./identity.ts";
 import type { FacetId } from "./types.ts";
 
 const FACET = "object";
+/** Key of the host's own note about its alarm. */
+const ALARM_RUN = "alarm_run";
+
+/** An alarm that runs, or that a crash cut off. */
+interface AlarmRun {
+  /** Lifetime of the process that runs it; null where it is held. */
+  readonly begun: string | null;
+  readonly code: string;
+  readonly deaths: Deaths | undefined;
+}
 
 /** What objectClass() adds to a version's class (client.ts). */
 interface Hosted {
@@ -69,8 +81,35 @@ export class ObjectHost extends DurableObject<Env> {
   override async alarm(info?: AlarmInvocationInfo): Promise<void> {
     if (await this.#mustWait()) return;
     const facet = this.#ready() ?? (await this.#move());
+    if (!(await this.#beginAlarm())) return;
     const { retryCount = 0, isRetry = false, scheduledTime = Date.now() } = info ?? {};
-    await this.#witnessed(() => facet.__sluice_alarm({ retryCount, isRetry, scheduledTime }));
+    try {
+      await this.#witnessed(() => facet.__sluice_alarm({ retryCount, isRetry, scheduledTime }));
+    } finally {
+      // Not reached where the process ends.
+      this.ctx.storage.kv.delete(ALARM_RUN);
+    }
+  }
+
+  /** Notes on disk that the alarm runs. @returns false if it is held: it has ended its process twice */
+  async #beginAlarm(): Promise<boolean> {
+    const { kv } = this.ctx.storage;
+    const { worker, namespace, hex } = this.#identity;
+    const split = await this.#deployments.load(worker);
+    if (split === undefined) return true;
+    const code = codeOf(split.record);
+    const lifetime = lifetimeOf(this.env);
+    const before = kv.get<AlarmRun>(ALARM_RUN);
+    const isCutOff = before !== undefined && before.begun !== null && before.begun !== lifetime;
+    const deaths = isCutOff ? died(before.deaths, before.code) : before?.deaths;
+    const held = isHeld(deaths, code);
+    kv.put<AlarmRun>(ALARM_RUN, { begun: held ? null : lifetime, code, deaths });
+    await this.ctx.storage.sync();
+    if (!held) return true;
+    const className = split.record.classes?.[namespace] ?? namespace;
+    await reportHeld(this.env, worker, { kind: "alarm", what: `${className}/${hex}`, code });
+    await this.ctx.storage.setAlarm(Date.now() + LIMITS.events.heldMs);
+    return false;
   }
 
   /** Puts an alarm off while the deployment cannot be read: other processes may still be starting. */

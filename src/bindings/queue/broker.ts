@@ -9,9 +9,12 @@ import { newId } from "../../lib/ids.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { log } from "../../lib/log.ts";
 import { type Rpc, stubOf } from "../../lib/rpc.ts";
-import { sendEvent } from "../../runtime/events.ts";
+import { type Delivery, sendEvent } from "../../runtime/events.ts";
+import { codeNow, lifetimeOf, reportHeld } from "../../runtime/held.ts";
+import { isUp } from "../../runtime/up.ts";
+import { HELD_AT } from "../../versions/held.ts";
 import { QUEUE_ENTRYPOINT } from "../../versions/names.ts";
-import { type Consumer, fateOf, nextDelivery, type Waiting } from "./delivery.ts";
+import { batchOf, type Consumer, fateOf, nextDelivery, type Waiting } from "./delivery.ts";
 import type { BatchOutcome, DeliveredBatch, QueuedMessage, QueueMetrics } from "./types.ts";
 
 const SCHEMA = `
@@ -22,7 +25,10 @@ CREATE TABLE IF NOT EXISTS message (
   ready INTEGER NOT NULL,     -- when it may be delivered, ms since the epoch
   attempts INTEGER NOT NULL DEFAULT 0,
   type TEXT NOT NULL,
-  size INTEGER NOT NULL       -- bytes, as its sender counted them; the body is at body/<seq>
+  size INTEGER NOT NULL,      -- bytes, as its sender counted them; the body is at body/<seq>
+  deaths INTEGER NOT NULL DEFAULT 0, -- ends of the process while it was delivered
+  code TEXT,                  -- the code that it was delivered to last
+  begun TEXT                  -- lifetime of the process that delivers it; NULL while it waits
 );
 CREATE INDEX IF NOT EXISTS message_ready ON message (ready);
 `;
@@ -34,15 +40,46 @@ interface Row extends Record<string, SqlStorageValue> {
   ready: number;
   attempts: number;
   type: string;
+  deaths: number;
+  code: string | null;
 }
+
+/** Columns that a queue of an earlier release does not have. */
+const LATER_COLUMNS = ["deaths INTEGER NOT NULL DEFAULT 0", "code TEXT", "begun TEXT"];
 
 export class QueueBroker extends DurableObject<Env> {
   readonly #sql: SqlStorage;
+  /** Held messages that the Worker's registry has not been told of. */
+  readonly #unreported: { readonly id: string; readonly code: string }[] = [];
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#sql = ctx.storage.sql;
+    this.#createTable();
+    this.#noteInterrupted();
+  }
+
+  #createTable(): void {
     this.#sql.exec(SCHEMA);
+    const columns = this.#sql
+      .exec<{ name: string }>("SELECT name FROM pragma_table_info('message')")
+      .toArray();
+    if (columns.some(({ name }) => name === "begun")) return;
+    for (const column of LATER_COLUMNS) this.#sql.exec(`ALTER TABLE message ADD COLUMN ${column}`);
+  }
+
+  /** Messages whose delivery an end of this process has cut off. Where another process runs consumers, none is to blame. */
+  #noteInterrupted(): void {
+    if (this.env.SLUICE_LANE === undefined) {
+      const interrupted = this.#sql.exec<{ id: string; deaths: number; code: string }>(
+        `UPDATE message SET deaths = deaths + 1 WHERE begun IS NOT NULL AND begun <> ?
+         RETURNING id, deaths, code`,
+        lifetimeOf(this.env),
+      );
+      for (const { id, deaths, code } of interrupted)
+        if (deaths >= HELD_AT) this.#unreported.push({ id, code });
+    }
+    this.#sql.exec("UPDATE message SET begun = NULL WHERE begun IS NOT NULL");
   }
 
   /** Resolves once the messages are on disk, with the metrics from before they came. */
@@ -84,15 +121,17 @@ export class QueueBroker extends DurableObject<Env> {
   async clear(everything: boolean): Promise<void> {
     for (const { seq } of this.#sql.exec<Row>("SELECT * FROM message").toArray()) this.#remove(seq);
     if (everything) await this.ctx.storage.deleteAll();
-    this.#sql.exec(SCHEMA);
+    this.#createTable();
   }
 
   override async alarm(): Promise<void> {
     const consumer = this.consumer();
     if (consumer === undefined) return;
     try {
+      const code = (await codeNow(this.env, consumer.worker)) ?? "";
+      this.#releaseOthers(code);
       while ((nextDelivery(this.#waiting(), consumer, Date.now()) ?? Infinity) <= Date.now()) {
-        await this.#deliver(consumer);
+        await this.#deliver(consumer, code);
       }
       await this.#schedule();
     } catch (error) {
@@ -100,19 +139,29 @@ export class QueueBroker extends DurableObject<Env> {
       log("error", "queue-undelivered", { queue: this.#name(), worker: consumer.worker, why: String(error) });
       await this.ctx.storage.setAlarm(Date.now() + LIMITS.bindings.queueRetryMs);
     }
+    await this.#report(consumer.worker);
   }
 
-  async #deliver(consumer: Consumer): Promise<void> {
-    const rows = this.#sql
+  /** What other code did says nothing about the code that runs now. */
+  #releaseOthers(code: string): void {
+    this.#sql.exec("UPDATE message SET deaths = 0 WHERE deaths > 0 AND code IS NOT ?", code);
+  }
+
+  async #deliver(consumer: Consumer, code: string): Promise<void> {
+    if (this.env.SLUICE_OBJECTS !== undefined && !isUp("objects"))
+      throw new Error("the process of consumers is being restarted");
+    const ready = this.#sql
       .exec<Row>(
-        "SELECT * FROM message WHERE ready <= ? ORDER BY seq LIMIT ?",
+        "SELECT * FROM message WHERE ready <= ? AND deaths < ? ORDER BY seq LIMIT ?",
         Date.now(),
+        HELD_AT,
         consumer.batch_size,
       )
       .toArray();
+    const rows = ready.slice(0, batchOf(ready));
     const id = crypto.randomUUID();
     const counted = rows.map((row) => ({ ...row, attempts: row.attempts + 1 }));
-    this.#setAttempts(counted);
+    this.#begin(counted, code);
     const messages = counted.map(({ seq, id: message, sent, attempts, type }) => ({
       id: message,
       timestamp: new Date(sent),
@@ -124,23 +173,59 @@ export class QueueBroker extends DurableObject<Env> {
     const queue = this.#name();
     const info = { queue, batchSize: messages.length };
     const batch: DeliveredBatch = { id, queue, messages, metrics };
-    const { version_id, outcome, error } = await sendEvent<BatchOutcome>(this.env, consumer.worker, {
-      key: id,
-      entrypoint: QUEUE_ENTRYPOINT,
-      info,
-      event: batch,
-    });
-    if (version_id === undefined) this.#setAttempts(rows);
+    const event = { key: id, entrypoint: QUEUE_ENTRYPOINT, info, event: batch };
+    let delivery: Delivery<BatchOutcome>;
+    try {
+      delivery = await sendEvent<BatchOutcome>(this.env, consumer.worker, event);
+    } catch (error) {
+      this.#lost(counted, code);
+      throw error;
+    }
+    const { version_id, outcome, error } = delivery;
+    this.#end(version_id === undefined ? rows : counted);
     if (outcome === undefined) throw new Error(error ?? `"${consumer.worker}" has no queue handler`);
     await this.#settle(counted, outcome, consumer);
   }
 
-  #setAttempts(rows: readonly Row[]): void {
+  /** On disk before anything runs: after a crash it shows what was under way. */
+  #begin(rows: readonly Row[], code: string): void {
+    const begun = lifetimeOf(this.env);
     this.ctx.storage.transactionSync(() => {
       for (const { seq, attempts } of rows) {
-        this.#sql.exec("UPDATE message SET attempts = ? WHERE seq = ?", attempts, seq);
+        this.#sql.exec(
+          "UPDATE message SET attempts = ?, code = ?, begun = ? WHERE seq = ?",
+          attempts,
+          code,
+          begun,
+          seq,
+        );
       }
     });
+  }
+
+  #end(rows: readonly Row[]): void {
+    this.ctx.storage.transactionSync(() => {
+      for (const { seq, attempts } of rows) {
+        this.#sql.exec("UPDATE message SET attempts = ?, begun = NULL WHERE seq = ?", attempts, seq);
+      }
+    });
+  }
+
+  /** The process that ran the consumer has ended. From now on these messages are delivered one at a time, or not at all. */
+  #lost(rows: readonly Row[], code: string): void {
+    this.ctx.storage.transactionSync(() => {
+      for (const { seq } of rows) {
+        this.#sql.exec("UPDATE message SET deaths = deaths + 1, begun = NULL WHERE seq = ?", seq);
+      }
+    });
+    const held = rows.filter(({ deaths }) => deaths + 1 >= HELD_AT);
+    this.#unreported.push(...held.map(({ id }) => ({ id, code })));
+  }
+
+  async #report(worker: string): Promise<void> {
+    for (const { id, code } of this.#unreported.splice(0)) {
+      await reportHeld(this.env, worker, { kind: "message", what: `${this.#name()}/${id}`, code });
+    }
   }
 
   async #settle(rows: readonly Row[], outcome: BatchOutcome, consumer: Consumer): Promise<void> {
@@ -193,8 +278,9 @@ export class QueueBroker extends DurableObject<Env> {
     const { ready, since, next } = this.#sql
       .exec<{ ready: number; since: number | null; next: number | null }>(
         `SELECT count(*) FILTER (WHERE ready <= ?1) AS ready, min(ready) FILTER (WHERE ready <= ?1) AS since,
-         min(ready) FILTER (WHERE ready > ?1) AS next FROM message`,
+         min(ready) FILTER (WHERE ready > ?1) AS next FROM message WHERE deaths < ?2`,
         Date.now(),
+        HELD_AT,
       )
       .one();
     return { ready, readySince: since ?? undefined, nextReady: next ?? undefined };
@@ -202,8 +288,15 @@ export class QueueBroker extends DurableObject<Env> {
 
   async #schedule(): Promise<void> {
     const consumer = this.consumer();
-    const at = consumer && nextDelivery(this.#waiting(), consumer, Date.now());
-    if (at !== undefined) await this.ctx.storage.setAlarm(at);
+    const next = consumer && nextDelivery(this.#waiting(), consumer, Date.now());
+    // A message that is held may be delivered to other code.
+    const again = consumer && this.#isHolding() ? Date.now() + LIMITS.events.heldMs : undefined;
+    const at = Math.min(next ?? Infinity, again ?? Infinity);
+    if (at < Infinity) await this.ctx.storage.setAlarm(at);
+  }
+
+  #isHolding(): boolean {
+    return this.#sql.exec("SELECT 1 FROM message WHERE deaths >= ? LIMIT 1", HELD_AT).toArray().length > 0;
   }
 
   #name(): string {

@@ -48,6 +48,15 @@ export function nextDelivery(
   return times.length === 0 ? undefined : Math.max(Math.min(...times), now);
 }
 
+/**
+ * How many of the first ready messages go into one batch. One that was under way when its process ended goes alone, so
+ * that the next end shows whether it was the cause.
+ */
+export function batchOf(ready: readonly { readonly deaths: number }[]): number {
+  const suspect = ready.findIndex(({ deaths }) => deaths > 0);
+  return suspect === -1 ? ready.length : Math.max(suspect, 1);
+}
+
 type Fate =
   | { readonly kind: "delete" }
   | { readonly kind: "dead" }

@@ -54,6 +54,9 @@ export interface Setup extends Common {
 /** Variable of the environment with what the process has to know at once. */
 export const TOLD = "SLUICE_TOLD";
 
+/** Variable with a text that changes when a process has ended that should not have. */
+export const LIFETIME = "SLUICE_LIFETIME";
+
 /** Folders below the storage folder, each of them a disk of the control process. They must exist. */
 export const DISKS = ["do", "kv-blobs", "r2-chunks"] as const;
 
@@ -285,8 +288,9 @@ function valuesOf({ values }: Common): Capnp[] {
     ...Object.entries(values).map(([name, value]) =>
       typeof value === "string" ? { name, text: value } : { name, json: JSON.stringify(value) },
     ),
-    // It is another one at each start of the process.
+    // Another one at each start of the process.
     { name: TOLD, fromEnvironment: TOLD },
+    { name: LIFETIME, fromEnvironment: LIFETIME },
   ];
 }
 

@@ -13,6 +13,7 @@ import {
   type Common,
   controlConfig,
   DISKS,
+  LIFETIME,
   type Peer,
   peerConfig,
   type Setup,
@@ -130,7 +131,7 @@ export class Processes {
 
   /** Lets every process finish its requests, for `DRAIN_MS` at most. Resolves once all have ended. */
   async drain(): Promise<void> {
-    this.#watchdog?.stop();
+    this.#watchdog?.drain();
     const late = setTimeout(() => this.#end(), DRAIN_MS);
     // What requests need is there until they have finished.
     for (const wanted of ["traffic", "canary", "control", "objects"] as const) {
@@ -148,13 +149,16 @@ export class Processes {
       process,
       socket: this.#folder.socket(`${process.name}-follower`),
     }));
-    const { config, logger, harmful, incident } = this.#options;
+    const { config, data, logger, harmful, incident } = this.#options;
     this.#watchdog = new Watchdog(watched, {
       hangMs: config.hangTimeout * 1000,
       memoryMiB: config.memoryLimit,
       logger,
       harmful,
-      incident,
+      incident: (each) => {
+        if (each.process === "objects" || each.process === "control") data.renewLifetime();
+        incident(each);
+      },
     });
   }
 
@@ -176,7 +180,8 @@ export class Processes {
       sockets: socketsOf(lane, name, isAlone).map((socket) => this.#folder.socket(socket)),
       environment: () => {
         const told = this.#watchdog?.messageTo(lane, name);
-        return told === undefined ? {} : { [TOLD]: JSON.stringify(told) };
+        const lifetime = { [LIFETIME]: this.#options.data.lifetime() };
+        return told === undefined ? lifetime : { ...lifetime, [TOLD]: JSON.stringify(told) };
       },
       logKey: this.#folder.logKey,
     };

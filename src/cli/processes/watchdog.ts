@@ -24,6 +24,8 @@ const ASK_MS = 250;
  * uses none; on a busy machine, one that is well is silent for long, but answers after little of its own time.
  */
 const BUSY = 0.9;
+/** How much longer a process may be silent that is told to end. */
+const DRAINING = 5;
 /** If the supervisor's own timer is this late, in ms, the machine is too busy or was asleep: nobody's silence counts. */
 const LATE_MS = 1_000;
 /** Ticks of the processor's clock per second, in which Linux counts (sysconf(_SC_CLK_TCK), 100 everywhere). */
@@ -83,6 +85,7 @@ export class Watchdog {
   readonly #timer: NodeJS.Timeout;
   #tickedAt = performance.now();
   #changesAt: number | undefined;
+  #isDraining = false;
 
   constructor(watched: readonly Watched[], options: WatchdogOptions) {
     this.#options = options;
@@ -97,6 +100,11 @@ export class Watchdog {
     }));
     this.#timer = setInterval(() => this.#tick(), ASK_MS);
     this.#timer.unref();
+  }
+
+  /** Call this when the processes are told to end: they no longer answer, and what they have under way may take its time. */
+  drain(): void {
+    this.#isDraining = true;
   }
 
   stop(): void {
@@ -178,7 +186,7 @@ export class Watchdog {
     for (const state of this.#states) {
       if (!state.isUp) continue;
       if (isLate) this.#heard(state);
-      else if (now - state.heardAt > this.#options.hangMs) this.#endIfBusy(state, now - state.heardAt);
+      else if (now - state.heardAt > this.#hangMs) this.#endIfBusy(state, now - state.heardAt);
       if (state.isUp) this.#endIfLarge(state);
       void this.#ask(state);
     }
@@ -188,8 +196,13 @@ export class Watchdog {
     const cpu = cpuOf(state.process.pid);
     // Where the system does not say, the silence alone counts.
     const busyMs = cpu === undefined || state.cpuAt === undefined ? null : cpu - state.cpuAt;
-    if (busyMs !== null && busyMs < this.#options.hangMs * BUSY) return;
+    if (busyMs !== null && busyMs < this.#hangMs * BUSY) return;
     this.#end(state, "hang", { silent_ms: Math.round(silentMs), busy_ms: busyMs });
+  }
+
+  /** Silence after which a process hangs, in ms. */
+  get #hangMs(): number {
+    return this.#options.hangMs * (this.#isDraining ? DRAINING : 1);
   }
 
   #endIfLarge(state: State): void {

@@ -1,5 +1,6 @@
 /** Settings of a Worker that Cloudflare does not have: the sources of request keys, and how deployments behave. */
 
+import { codeOf } from "../../versions/held.ts";
 import * as z from "zod";
 import { LIMITS } from "../../lib/limits.ts";
 import type { WorkerOverview } from "../../registry/types.ts";
@@ -117,9 +118,11 @@ async function update(
 
 export const quarantineBody = z.looseObject({ version_id: z.uuid(), why: z.string().min(1).max(1_000) });
 
-/** The versions of a Worker that must not run, because they ended the process that ran them. */
-export function getQuarantine({ worker }: WorkerOverview): Response {
-  return success(worker.settings.quarantine);
+/** What of a Worker must not run, because it ended the process that ran it: versions, and events with today's code. */
+export function getQuarantine({ worker, active }: WorkerOverview): Response {
+  const { quarantine, held, released } = worker.settings;
+  const code = active && codeOf({ versions: active.versions, ...(released === null ? {} : { released }) });
+  return success({ versions: quarantine, events: held.filter((event) => event.code === code) });
 }
 
 /** Keeps a version from running, and gives its share of the traffic to the other one. The watchdog calls this. */
@@ -137,4 +140,9 @@ export async function releaseFromQuarantine(c: ControlContext): Promise<Response
   const released = await registryFor(c).release(actorOf(c), worker, version);
   if (released.ok && !released.value) return failure({ reason: "version-not-found", worker, version });
   return respond(released, () => null);
+}
+
+/** Has everything run that was kept from it. */
+export async function releaseAll(c: ControlContext): Promise<Response> {
+  return respond(await registryFor(c).release(actorOf(c), workerName(c)), () => null);
 }

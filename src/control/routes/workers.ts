@@ -113,6 +113,7 @@ function addOperations(app: Hono<ControlEnv>): void {
   app.post("/scripts/:worker/quarantine", json(options.quarantineBody), (c) =>
     options.addToQuarantine(c, c.req.valid("json")),
   );
+  app.delete("/scripts/:worker/quarantine", worker, options.releaseAll);
   app.delete("/scripts/:worker/quarantine/:version", worker, options.releaseFromQuarantine);
   app.get("/scripts/:worker/affinity", worker, (c) => options.getAffinity(c.var.overview));
   app.put("/scripts/:worker/affinity", json(options.affinityBody), (c) =>

@@ -45,6 +45,8 @@ const DEFAULT_SETTINGS: Settings = {
   retention: { versions: 10, hours: 48 },
   protect: false,
   quarantine: [],
+  held: [],
+  released: null,
   webhooks: [],
 };
 
