@@ -37,7 +37,7 @@ async function start(config: ServeConfig, data: DataDir, fresh: boolean): Promis
     config,
     data,
     logger,
-    token,
+    target,
     harmful: (culprit) => void takeBack(target, culprit, logger),
     changed: (pids) =>
       data.writeServer({

@@ -6,6 +6,7 @@ import { createServer, type Server } from "node:net";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import workerd from "workerd";
+import type { Findings } from "../../versions/incident.ts";
 import { UsageError } from "../data.ts";
 import type { Logger } from "../logger.ts";
 
@@ -40,7 +41,7 @@ interface ProcessEvents {
   /** The process has been spawned, for the first time or again. */
   readonly spawned: () => void;
   /** The process has ended, and will be restarted. */
-  readonly ended: (why: Readonly<Record<string, unknown>>) => void;
+  readonly ended: (why: Findings) => void;
   /** The process listens on all of its sockets. */
   readonly listening?: () => void;
 }
@@ -53,6 +54,7 @@ export class WorkerdProcess {
   #child: ChildProcess | undefined;
   #startedAt = 0;
   #isEnding = false;
+  #isListening = false;
 
   constructor(spec: ProcessSpec, logger: Logger, events: ProcessEvents) {
     this.name = spec.name;
@@ -63,6 +65,11 @@ export class WorkerdProcess {
 
   get pid(): number | undefined {
     return this.#child?.pid;
+  }
+
+  /** Whether it listens on all of its sockets. */
+  get isListening(): boolean {
+    return this.#isListening;
   }
 
   /** Resolves once it listens on all of its sockets. Rejects if it ends before that, or a port is taken. */
@@ -113,6 +120,8 @@ export class WorkerdProcess {
       {
         stdio: ["ignore", "pipe", "pipe", "pipe", ...listeners.map(descriptorOf)],
         env: { ...process.env, TZ: "UTC" },
+        // Ctrl-C goes to the terminal's whole group. The supervisor ends this process when its requests have finished.
+        detached: true,
       },
     );
     // The process has its own copies of the sockets. These must not accept connections.
@@ -143,6 +152,7 @@ export class WorkerdProcess {
       missing--;
       if (missing > 0) return;
       clearTimeout(late);
+      this.#isListening = true;
       this.#events.listening?.();
       resolve();
     });
@@ -153,6 +163,7 @@ export class WorkerdProcess {
   /** Waits for the end of the process, and restarts it. @param pause in ms */
   async #keep(child: ChildProcess, pause: number): Promise<void> {
     const [code, signal] = hasEnded(child) ? [child.exitCode, child.signalCode] : await once(child, "exit");
+    this.#isListening = false;
     if (this.#isEnding) return;
     this.#events.ended({ code, signal });
     let wait = Date.now() - this.#startedAt > STABLE_MS ? RESTART_MS.first : pause;

@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import { MIB } from "../../lib/bytes.ts";
 import type { FollowerMessage, FollowerReply } from "../../runtime/messages.ts";
+import type { Cause, Findings, Found } from "../../versions/incident.ts";
 import type { Logger } from "../logger.ts";
 import { Blame, type Suspect } from "./blame.ts";
 import { post } from "./post.ts";
@@ -49,6 +50,14 @@ interface WatchdogOptions {
   readonly logger: Logger;
   /** Called with a candidate that ended its process twice. */
   readonly harmful: (culprit: Suspect) => void;
+  /** Called with each end of a process that was up. */
+  readonly incident: (found: Found) => void;
+}
+
+/** Why a process is up no more. */
+interface End {
+  readonly cause: Cause;
+  readonly evidence: Findings;
 }
 
 export class Watchdog {
@@ -57,15 +66,20 @@ export class Watchdog {
   readonly #memoryMiB: number;
   readonly #logger: Logger;
   readonly #harmful: WatchdogOptions["harmful"];
+  readonly #incident: WatchdogOptions["incident"];
   readonly #blame = new Blame();
   readonly #timer: NodeJS.Timeout;
   #tickedAt = performance.now();
 
-  constructor(watched: readonly Watched[], { hangMs, memoryMiB, logger, harmful }: WatchdogOptions) {
+  constructor(
+    watched: readonly Watched[],
+    { hangMs, memoryMiB, logger, harmful, incident }: WatchdogOptions,
+  ) {
     this.#hangMs = hangMs;
     this.#memoryMiB = memoryMiB;
     this.#logger = logger;
     this.#harmful = harmful;
+    this.#incident = incident;
     this.#states = watched.map((each) => ({
       ...each,
       isUp: true,
@@ -82,23 +96,27 @@ export class Watchdog {
   }
 
   /** Call this when a process has ended. */
-  ended(name: string): void {
-    this.#setUp(name, false);
+  ended(name: string, evidence: Findings): void {
+    this.#setUp(name, { cause: "ended", evidence });
   }
 
   /** Call this when a process listens again. */
   listening(name: string): void {
-    this.#setUp(name, true);
+    this.#setUp(name);
   }
 
-  #setUp(name: string, isUp: boolean): void {
+  /** @param end why it is down; absent where it is up */
+  #setUp(name: string, end?: End): void {
     const state = this.#states.find(({ process }) => process.name === name);
     if (state === undefined) return;
     const wasUp = state.isUp;
-    state.isUp = isUp;
+    state.isUp = end === undefined;
     this.#heard(state);
     void this.#announce().then((running) => {
-      if (name === "canary" && wasUp && !isUp) this.#blameFor(running);
+      if (!wasUp || end === undefined) return;
+      const versions = name === "canary" ? running : [];
+      const culprit = name === "canary" ? this.#blameFor(running) : undefined;
+      this.#incident({ process: name, ...end, versions, culprit: culprit ?? null });
     });
   }
 
@@ -111,7 +129,7 @@ export class Watchdog {
     return replies.flatMap((reply) => reply?.running ?? []);
   }
 
-  #blameFor(running: readonly Suspect[]): void {
+  #blameFor(running: readonly Suspect[]): Suspect | undefined {
     const culprit = this.#blame.ended(running, performance.now());
     this.#logger.log("warn", "candidates-suspected", {
       running: running.map(({ version }) => version),
@@ -119,6 +137,7 @@ export class Watchdog {
     });
     if (culprit !== undefined) this.#harmful(culprit);
     void this.#announce();
+    return culprit;
   }
 
   #tick(): void {
@@ -139,19 +158,25 @@ export class Watchdog {
     // Where the system does not say, the silence alone counts.
     const busyMs = cpu === undefined || state.cpuAt === undefined ? null : cpu - state.cpuAt;
     if (busyMs !== null && busyMs < this.#hangMs * BUSY) return;
-    this.#end(state, "process-hangs", { silent_ms: Math.round(silentMs), busy_ms: busyMs });
+    this.#end(state, "process-hangs", {
+      cause: "hang",
+      evidence: { silent_ms: Math.round(silentMs), busy_ms: busyMs },
+    });
   }
 
   #endIfLarge(state: State): void {
     const mebibytes = memoryOf(state.process.pid);
     if (mebibytes <= this.#memoryMiB) return;
-    this.#end(state, "process-too-large", { mib: Math.round(mebibytes), limit_mib: this.#memoryMiB });
+    this.#end(state, "process-too-large", {
+      cause: "memory",
+      evidence: { mib: Math.round(mebibytes), limit_mib: this.#memoryMiB },
+    });
   }
 
-  #end({ process }: State, event: string, why: Readonly<Record<string, unknown>>): void {
-    this.#logger.log("error", event, { process: process.name, pid: process.pid, ...why });
+  #end({ process }: State, event: string, end: End): void {
+    this.#logger.log("error", event, { process: process.name, pid: process.pid, ...end.evidence });
     // First, so that nobody sends it anything more.
-    this.#setUp(process.name, false);
+    this.#setUp(process.name, end);
     process.kill();
   }
 
@@ -182,7 +207,7 @@ function memoryOf(pid: number | undefined): number {
 }
 
 /** Processor time of a process in ms; undefined where the system does not say. */
-function cpuOf(pid: number | undefined): number | undefined {
+export function cpuOf(pid: number | undefined): number | undefined {
   if (process.platform !== "linux") return undefined;
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
