@@ -30,7 +30,7 @@ export const IncidentBanner: FC<{ incidents: readonly Incident[] }> = ({ inciden
           </li>
         ))}
       </ul>
-      <a href="/incidents">
+      <a href="/processes">
         {incidents.length === 1
           ? "The server's processes"
           : `All ${incidents.length} incidents of the last hour`}

@@ -132,7 +132,7 @@ describe("every page", () => {
     "ROLLBACK",
     "/workers/looked-at/audit",
     "/workers/looked-at/settings",
-    "/incidents",
+    "/processes",
     "/access",
   ] as const;
 

@@ -115,7 +115,7 @@ describe("a process that is killed", () => {
 
       const sentence = `Process ${name} ended by itself (SIGKILL)`;
       expect(await page(server, "/")).toContain(sentence);
-      expect(await page(server, "/incidents")).toContain("signal = SIGKILL");
+      expect(await page(server, "/processes")).toContain("signal = SIGKILL");
       const run = await runSluice(["incidents", "--data-dir", server.dataDir], { SLUICE_API_TOKEN: TOKEN });
       expect([run.code, run.stdout]).toEqual([0, expect.stringContaining(sentence)]);
     },
@@ -240,7 +240,7 @@ describe("what the supervisor says", () => {
     onTestFinished(() => sweep(left));
     await waitUntil(async () => (await health(server)).is_stale);
     expect(await metric(server, "sluice_process_")).toEqual(['sluice_process_up{process="supervisor"} 0']);
-    expect(await page(server, "/incidents")).toContain("sluice serve has said nothing since");
+    expect(await page(server, "/processes")).toContain("sluice serve has said nothing since");
   });
 
   test("is taken from the admin only, and refused where it is not valid", async () => {

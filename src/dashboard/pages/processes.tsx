@@ -1,11 +1,11 @@
-/** `/incidents`: how the server's processes are, and which of them ended. */
+/** `/processes`: how the server's processes are, and which of them ended. */
 import type { Health, ProcessHealth } from "../../metrics/types.ts";
 import { CAUSES, type Incident, versionsNamed } from "../../versions/incident.ts";
 import { type PageContext, read } from "../context.ts";
 import { bytes, count, NONE } from "../format.ts";
 import { Alert, Layout, Table, Time, VersionName, workerPath } from "../layout.tsx";
 
-export async function incidentsPage(c: PageContext) {
+export async function processesPage(c: PageContext) {
   const [health, incidents] = await Promise.all([
     read<Health>(c, "/processes"),
     read<Incident[]>(c, "/incidents?per_page=1000"),
