@@ -1,5 +1,5 @@
 /**
- * The account's Durable Object: API tokens, sessions, the resources that Workers can be bound to (which there are; the
+ * The account's Durable Object: API tokens, sessions, incidents, the resources that Workers can be bound to (which there are; the
  * bindings keep their contents), and the routes and custom domains of all Workers. It publishes those as a registry
  * publishes its deployment: the commit first, then KV and every process, again until all of them have it.
  */
@@ -13,8 +13,10 @@ import { err, ok, type Result } from "../lib/result.ts";
 import { type Rpc, stubOf } from "../lib/rpc.ts";
 import { type Fleet, fleetOf } from "../runtime/fleet.ts";
 import { type Publication, Publishing } from "../runtime/publishing.ts";
+import type { Incident } from "../versions/incident.ts";
 import { writeRoutes } from "../versions/replica.ts";
 import { Access, type ApiToken, type Session } from "./access.ts";
+import { Incidents } from "./incidents.ts";
 import { Routing } from "./routing.ts";
 import type { Domain, DomainChanges, DomainInput, Resource, Route } from "./types.ts";
 
@@ -38,6 +40,7 @@ export class AccountRegistry extends DurableObject<Env> {
   readonly #sql: SqlStorage;
   readonly #routing: Routing;
   readonly #access: Access;
+  readonly #incidents: Incidents;
   readonly #fleet: Fleet;
   readonly #publishing: Publishing;
 
@@ -47,6 +50,7 @@ export class AccountRegistry extends DurableObject<Env> {
     this.#sql.exec(SCHEMA);
     this.#routing = new Routing(this.#sql);
     this.#access = new Access(this.#sql);
+    this.#incidents = new Incidents(this.#sql);
     this.#fleet = fleetOf(env, ctx.exports.Follower);
     this.#publishing = new Publishing(
       ctx.storage,
@@ -85,6 +89,15 @@ export class AccountRegistry extends DurableObject<Env> {
 
   closeSessions(tokenId: string): number {
     return this.#access.closeSessions(tokenId);
+  }
+
+  /** The newest incidents of the server's processes, newest first. */
+  incidents(): Incident[] {
+    return this.#incidents.list();
+  }
+
+  addIncident(incident: Incident): void {
+    this.ctx.storage.transactionSync(() => this.#incidents.add(incident));
   }
 
   routes(): Route[] {

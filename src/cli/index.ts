@@ -5,6 +5,7 @@ import { addServeOptions, dataDirOption, type ServeConfig } from "./config.ts";
 import { UsageError } from "./data.ts";
 import { explain } from "./explain.ts";
 import { templateOption, toNumber, withAnswer, withExamples, withHelp, workerCommand } from "./help.ts";
+import { incidents, processes } from "./incidents.ts";
 import { metrics } from "./metrics.ts";
 import { affinity, options, release } from "./options.ts";
 import { addRolloutCommands } from "./rollout-commands.ts";
@@ -104,6 +105,18 @@ withAnswer(
   workerCommand(program, "metrics", "Show a Worker's requests, errors and latencies by version"),
 ).action(async (worker: string, { json, dataDir }: { json?: boolean; dataDir: string }) => {
   console.log(await metrics(findTarget(dataDir), worker, json === true));
+});
+
+withAnswer(
+  program.command("processes").description("Show the server's processes: memory, descriptors, restarts"),
+).action(async ({ json, dataDir }: { json?: boolean; dataDir: string }) => {
+  console.log(await processes(findTarget(dataDir), json === true));
+});
+
+withAnswer(
+  program.command("incidents").description("Show which of the server's processes ended unasked, and why"),
+).action(async ({ json, dataDir }: { json?: boolean; dataDir: string }) => {
+  console.log(await incidents(findTarget(dataDir), json === true));
 });
 
 const token = program.command("token").description("Manage API tokens");

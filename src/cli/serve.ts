@@ -41,8 +41,7 @@ async function start(config: ServeConfig, data: DataDir, fresh: boolean): Promis
     config,
     data,
     logger,
-    token,
-    incident: () => {},
+    target,
     harmful: (culprit) => void takeBack(target, culprit, logger),
     changed: (pids) =>
       data.writeServer({

@@ -12,6 +12,7 @@ import * as account from "./resources/account.ts";
 import * as analytics from "./resources/analytics.ts";
 import * as assets from "./resources/assets.ts";
 import * as d1Import from "./resources/d1-import.ts";
+import * as incidents from "./resources/incidents.ts";
 import * as metrics from "./resources/metrics.ts";
 import * as tails from "./resources/tails.ts";
 import * as tokens from "./resources/tokens.ts";
@@ -86,6 +87,14 @@ function addUser(v4: Hono<ControlEnv>): void {
 
 function addAccount(v4: Hono<ControlEnv>): void {
   v4.post("/accounts/:account/drain", account.drain);
+  v4.get("/accounts/:account/incidents", incidents.listIncidents);
+  v4.post("/accounts/:account/incidents", guards.json(incidents.incidentBody), (c) =>
+    incidents.addIncident(c, c.req.valid("json")),
+  );
+  v4.get("/accounts/:account/processes", incidents.getProcesses);
+  v4.put("/accounts/:account/processes", guards.json(incidents.healthBody), (c) =>
+    incidents.putProcesses(c.req.valid("json")),
+  );
   v4.get("/accounts/:account/tokens", tokens.listTokens);
   v4.post("/accounts/:account/tokens", guards.json(tokens.tokenBody), (c) =>
     tokens.createToken(c, c.req.valid("json")),

@@ -34,7 +34,8 @@ export function moment(iso: string | null): string {
 
 export function bytes(size: number): string {
   if (size < 1024) return `${size} B`;
-  return size < MIB ? `${(size / 1024).toFixed(1)} KiB` : `${(size / MIB).toFixed(1)} MiB`;
+  if (size < MIB) return `${(size / 1024).toFixed(1)} KiB`;
+  return size < 1024 * MIB ? `${(size / MIB).toFixed(1)} MiB` : `${(size / MIB / 1024).toFixed(1)} GiB`;
 }
 
 /** A split in words, in the given order: `90% #1, 10% #2`. */

@@ -19,6 +19,7 @@ import { follow } from "./live.ts";
 import { auditPage } from "./pages/audit.tsx";
 import { chartsOf, deploymentsPage, parts, readLive } from "./pages/deployments.tsx";
 import { editPage } from "./pages/edit.tsx";
+import { processesPage } from "./pages/processes.tsx";
 import { rollbackPage } from "./pages/rollback.tsx";
 import { readRollout, rolloutCharts, rolloutPage, rolloutParts, rolloutsPage } from "./pages/rollouts.tsx";
 import { settingsPage } from "./pages/settings.tsx";
@@ -40,6 +41,7 @@ export function createDashboard(fetchApi: FetchApi): Hono<PageEnv> {
   app.use(signedIn(fetchApi));
   app.post("/sign-out", submitSignOut);
   app.get("/", async (c) => c.html(await workersPage(c)));
+  app.get("/processes", async (c) => c.html(await processesPage(c)));
   app.get("/access", async (c) => c.html(await tokensPage(c)));
   app.post("/access/tokens", createToken);
   app.post("/access/tokens/:token/revoke", revokeToken);

@@ -81,6 +81,7 @@ export const Layout: FC<PropsWithChildren<Frame>> = ({ children, ...frame }) => 
 const Account: FC<{ user: SignedIn }> = ({ user }) => (
   <nav class="account" aria-label="Account">
     <a href="/">Workers</a>
+    <a href="/processes">Processes</a>
     <a href="/access">Access</a>
     <span>
       {user.author.email} <span class="chip">{user.role}</span>

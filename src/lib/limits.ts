@@ -41,6 +41,10 @@ export const LIMITS = {
     listedRollouts: 50,
     /** Runs of cron triggers that each Worker remembers. Cloudflare's figure. */
     listedCronRuns: 100,
+    /** Incidents of processes that are kept. A process that ends again and again must not fill the disk. */
+    keptIncidents: 200,
+    /** Versions that one incident names. Bounds its size. */
+    incidentVersions: 50,
     /** Entries on one page of a list where the request does not say. */
     pageSize: 50,
     /** Entries on one page of a list at most. Bounds the size of the answer. */
@@ -209,6 +213,8 @@ export const LIMITS = {
     senderMs: 86_400_000,
     /** Time that a Worker is shown as stale after a router said so. */
     staleShownMs: 60_000,
+    /** Age at which what the supervisor said of the processes no longer counts. It says so every five seconds. */
+    sampleStaleMs: 15_000,
     /** Stale Workers that a router notes at once. Bounds its memory while KV is away. */
     maxStaleNoted: 1_000,
   },

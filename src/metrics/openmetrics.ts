@@ -18,14 +18,14 @@ export function formatOf(accept: string | undefined): Format {
   return accept?.includes("application/openmetrics-text") ? "openmetrics" : "text";
 }
 
-interface Sample {
+export interface Sample {
   /** What follows the name of the family. */
   readonly suffix: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
 }
 
-interface Family {
+export interface Family {
   readonly name: string;
   readonly type: "counter" | "gauge" | "histogram";
   readonly unit?: string;
@@ -44,15 +44,17 @@ const PHASES = [
   "aborted",
 ] as const;
 
-/** @param workers by name; counts of a Worker that is not among them are left out */
+/**
+ * @param workers by name; counts of a Worker that is not among them are left out
+ * @param more families beside those of Workers
+ */
 export function renderMetrics(
   counts: AllCounts,
   workers: ReadonlyMap<string, WorkerSummary>,
+  more: readonly Family[],
   format: Format,
 ): string {
-  const text = families(counts, workers)
-    .map((family) => renderFamily(family, format))
-    .join("");
+  const text = [...families(counts, workers), ...more].map((family) => renderFamily(family, format)).join("");
   return format === "openmetrics" ? `${text}# EOF\n` : text;
 }
 
@@ -63,12 +65,6 @@ function families(
   const known = [...workers];
   const isKnown = ({ worker }: { readonly worker: string }) => workers.has(worker);
   const stales = new Set(stale);
-  const gauge = (name: string, help: string, samples: Omit<Sample, "suffix">[]): Family => ({
-    name,
-    type: "gauge",
-    help,
-    samples: samples.map((sample) => ({ suffix: "", ...sample })),
-  });
   return [
     {
       name: "sluice_requests",
@@ -121,6 +117,22 @@ function families(
   ];
 }
 
+/** @param unit is the end of the name too, if there is one */
+export function gauge(
+  name: string,
+  help: string,
+  samples: readonly Omit<Sample, "suffix">[],
+  unit?: "bytes" | "seconds",
+): Family {
+  return {
+    name,
+    type: "gauge",
+    help,
+    ...(unit === undefined ? {} : { unit }),
+    samples: samples.map((sample) => ({ suffix: "", ...sample })),
+  };
+}
+
 function histogram({ worker, version_id: version, buckets, ms }: AllCounts["durations"][number]): Sample[] {
   let below = 0;
   const bounds = [...BOUNDS_MS.map((bound) => seconds(bound)), "+Inf"];
@@ -148,13 +160,14 @@ function renderFamily({ name, type, unit, help, samples }: Family, format: Forma
     `# HELP ${family} ${help}`,
     `# TYPE ${family} ${type}`,
     ...(unit === undefined || format === "text" ? [] : [`# UNIT ${family} ${unit}`]),
-    ...samples.map(({ suffix, labels, value }) => `${name}${suffix}{${renderLabels(labels)}} ${value}`),
+    ...samples.map(({ suffix, labels, value }) => `${name}${suffix}${renderLabels(labels)} ${value}`),
   ];
   return `${lines.join("\n")}\n`;
 }
 
 function renderLabels(labels: Readonly<Record<string, string>>): string {
-  return Object.entries(labels)
-    .map(([name, value]) => `${name}="${value.replace(/[\\"\n]/g, (c) => (c === "\n" ? "\\n" : `\\${c}`))}"`)
-    .join(",");
+  const pairs = Object.entries(labels).map(
+    ([name, value]) => `${name}="${value.replace(/[\\"\n]/g, (c) => (c === "\n" ? "\\n" : `\\${c}`))}"`,
+  );
+  return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
 }

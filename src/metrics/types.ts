@@ -1,5 +1,6 @@
-/** What is counted of requests. */
+/** What is counted of requests, and what is known of the processes. */
 import type { Outcome, Reason } from "../router/split.ts";
+import type { Cause } from "../versions/incident.ts";
 
 export const OUTCOMES = ["ok", "error", "exception"] as const satisfies readonly Outcome[];
 
@@ -67,4 +68,35 @@ export interface AllCounts {
   readonly reasons: readonly ReasonCount[];
   readonly durations: readonly VersionDuration[];
   readonly stale: readonly string[];
+}
+
+/** One process. What the system does not say is null, and so is what a process that is down has not. */
+export interface ProcessHealth {
+  readonly name: string;
+  readonly pid: number | null;
+  /** Whether it listens on all of its sockets. */
+  readonly up: boolean;
+  readonly resident_memory_bytes: number | null;
+  /** Resident memory above which the process is restarted; null for no limit. */
+  readonly memory_limit_bytes: number | null;
+  readonly open_fds: number | null;
+  readonly max_fds: number | null;
+  /** Since the process started. */
+  readonly cpu_seconds: number | null;
+  /** Ends that nobody asked for, since `sluice serve` started; null for `sluice serve` itself, which nobody restarts. */
+  readonly restarts: Readonly<Record<Cause, number>> | null;
+}
+
+/** What the supervisor says every few seconds. */
+export interface HealthSample {
+  readonly processes: readonly ProcessHealth[];
+  /** The file system with the data folder; null where the system does not say. */
+  readonly disk: { readonly free_bytes: number; readonly size_bytes: number } | null;
+}
+
+export interface Health extends HealthSample {
+  /** When the supervisor said so, ISO 8601 in UTC; null if it has not yet. */
+  readonly sampled_on: string | null;
+  /** Whether the supervisor has been silent since, for so long that nothing of this need be true any more. */
+  readonly is_stale: boolean;
 }

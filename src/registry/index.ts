@@ -22,31 +22,32 @@ import { Rollouts } from "../rollout/runner.ts";
 import type { Rollout, RolloutCommand } from "../rollout/types.ts";
 import { type Fleet, fleetOf } from "../runtime/fleet.ts";
 import { checkShares, listDeployments, type ShareInput } from "../versions/deployment.ts";
+import type { Incident } from "../versions/incident.ts";
 import { versionKey } from "../versions/keys.ts";
 import type { DeploymentRecord, WorkerSummary } from "../versions/record.ts";
 import type { Author, Deployment, Settings, Share, Version, WorkerState } from "../versions/types.ts";
 import { type AnnouncedFiles, AssetSessions, type ClaimedFiles, type OpenSession } from "./asset-sessions.ts";
 import { checkDeployment, checkVersion, insertDeployment } from "./deployments.ts";
+import { noteIncident } from "./incidents.ts";
 import { Publisher } from "./publisher.ts";
 import { hold, quarantine, release } from "./quarantine.ts";
 import { recordOf, summaryOf } from "./record.ts";
+import { removeWorker } from "./removal.ts";
 import { RegistryRollouts } from "./rollouts.ts";
 import { setSubdomain, updateSettings } from "./settings.ts";
-import { clearWorker, type Database, openDatabase } from "./sql/index.ts";
+import { type Database, openDatabase } from "./sql/index.ts";
 import type { HeldEvent } from "../versions/types.ts";
 import type {
   Actor,
-  AuditAction,
   AuditEntry,
   Page,
   Paged,
   RecordDeployment,
   RecordVersion,
-  RolloutDetail,
   StartRollout,
   WorkerOverview,
 } from "./types.ts";
-import { discardKeys, insertVersion } from "./versions.ts";
+import { insertVersion } from "./versions.ts";
 
 export class WorkerRegistry extends DurableObject<Env> {
   readonly #db: Database;
@@ -110,8 +111,14 @@ export class WorkerRegistry extends DurableObject<Env> {
   }
 
   /** Adds a change to the audit trail that is not part of this record. */
-  note(actor: Actor, action: AuditAction, detail: Readonly<Record<string, unknown>>): void {
+  note(actor: Actor, action: AuditEntry["action"], detail: Readonly<Record<string, unknown>>): void {
     this.#db.audit.add(Date.now(), { ...actor, action, detail });
+  }
+
+  /** Notes that a process ended in which versions of this Worker ran. */
+  async noteIncident(incident: Incident): Promise<void> {
+    this.ctx.storage.transactionSync(() => noteIncident(this.#db, this.#notices, incident));
+    await this.#publisher.schedule();
   }
 
   deployment(id: string): Deployment | undefined {
@@ -163,7 +170,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     return this.#rollouts.list();
   }
 
-  rollout(id: string): RolloutDetail | undefined {
+  rollout(id: string) {
     const rollout = this.#rollouts.get(id);
     return rollout && { rollout, trail: this.#rollouts.trail(id), history: this.#rollouts.history(id) };
   }
@@ -292,15 +299,8 @@ export class WorkerRegistry extends DurableObject<Env> {
 
   /** Deletes the Worker with everything that belongs to it, including its code in KV. */
   async remove(actor: Actor, worker: string): Promise<Result<null, SluiceError>> {
-    const removed = await this.#change(worker, () => {
-      const versions = discardKeys(this.#db, worker);
-      clearWorker(this.#db);
-      this.#rollouts.clear();
-      this.#notices.clear();
-      this.#db.worker.bumpRevision();
-      this.note(actor, "delete", {});
-      return versions;
-    });
+    const parts = { db: this.#db, rollouts: this.#rollouts, notices: this.#notices };
+    const removed = await this.#change(worker, () => removeWorker(parts, actor, worker));
     if (removed.ok) {
       // Every process knows of the deletion by now. Counts from before it must arrive before the metrics forget them.
       await this.#fleet.flush();

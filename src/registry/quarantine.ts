@@ -10,7 +10,7 @@ import type { Database } from "./sql/index.ts";
 import type { Actor } from "./types.ts";
 
 /** Sluice itself. */
-const WATCHDOG: Author = { id: "sluice-watchdog", email: "watchdog" };
+export const WATCHDOG: Author = { id: "sluice-watchdog", email: "watchdog" };
 const ACTOR: Actor = { author: WATCHDOG, source: "api" };
 
 /**

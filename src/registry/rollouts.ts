@@ -5,7 +5,7 @@ import type { SluiceError } from "../lib/errors.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import { err, ok, type Result } from "../lib/result.ts";
-import type { Notices } from "../rollout/notify.ts";
+import { type Notices, rolloutNews } from "../rollout/notify.ts";
 import type { Observation } from "../rollout/records.ts";
 import { GATE, type Rollouts } from "../rollout/runner.ts";
 import type { Rollout, RolloutCommand, RolloutEvent, Side } from "../rollout/types.ts";
@@ -171,7 +171,7 @@ export class RegistryRollouts {
     const { rollout: after, notice } = applied.value;
     const worker = this.#db.worker.name();
     const webhooks = this.#db.worker.state()?.settings.webhooks ?? [];
-    if (notice !== null) this.#notices.add(webhooks, { worker, notice, rollout: after }, Date.now());
+    if (notice !== null) this.#notices.add(webhooks, rolloutNews(worker, notice, after), Date.now());
     // The record tells routers which rollout to observe.
     if (notice !== null || after.phase !== rollout.phase) {
       this.#db.worker.bumpRevision();

@@ -1,7 +1,6 @@
 /** What the registry's methods take and return. */
 
-import type { LookPoint, TrailEntry } from "../rollout/records.ts";
-import type { Plan, Rollout } from "../rollout/types.ts";
+import type { Plan } from "../rollout/types.ts";
 import type { Lifecycle } from "../versions/classes.ts";
 import type { ShareInput } from "../versions/deployment.ts";
 import type { Author, Deployment, Settings, Source, Version, WorkerState } from "../versions/types.ts";
@@ -18,7 +17,14 @@ export interface AuditEntry {
   readonly detail: Readonly<Record<string, unknown>>;
 }
 
-export type AuditAction = "version" | "deployment" | "rollout" | "settings" | "triggers" | "delete";
+export type AuditAction =
+  | "version"
+  | "deployment"
+  | "rollout"
+  | "settings"
+  | "triggers"
+  | "incident"
+  | "delete";
 
 /** Who makes a change, and with which client. */
 export interface Actor {
@@ -70,12 +76,6 @@ export interface StartRollout {
   readonly version: string;
   readonly plan: Plan;
   readonly author: Author;
-}
-
-export interface RolloutDetail {
-  readonly rollout: Rollout;
-  readonly trail: readonly TrailEntry[];
-  readonly history: readonly LookPoint[];
 }
 
 /** A Worker with its latest version and active deployment, read at one moment. */

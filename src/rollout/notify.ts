@@ -1,11 +1,12 @@
 /**
- * Webhooks: notices to operators about a rollout. A notice is stored in the transaction that it reports, so a crash
+ * Webhooks: notices to operators about a rollout, or the end of a process that ran the Worker's versions. A notice is stored in the transaction that it reports, so a crash
  * loses none. It is sent until the receiver accepts it or the attempts run out: duplicates and any order are possible.
  */
 import { toHex, utf8 } from "../lib/bytes.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import type { Sql } from "../lib/sqlite.ts";
+import { type Incident, incidentText, versionsNamed } from "../versions/incident.ts";
 import type { Webhook } from "../versions/types.ts";
 import type { Notice, Rollout } from "./types.ts";
 
@@ -29,11 +30,14 @@ interface Row {
   readonly attempts: number;
 }
 
-/** What happened to the rollout of a Worker. */
+/** What happened to a Worker. */
 interface News {
+  readonly event: Notice | "incident";
   readonly worker: string;
-  readonly notice: Notice;
-  readonly rollout: Rollout;
+  /** More fields of the JSON. */
+  readonly detail: Readonly<Record<string, unknown>>;
+  /** The same in a sentence. */
+  readonly text: string;
 }
 
 export class Notices {
@@ -48,12 +52,13 @@ export class Notices {
   }
 
   /** Call it in the transaction that the notice reports. @param now in ms since the epoch */
-  add(webhooks: readonly Webhook[], { worker, notice, rollout }: News, now: number): void {
+  add(webhooks: readonly Webhook[], { event, worker, detail, text }: News, now: number): void {
     for (const webhook of webhooks) {
       const id = crypto.randomUUID();
       const body =
-        webhook.format === "slack" ? toSlack(worker, rollout) : toJson(id, worker, notice, rollout);
-      this.#sql.exec("INSERT INTO notice VALUES (?, ?, ?, 0, ?)", id, JSON.stringify(webhook), body, now);
+        webhook.format === "slack" ? { text: `*${worker}*: ${text}` } : { id, event, worker, ...detail };
+      const [to, what] = [JSON.stringify(webhook), JSON.stringify(body)];
+      this.#sql.exec("INSERT INTO notice VALUES (?, ?, ?, 0, ?)", id, to, what, now);
     }
   }
 
@@ -127,22 +132,46 @@ async function sign(secret: string, text: string): Promise<string> {
   return toHex(await crypto.subtle.sign("HMAC", key, utf8(text)));
 }
 
-function toJson(id: string, worker: string, event: Notice, rollout: Rollout): string {
+/** What happened to the rollout of a Worker. */
+export function rolloutNews(worker: string, event: Notice, rollout: Rollout): News {
   const { phase, reason, stage, plan, candidate, stable } = rollout;
-  return JSON.stringify({
-    id,
+  return {
     event,
     worker,
-    rollout_id: rollout.id,
-    phase,
-    reason,
-    stage,
-    percentage: plan.stages[stage]?.percentage ?? null,
-    candidate_version_id: candidate.version_id,
-    stable_version_id: stable.version_id,
-  });
+    detail: {
+      rollout_id: rollout.id,
+      phase,
+      reason,
+      stage,
+      percentage: plan.stages[stage]?.percentage ?? null,
+      candidate_version_id: candidate.version_id,
+      stable_version_id: stable.version_id,
+    },
+    text: `${phase.replace("_", " ")} – ${reason} (rollout ${rollout.id})`,
+  };
 }
 
-function toSlack(worker: string, { phase, reason, id }: Rollout): string {
-  return JSON.stringify({ text: `*${worker}*: ${phase.replace("_", " ")} – ${reason} (rollout ${id})` });
+/** A process ended that ran versions of a Worker. */
+export function incidentNews(worker: string, incident: Incident): News {
+  const { id, process, cause, at, evidence, culprit } = incident;
+  const named = versionsNamed(incident).filter((each) => each.worker === worker);
+  return {
+    event: "incident",
+    worker,
+    detail: {
+      incident_id: id,
+      process,
+      cause,
+      at,
+      evidence,
+      version_ids: named.map(({ version }) => version),
+      culprit_version_id: culprit?.worker === worker ? culprit.version : null,
+    },
+    // Other Workers' names are none of this receiver's business.
+    text: incidentText({
+      ...incident,
+      versions: named,
+      culprit: culprit?.worker === worker ? culprit : null,
+    }),
+  };
 }

@@ -38,6 +38,8 @@ const READ: readonly Row[] = [
   ["GET", `${ACCOUNT}/d1/database/1`],
   ["GET", `${ACCOUNT}/queues`],
   ["GET", `${ACCOUNT}/queues/1/consumers`],
+  ["GET", `${ACCOUNT}/incidents`],
+  ["GET", `${ACCOUNT}/processes`],
   // A Worker may have the name of something that is protected.
   ["GET", `${ACCOUNT}/workers/scripts/tokens/versions`],
 ];
@@ -85,6 +87,9 @@ const ADMIN: readonly Row[] = [
   ["POST", `${ACCOUNT}/tokens`],
   ["DELETE", `${ACCOUNT}/tokens/ci`],
   ["GET", "/client/v4/accounts/other/tokens"],
+  // The supervisor says so, and nobody else may.
+  ["POST", `${ACCOUNT}/incidents`],
+  ["PUT", `${ACCOUNT}/processes`],
 ];
 
 describe.each([

@@ -5,6 +5,7 @@ import { parser } from "@prometheus-io/lezer-promql";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { renderMetrics } from "../../src/metrics/openmetrics.ts";
+import { processFamilies } from "../../src/metrics/process-families.ts";
 import { ROOT } from "../support/server.ts";
 
 const read = (file: string) => readFileSync(join(ROOT, "examples", file), "utf8");
@@ -49,10 +50,41 @@ const text = renderMetrics(
       },
     ],
   ]),
+  processFamilies(
+    {
+      processes: [
+        {
+          name: "canary",
+          pid: 1,
+          up: true,
+          resident_memory_bytes: 1,
+          memory_limit_bytes: 1,
+          open_fds: 1,
+          max_fds: 1,
+          cpu_seconds: 1,
+          restarts: { hang: 0, memory: 0, ended: 0 },
+        },
+      ],
+      disk: { free_bytes: 1, size_bytes: 1 },
+      sampled_on: "2026-11-25T00:00:00.000Z",
+      is_stale: false,
+    },
+    [
+      {
+        id: "i",
+        process: "canary",
+        cause: "hang",
+        at: "2026-11-25T00:00:00.000Z",
+        evidence: {},
+        versions: [],
+        culprit: { worker: "w", version: "v" },
+      },
+    ],
+  ),
   "text",
 );
 const samples = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
-const names = new Set(samples.map((line) => line.slice(0, line.indexOf("{"))));
+const names = new Set(samples.map((line) => line.slice(0, line.search(/[{ ]/))));
 const labels = new Set(
   samples.flatMap((line) => [...line.matchAll(/(\w+)="/g)].map(([, name]) => name as string)),
 );

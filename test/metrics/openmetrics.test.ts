@@ -47,7 +47,7 @@ interface Family {
 }
 
 const families = new Map(
-  (parse(renderMetrics(COUNTS, WORKERS, "text")) as Family[]).map((family) => [family.name, family]),
+  (parse(renderMetrics(COUNTS, WORKERS, [], "text")) as Family[]).map((family) => [family.name, family]),
 );
 const values = (name: string) =>
   (families.get(name)?.metrics ?? []).map(({ labels, value }) => [labels, Number(value)]);
@@ -79,7 +79,7 @@ describe("the text format", () => {
     expect(counts).toEqual([...counts].sort((x, y) => x - y));
     expect(counts.at(-1)).toBe(14);
     // The parser leaves these out where there are other labels.
-    const text = renderMetrics(COUNTS, WORKERS, "text");
+    const text = renderMetrics(COUNTS, WORKERS, [], "text");
     const labels = '{worker="shop",version="v1"}';
     expect(text).toContain(`\nsluice_request_duration_seconds_count${labels} 14\n`);
     expect(text).toContain(`\nsluice_request_duration_seconds_sum${labels} 20.123\n`);
@@ -100,7 +100,7 @@ describe("the text format", () => {
 });
 
 test("OpenMetrics names a counter's family without _total, has units, and ends", () => {
-  const text = renderMetrics(COUNTS, WORKERS, "openmetrics");
+  const text = renderMetrics(COUNTS, WORKERS, [], "openmetrics");
   expect(text).toContain("# TYPE sluice_requests counter\n");
   expect(text).toContain('sluice_requests_total{worker="shop",');
   expect(text).toContain("# UNIT sluice_request_duration_seconds seconds\n");

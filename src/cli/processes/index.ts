@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import type { Lane } from "../../versions/placement.ts";
+import type { Target } from "../api.ts";
 import { type Bundle, loadBundle } from "../bundle.ts";
 import type { ServeConfig } from "../config.ts";
 import type { DataDir } from "../data.ts";
@@ -21,10 +22,11 @@ import {
   TOLD,
 } from "./configs.ts";
 import { RunFolder } from "./folder.ts";
+import { Health } from "./health.ts";
 import { carryOver, hasLegacy } from "./legacy.ts";
 import { type Port, WorkerdProcess } from "./process.ts";
 import { Validator } from "./validator.ts";
-import { type Incident, Watchdog } from "./watchdog.ts";
+import { Watchdog } from "./watchdog.ts";
 
 /** How long requests may take to finish after a signal, in ms. */
 const DRAIN_MS = 30_000;
@@ -49,15 +51,14 @@ const NO_PIDS: Pids = {
 
 interface Options {
   readonly config: ServeConfig;
-  readonly token: string;
+  /** The API, with the admin token. */
+  readonly target: Target;
   readonly data: DataDir;
   readonly logger: Logger;
   /** Called whenever a process has started. */
   readonly changed: (pids: Pids) => void;
   /** Called with a version that is to blame for the end of a process. */
   readonly harmful: (culprit: Suspect) => void;
-  /** Called whenever a process has ended that should not have. */
-  readonly incident: (incident: Incident) => void;
 }
 
 /** A process and what it is for. */
@@ -74,6 +75,7 @@ export class Processes {
   /** In the order in which they start. */
   readonly #members: readonly Member[];
   #watchdog: Watchdog | undefined;
+  #health: Health | undefined;
   #validatorPid = 0;
 
   private constructor(options: Options, bundle: Bundle) {
@@ -132,6 +134,7 @@ export class Processes {
   /** Lets every process finish its requests, for `DRAIN_MS` at most. Resolves once all have ended. */
   async drain(): Promise<void> {
     this.#watchdog?.drain();
+    this.#health?.stop();
     const late = setTimeout(() => this.#end(), DRAIN_MS);
     // What requests need is there until they have finished.
     for (const wanted of ["traffic", "canary", "control", "objects"] as const) {
@@ -149,21 +152,33 @@ export class Processes {
       process,
       socket: this.#folder.socket(`${process.name}-follower`),
     }));
-    const { config, data, logger, harmful, incident } = this.#options;
+    const { config, data, logger, harmful, target } = this.#options;
+    const health = new Health({
+      target,
+      processes: this.#members.map(({ process }) => process),
+      memoryMiB: config.memoryLimit,
+      folder: data.storage,
+    });
+    this.#health = health;
     this.#watchdog = new Watchdog(watched, {
       hangMs: config.hangTimeout * 1000,
       memoryMiB: config.memoryLimit,
       logger,
       harmful,
-      incident: (each) => {
-        if (each.process === "objects" || each.process === "control") data.renewLifetime();
-        incident(each);
+      incident: (found) => {
+        if (found.process === "objects" || found.process === "control") data.renewLifetime();
+        health.incident(found);
       },
     });
   }
 
-  #end(): void {
+  #stopWatching(): void {
     this.#watchdog?.stop();
+    this.#health?.stop();
+  }
+
+  #end(): void {
+    this.#stopWatching();
     this.validator.end();
     for (const { process } of this.#members) process.end();
   }
@@ -191,7 +206,11 @@ export class Processes {
         if (this.#watchdog === undefined) logger.log("error", "process-ended", { process: name, ...why });
         else this.#watchdog.ended(name, why);
       },
-      listening: () => this.#watchdog?.listening(name),
+      listening: () => {
+        this.#watchdog?.listening(name);
+        // The process with the API knows nothing yet, and it has just learnt of any other that is up again.
+        void this.#health?.sample();
+      },
       told: (event) => this.#watchdog?.told(name, event) ?? false,
     });
     return { lane, process };
@@ -245,12 +264,12 @@ function valuesOf(config: ServeConfig, build: string, logKey: string) {
 }
 
 /** The values of the process that has the API. */
-function controlValuesOf({ config, token }: Options, followers: readonly Peer[]) {
+function controlValuesOf({ config, target }: Options, followers: readonly Peer[]) {
   return {
     ...(followers.length === 0 ? {} : { SLUICE_LANE: "control" }),
     SLUICE_TRAFFIC_ORIGIN: `http://${config.domain}:${config.trafficPort}`,
     SLUICE_ACCOUNT_ID: config.accountId,
-    SLUICE_TOKEN_SHA256: createHash("sha256").update(token).digest("hex"),
+    SLUICE_TOKEN_SHA256: createHash("sha256").update(target.token).digest("hex"),
     SLUICE_FOLLOWERS: followers,
     SLUICE_CLOCK_OFFSET_MS: config.clockOffset * 1000,
   };

@@ -6,6 +6,7 @@ import { createServer, type Server } from "node:net";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import workerd from "workerd";
+import type { Findings } from "../../versions/incident.ts";
 import { UsageError } from "../data.ts";
 import type { Level, Logger } from "../logger.ts";
 
@@ -44,7 +45,7 @@ interface ProcessEvents {
   /** The process has been spawned, for the first time or again. */
   readonly spawned: () => void;
   /** The process has ended, and will be restarted. */
-  readonly ended: (why: Readonly<Record<string, unknown>>) => void;
+  readonly ended: (why: Findings) => void;
   /** The process listens on all of its sockets. */
   readonly listening?: () => void;
   /** Sluice's own Worker has logged an event. @returns whether that was for the supervisor alone */
@@ -68,6 +69,7 @@ export class WorkerdProcess {
   #closed: Promise<(number | string | null)[]> = Promise.resolve([]);
   #startedAt = 0;
   #isEnding = false;
+  #isListening = false;
 
   constructor(spec: ProcessSpec, logger: Logger, events: ProcessEvents) {
     this.name = spec.name;
@@ -78,6 +80,11 @@ export class WorkerdProcess {
 
   get pid(): number | undefined {
     return this.#child?.pid;
+  }
+
+  /** Whether it listens on all of its sockets. */
+  get isListening(): boolean {
+    return this.#isListening;
   }
 
   /** Resolves once it listens on all of its sockets. Rejects if it ends before that, or a port is taken. */
@@ -128,6 +135,8 @@ export class WorkerdProcess {
       {
         stdio: ["ignore", "pipe", "pipe", "pipe", ...listeners.map(descriptorOf)],
         env: { ...process.env, ...environment?.(), TZ: "UTC" },
+        // Ctrl-C goes to the terminal's whole group. The supervisor ends this process when its requests have finished.
+        detached: true,
       },
     );
     // The process has its own copies of the sockets. These must not accept connections.
@@ -161,6 +170,7 @@ export class WorkerdProcess {
       missing--;
       if (missing > 0) return;
       clearTimeout(late);
+      this.#isListening = true;
       this.#events.listening?.();
       resolve();
     });
@@ -171,7 +181,8 @@ export class WorkerdProcess {
   /** Waits for the end of the process, and restarts it. @param pause in ms */
   async #keep(pause: number): Promise<void> {
     // Not at its exit: what it has printed by then is still to be read, and says what it was doing.
-    const [code, signal] = await this.#closed;
+    const [code, signal] = (await this.#closed) as [number | null, string | null];
+    this.#isListening = false;
     if (this.#isEnding) return;
     this.#events.ended({ code, signal });
     let wait = Date.now() - this.#startedAt > STABLE_MS ? RESTART_MS.first : pause;

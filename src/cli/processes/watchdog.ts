@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { MIB } from "../../lib/bytes.ts";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FollowerMessage, FollowerReply, ProcessesMessage } from "../../runtime/messages.ts";
+import type { Cause, Findings, Found } from "../../versions/incident.ts";
 import type { Lane } from "../../versions/placement.ts";
 import type { Logger } from "../logger.ts";
 import type { Suspect } from "./blame.ts";
@@ -51,21 +52,6 @@ interface State extends Watched {
   cpuAt: number | undefined;
 }
 
-/** Why a process ended: it was silent, too large, or ended by itself. */
-type Cause = "hang" | "memory" | "ended";
-
-/** An end of a process that nobody asked for. */
-export interface Incident {
-  readonly process: string;
-  readonly cause: Cause;
-  /** What was measured. */
-  readonly why: Readonly<Record<string, unknown>>;
-  /** Versions with work under way, as far as it is known. */
-  readonly running: readonly Suspect[];
-  /** The version that is to blame; null if it is not known. */
-  readonly culprit: Suspect | null;
-}
-
 interface WatchdogOptions {
   /** Resident memory that a process may use, in MiB. */
   readonly memoryMiB: number;
@@ -74,7 +60,8 @@ interface WatchdogOptions {
   readonly logger: Logger;
   /** Called with a version that is to blame for the end of a process. */
   readonly harmful: (culprit: Suspect) => void;
-  readonly incident: (incident: Incident) => void;
+  /** Called with each end of a process that was up. */
+  readonly incident: (found: Found) => void;
 }
 
 export class Watchdog {
@@ -112,11 +99,11 @@ export class Watchdog {
   }
 
   /** Call this when a process has ended by itself. */
-  ended(name: string, why: Readonly<Record<string, unknown>>): void {
+  ended(name: string, evidence: Findings): void {
     const state = this.#stateOf(name);
     if (state === undefined || !state.isUp) return;
-    this.#logger.log("error", "process-ended", { process: name, ...why });
-    void this.#isDown(state, "ended", why);
+    this.#logger.log("error", "process-ended", { process: name, ...evidence });
+    void this.#isDown(state, "ended", evidence);
   }
 
   /** Call this when a process listens again. */
@@ -147,7 +134,7 @@ export class Watchdog {
     return this.#states.find(({ process }) => process.name === name);
   }
 
-  async #isDown(state: State, cause: Cause, why: Readonly<Record<string, unknown>>): Promise<void> {
+  async #isDown(state: State, cause: Cause, evidence: Findings): Promise<void> {
     const { process, lane, witness } = state;
     state.isUp = false;
     const lost = await this.#announce();
@@ -162,7 +149,13 @@ export class Watchdog {
       });
     }
     if (culprit !== undefined) this.#options.harmful(culprit);
-    this.#options.incident({ process: process.name, cause, why, running, culprit: culprit ?? null });
+    this.#options.incident({
+      process: process.name,
+      cause,
+      evidence,
+      versions: running,
+      culprit: culprit ?? null,
+    });
     await this.#announce();
   }
 
@@ -211,12 +204,12 @@ export class Watchdog {
     this.#end(state, "memory", { mib: Math.round(mebibytes), limit_mib: this.#options.memoryMiB });
   }
 
-  #end(state: State, cause: "hang" | "memory", why: Readonly<Record<string, unknown>>): void {
+  #end(state: State, cause: "hang" | "memory", evidence: Findings): void {
     const { process } = state;
     const event = cause === "hang" ? "process-hangs" : "process-too-large";
-    this.#logger.log("error", event, { process: process.name, pid: process.pid, ...why });
+    this.#logger.log("error", event, { process: process.name, pid: process.pid, ...evidence });
     // First, so that nobody sends it anything more.
-    void this.#isDown(state, cause, why);
+    void this.#isDown(state, cause, evidence);
     process.kill();
   }
 
@@ -247,7 +240,7 @@ function memoryOf(pid: number | undefined): number {
 }
 
 /** Processor time of a process in ms; undefined where the system does not say. */
-function cpuOf(pid: number | undefined): number | undefined {
+export function cpuOf(pid: number | undefined): number | undefined {
   if (process.platform !== "linux") return undefined;
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");

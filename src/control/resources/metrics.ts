@@ -1,8 +1,11 @@
 /** Counts of requests: `…/scripts/{worker}/metrics`, and `/metrics` for Prometheus. */
 
+import { accountOf } from "../../account/registry.ts";
 import type { Env } from "../../lib/env.ts";
 import { LIMITS } from "../../lib/limits.ts";
+import { healthAt } from "../../metrics/health.ts";
 import { CONTENT_TYPES, formatOf, renderMetrics } from "../../metrics/openmetrics.ts";
+import { processFamilies } from "../../metrics/process-families.ts";
 import { reportOf, type WorkerReport } from "../../metrics/report.ts";
 import { metricsOf } from "../../metrics/store.ts";
 import type { WorkerOverview } from "../../registry/types.ts";
@@ -42,8 +45,13 @@ export async function flush(c: ControlContext): Promise<void> {
 export async function scrape(c: ControlContext): Promise<Response> {
   await flush(c);
   const format = formatOf(c.req.header("Accept"));
-  const [counts, workers] = await Promise.all([metricsOf(c.env).all(), allWorkers(c.env)]);
-  return new Response(renderMetrics(counts, workers, format), {
+  const [counts, workers, incidents] = await Promise.all([
+    metricsOf(c.env).all(),
+    allWorkers(c.env),
+    accountOf(c.env).incidents(),
+  ]);
+  const processes = processFamilies(healthAt(Date.now()), incidents);
+  return new Response(renderMetrics(counts, workers, processes, format), {
     headers: { "Content-Type": CONTENT_TYPES[format], Vary: "Accept" },
   });
 }

@@ -56,6 +56,11 @@ function describe({ action, detail }: AuditView): string {
     }
     case "rollout":
       return `${shortId(String(detail.rollout_id))}: ${detail.event} → ${detail.phase}, stage ${detail.stage}: ${detail.reason}`;
+    case "incident": {
+      const versions = (detail.versions as readonly string[]).map(shortId).join(", ");
+      const blame = detail.culprit === null ? "under way" : "the cause";
+      return `process ${detail.process} ended (${detail.cause}), ${blame}: ${versions}`;
+    }
     default:
       return Object.entries(detail)
         .map(([name, value]) => `${name} = ${JSON.stringify(value)}`)

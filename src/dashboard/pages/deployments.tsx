@@ -2,11 +2,13 @@
 
 import type { Child } from "hono/jsx";
 import type { Account } from "../../metrics/report.ts";
+import type { Incident } from "../../versions/incident.ts";
 import type { Share } from "../../versions/types.ts";
 import { ChartData, ChartPanel } from "../chart-panel.tsx";
 import { type Charts, trafficCharts } from "../charts.ts";
 import { mayChange, type PageContext, pageNumber } from "../context.ts";
 import { count, milliseconds, NONE, percent, ratePercent, splitText } from "../format.ts";
+import { IncidentBanner, readRecentIncidents } from "../incidents.tsx";
 import {
   Alert,
   Layout,
@@ -40,6 +42,8 @@ interface Live {
   readonly metrics: MetricsView;
   readonly rollouts: readonly Omit<RolloutView, "trail" | "history">[];
   readonly numbers: ReadonlyMap<string, number>;
+  /** Of the last hour, in which versions of the Worker ran. */
+  readonly incidents: readonly Incident[];
 }
 
 export async function deploymentsPage(
@@ -73,6 +77,7 @@ export async function deploymentsPage(
       <h1>{worker}</h1>
       <Alert message={given.problem} />
       <Alert message={DONE[c.req.query("done") ?? ""]} kind="done" />
+      <div id="live-incidents">{shown["live-incidents"]}</div>
       <div id="live-split">{shown["live-split"]}</div>
       {mayChange(c) && live.active !== undefined ? (
         <SplitForm
@@ -174,14 +179,15 @@ async function withMissing(
 }
 
 export async function readLive(c: PageContext, worker: string): Promise<Live> {
-  const [{ deployments }, metrics, rollouts] = await Promise.all([
+  const [{ deployments }, metrics, rollouts, incidents] = await Promise.all([
     readDeployments(c, worker, 1, 1),
     readMetrics(c, worker),
     readRollouts(c, worker),
+    readRecentIncidents(c, worker),
   ]);
   const [active] = deployments;
   const numbers = numbersOf(active?.versions ?? []);
-  return { worker, active, metrics, rollouts, numbers };
+  return { worker, active, metrics, rollouts, numbers, incidents };
 }
 
 export function chartsOf({ metrics, active, numbers }: Live): Charts {
@@ -198,8 +204,10 @@ export function chartsOf({ metrics, active, numbers }: Live): Charts {
 }
 
 /** The parts of the page that update while it is open, by element id. */
-export function parts(live: Live): Record<"live-split" | "live-recent" | "live-totals", Child> {
-  const { metrics, numbers } = live;
+export function parts(
+  live: Live,
+): Record<"live-incidents" | "live-split" | "live-recent" | "live-totals", Child> {
+  const { metrics, numbers, incidents } = live;
   const observed = metrics.versions.flatMap(({ version_id, recent }) => {
     const number = numbers.get(version_id);
     return number === undefined || recent.observed_percentage === null
@@ -213,6 +221,7 @@ export function parts(live: Live): Record<"live-split" | "live-recent" | "live-t
         ? `Last ${metrics.window_seconds} s`
         : "Since this deployment";
   return {
+    "live-incidents": <IncidentBanner incidents={incidents} />,
     "live-split": <LiveSplit live={live} observed={observed} span={span} />,
     "live-recent": (
       <Table caption={span} head={["Version", "Observed", "Requests", "Error rate", "p50", "p95", "p99"]}>

@@ -1,6 +1,7 @@
 /** `/`: the list of Workers. */
 import { type PageContext, pageNumber, readReply } from "../context.ts";
 import { plural, splitText } from "../format.ts";
+import { IncidentBanner, readRecentIncidents } from "../incidents.tsx";
 import { Layout, Pages, PhaseChip, SplitBar, Table, Time, workerPath } from "../layout.tsx";
 import type { WorkerView } from "../types.ts";
 
@@ -10,11 +11,15 @@ export async function workersPage(c: PageContext) {
   const query = (c.req.query("q") ?? "").trim().toLowerCase();
   const page = pageNumber(c);
   const path = `/workers/scripts?search=${encodeURIComponent(query)}&page=${page}&per_page=${PER_PAGE}`;
-  const { result: shown, result_info } = await readReply<WorkerView[]>(c, path);
+  const [{ result: shown, result_info }, incidents] = await Promise.all([
+    readReply<WorkerView[]>(c, path),
+    readRecentIncidents(c),
+  ]);
   const total = result_info?.total_count ?? 0;
   return (
     <Layout env={c.env} user={c.var.user} title="Workers">
       <h1>Workers</h1>
+      <IncidentBanner incidents={incidents} />
       {total === 0 && query === "" ? (
         <p class="card">
           No Workers yet. Point wrangler at this server with <code>eval "$(npx sluice env)"</code> and run{" "}

@@ -57,6 +57,13 @@ export class AuditTable {
       }));
   }
 
+  /** Whether an entry tells of this incident. */
+  hasIncident(id: string): boolean {
+    const query =
+      "SELECT 1 FROM audit WHERE action = 'incident' AND json_extract(detail, '$.incident_id') = ?";
+    return first(this.#sql, query, id) !== undefined;
+  }
+
   count(): number {
     return first<{ n: number }>(this.#sql, "SELECT count(*) AS n FROM audit")?.n ?? 0;
   }

@@ -132,6 +132,7 @@ describe("every page", () => {
     "ROLLBACK",
     "/workers/looked-at/audit",
     "/workers/looked-at/settings",
+    "/processes",
     "/access",
   ] as const;
 
@@ -158,6 +159,15 @@ describe("every page", () => {
       version_id: "latest",
     });
     expect(started.errors).toEqual([]);
+    const incident = {
+      id: crypto.randomUUID(),
+      process: "canary",
+      cause: "hang",
+      at: new Date().toISOString(),
+      evidence: { silent_ms: 2140, busy_ms: 2100 },
+      versions: [{ worker: "looked-at", version: result.items[0].id }],
+    };
+    expect((await call(server, "POST", "/incidents", incident)).errors).toEqual([]);
     for (let i = 0; i < 40; i++) await server.traffic("looked-at", { headers: { [KEY]: `k${i}` } });
   });
 
