@@ -14,6 +14,7 @@ import { createRouter } from "./router/index.ts";
 import { openChannel } from "./runtime/channels.ts";
 import { versionSource } from "./runtime/lanes.ts";
 import { refreshMsOf } from "./runtime/process.ts";
+import { servedBy } from "./versions/safe-mode.ts";
 
 export { AccountRegistry } from "./account/registry.ts";
 export { AnalyticsBinding, DatasetAdmin } from "./bindings/analytics/channel.ts";
@@ -51,6 +52,7 @@ const router = createRouter<Env>((env) => ({
   workerOf: workersUnder(env.SLUICE_DOMAIN),
   addressHeader: env.SLUICE_ADDRESS_HEADER,
   refreshMs: refreshMsOf(env),
+  served: servedBy(env),
   hasAddresses: true,
   meter: new Meter((batch) => openChannel<MetricsSink>(env, "MetricsSink", {}).add(batch)),
   observer: new Observer((worker, rollout, observations) =>

@@ -4,6 +4,7 @@
  */
 import { type Context, Hono } from "hono";
 import { log } from "../lib/log.ts";
+import { isSafeMode } from "../lib/safe-mode.ts";
 import { fleetOf } from "../runtime/fleet.ts";
 import type { ControlEnv } from "./context.ts";
 import { failure, internalError } from "./envelope.ts";
@@ -24,7 +25,10 @@ export function createApi(): Hono<ControlEnv> {
   const api = new Hono<ControlEnv>();
   api.get("/healthz", async (c) => {
     const ready = await fleetOf(c.env, c.executionCtx.exports.Follower).ready();
-    return ready ? c.json({ status: "ok" }) : c.json({ status: "a traffic process does not answer" }, 503);
+    const more = isSafeMode(c.env) ? { safe_mode: true } : {};
+    return ready
+      ? c.json({ status: "ok", ...more })
+      : c.json({ status: "a traffic process does not answer", ...more }, 503);
   });
   api.get("/metrics", guards.sender, metrics.scrape);
   api.route("/client/v4", withTickets());
@@ -86,6 +90,7 @@ function addUser(v4: Hono<ControlEnv>): void {
 
 function addAccount(v4: Hono<ControlEnv>): void {
   v4.post("/accounts/:account/drain", account.drain);
+  v4.get("/accounts/:account/server", account.getServer);
   v4.get("/accounts/:account/tokens", tokens.listTokens);
   v4.post("/accounts/:account/tokens", guards.json(tokens.tokenBody), (c) =>
     tokens.createToken(c, c.req.valid("json")),

@@ -8,6 +8,7 @@ import type { Env } from "../lib/env.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import { type Rpc, stubOf } from "../lib/rpc.ts";
+import { putOff } from "../lib/safe-mode.ts";
 import { sendEvent } from "../runtime/events.ts";
 import type { ScheduledRun } from "../versions/names.ts";
 import { SCHEDULED_ENTRYPOINT } from "../versions/names.ts";
@@ -100,6 +101,7 @@ export class Scheduler extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
+    if (await putOff(this.env, this.ctx.storage)) return;
     const now = nowOf(this.env);
     const { kv } = this.ctx.storage;
     const due = this.triggers().flatMap((trigger) => dueRuns([trigger.cron], this.#since(trigger), now));

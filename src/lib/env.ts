@@ -64,6 +64,8 @@ export interface Env {
   readonly SLUICE_CANARY?: Fetcher;
   /** Difference between the time that crons and rollouts go by and the system's, in ms; absent for none. */
   readonly SLUICE_CLOCK_OFFSET_MS?: number;
+  /** Set where `sluice serve --safe-mode` runs the Worker: see versions/safe-mode.ts. */
+  readonly SLUICE_SAFE_MODE?: string;
   /** Identifies this build of Sluice's own code. */
   readonly SLUICE_BUILD: string;
 }

@@ -44,9 +44,14 @@ const PHASES = [
   "aborted",
 ] as const;
 
+interface ServerCounts extends AllCounts {
+  /** Whether the server runs stable versions only. */
+  readonly safeMode?: boolean;
+}
+
 /** @param workers by name; counts of a Worker that is not among them are left out */
 export function renderMetrics(
-  counts: AllCounts,
+  counts: ServerCounts,
   workers: ReadonlyMap<string, WorkerSummary>,
   format: Format,
 ): string {
@@ -57,7 +62,7 @@ export function renderMetrics(
 }
 
 function families(
-  { reasons, durations, stale }: AllCounts,
+  { reasons, durations, stale, safeMode = false }: ServerCounts,
   workers: ReadonlyMap<string, WorkerSummary>,
 ): Family[] {
   const known = [...workers];
@@ -70,6 +75,9 @@ function families(
     samples: samples.map((sample) => ({ suffix: "", ...sample })),
   });
   return [
+    gauge("sluice_safe_mode", "1 while the server runs stable versions only.", [
+      { labels: {}, value: safeMode ? 1 : 0 },
+    ]),
     {
       name: "sluice_requests",
       type: "counter",

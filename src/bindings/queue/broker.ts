@@ -9,6 +9,7 @@ import { newId } from "../../lib/ids.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { log } from "../../lib/log.ts";
 import { type Rpc, stubOf } from "../../lib/rpc.ts";
+import { putOff } from "../../lib/safe-mode.ts";
 import { sendEvent } from "../../runtime/events.ts";
 import { QUEUE_ENTRYPOINT } from "../../versions/names.ts";
 import { type Consumer, fateOf, nextDelivery, type Waiting } from "./delivery.ts";
@@ -90,6 +91,7 @@ export class QueueBroker extends DurableObject<Env> {
   override async alarm(): Promise<void> {
     const consumer = this.consumer();
     if (consumer === undefined) return;
+    if (await putOff(this.env, this.ctx.storage)) return;
     try {
       while ((nextDelivery(this.#waiting(), consumer, Date.now()) ?? Infinity) <= Date.now()) {
         await this.#deliver(consumer);

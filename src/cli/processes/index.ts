@@ -224,6 +224,7 @@ function valuesOf(config: ServeConfig, build: string) {
     SLUICE_ADDRESS_HEADER: config.addressHeader,
     SLUICE_CONTROL_HOST: "",
     SLUICE_BUILD: build,
+    ...(config.safeMode ? { SLUICE_SAFE_MODE: "on" } : {}),
   };
 }
 

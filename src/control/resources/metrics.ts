@@ -2,6 +2,7 @@
 
 import type { Env } from "../../lib/env.ts";
 import { LIMITS } from "../../lib/limits.ts";
+import { isSafeMode } from "../../lib/safe-mode.ts";
 import { CONTENT_TYPES, formatOf, renderMetrics } from "../../metrics/openmetrics.ts";
 import { reportOf, type WorkerReport } from "../../metrics/report.ts";
 import { metricsOf } from "../../metrics/store.ts";
@@ -43,7 +44,7 @@ export async function scrape(c: ControlContext): Promise<Response> {
   await flush(c);
   const format = formatOf(c.req.header("Accept"));
   const [counts, workers] = await Promise.all([metricsOf(c.env).all(), allWorkers(c.env)]);
-  return new Response(renderMetrics(counts, workers, format), {
+  return new Response(renderMetrics({ ...counts, safeMode: isSafeMode(c.env) }, workers, format), {
     headers: { "Content-Type": CONTENT_TYPES[format], Vary: "Accept" },
   });
 }
