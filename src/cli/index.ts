@@ -7,6 +7,7 @@ import { explain } from "./explain.ts";
 import { templateOption, toNumber, withAnswer, withExamples, withHelp, workerCommand } from "./help.ts";
 import { metrics } from "./metrics.ts";
 import { affinity, options, release } from "./options.ts";
+import { addRollbackCommand } from "./rollback.ts";
 import { addRolloutCommands } from "./rollout-commands.ts";
 import { type SimulateOptions, showSimulation, simulate } from "./simulate.ts";
 import { createToken, listTokens, revokeToken } from "./token.ts";
@@ -67,6 +68,7 @@ withExamples(
 );
 
 addRolloutCommands(program);
+addRollbackCommand(program);
 
 withExamples(
   program
