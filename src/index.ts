@@ -17,6 +17,7 @@ import { openChannel } from "./runtime/channels.ts";
 import { heed } from "./runtime/follower.ts";
 import { versionSource } from "./runtime/lanes.ts";
 import { refreshMsOf } from "./runtime/process.ts";
+import { servedBy } from "./versions/safe-mode.ts";
 
 export { AccountRegistry } from "./account/registry.ts";
 export { AnalyticsBinding, DatasetAdmin } from "./bindings/analytics/channel.ts";
@@ -59,6 +60,7 @@ const router = createRouter<Env>((env) => ({
   workerOf: workersUnder(env.SLUICE_DOMAIN),
   addressHeader: env.SLUICE_ADDRESS_HEADER,
   refreshMs: refreshMsOf(env),
+  served: servedBy(env),
   hasAddresses: true,
   meter: new Meter((batch) => openChannel<MetricsSink>(env, "MetricsSink", {}).add(batch)),
   observer: new Observer((worker, rollout, observations) =>

@@ -1,4 +1,6 @@
 /** Calls the API of a running server. */
+import { request } from "node:http";
+import { json } from "node:stream/consumers";
 import { originOf } from "./config.ts";
 import { DataDir, UsageError } from "./data.ts";
 
@@ -7,6 +9,8 @@ export interface Target {
   readonly control: string;
   readonly accountId: string;
   readonly token: string;
+  /** Path of the Unix socket at which the control side is reached; absent where that is `control`. */
+  readonly socket?: string;
 }
 
 /** The server to call: the one that variables name, else the one that runs on the data folder, else the default one. */
@@ -36,26 +40,54 @@ interface Envelope<T> {
 
 /** Calls the API and returns the result. Throws a `UsageError` with the server's message if it refuses. */
 export async function call<T>(
-  { control, accountId, token }: Target,
+  target: Target,
   method: string,
   path: string,
   body?: FormData | object,
 ): Promise<T> {
   const isForm = body instanceof FormData;
-  let response: Response;
+  const call: Call = {
+    method,
+    path: `/client/v4/accounts/${target.accountId}${path}`,
+    headers: {
+      Authorization: `Bearer ${target.token}`,
+      // The audit trail says that the change came from the command line.
+      "User-Agent": "sluice/cli",
+      ...(body === undefined || isForm ? {} : { "Content-Type": "application/json" }),
+    },
+    body: body === undefined || isForm ? body : JSON.stringify(body),
+  };
+  let envelope: Envelope<T>;
   try {
-    response = await fetch(`${control}/client/v4/accounts/${accountId}${path}`, {
-      method,
-      headers: {
-        Authorization: `Bearer ${token}`,
-        ...(body === undefined || isForm ? {} : { "Content-Type": "application/json" }),
-      },
-      ...(body === undefined ? {} : { body: isForm ? body : JSON.stringify(body) }),
-    });
+    envelope = await (target.socket === undefined
+      ? overPort(target.control, call)
+      : overSocket(target.socket, call));
   } catch {
-    throw new UsageError(`No server answers at ${control}. Start one with npm start.`);
+    throw new UsageError(`No server answers at ${target.control}. Start one with npm start.`);
   }
-  const envelope = (await response.json()) as Envelope<T>;
   if (envelope.success) return envelope.result;
   throw new UsageError(envelope.errors.map(({ code, message }) => `${message} [code: ${code}]`).join("\n"));
+}
+
+interface Call {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: FormData | string | undefined;
+}
+
+async function overPort<T>(control: string, { path, body, ...call }: Call): Promise<Envelope<T>> {
+  const response = await fetch(`${control}${path}`, { ...call, ...(body === undefined ? {} : { body }) });
+  return (await response.json()) as Envelope<T>;
+}
+
+/** Sends JSON only. */
+function overSocket<T>(socketPath: string, { body, ...call }: Call): Promise<Envelope<T>> {
+  const { promise, resolve, reject } = Promise.withResolvers<Envelope<T>>();
+  const outgoing = request({ socketPath, agent: false, ...call }, (response) => {
+    json(response).then((reply) => resolve(reply as Envelope<T>), reject);
+  });
+  outgoing.once("error", reject);
+  outgoing.end(body);
+  return promise;
 }

@@ -22,6 +22,8 @@ export interface ServeConfig {
   readonly processes: number;
   /** Whether one process does everything. */
   readonly singleProcess: boolean;
+  /** Whether only stable versions run, and no alarms, queues or crons. */
+  readonly safeMode: boolean;
   /** Seconds of silence after which a process is restarted. */
   readonly hangTimeout: number;
   /** Resident memory in MiB above which a process is restarted. */
@@ -123,6 +125,12 @@ function runtimeOptions(): Option[] {
       "Run everything in one process. It needs less memory, but a version that hangs stops every Worker and the API",
     )
       .env("SLUICE_SINGLE_PROCESS")
+      .default(false),
+    new Option(
+      "--safe-mode",
+      "Run stable versions only, and no alarms, queues or crons: for a server that its versions keep from working",
+    )
+      .env("SLUICE_SAFE_MODE")
       .default(false),
     new Option("--hang-timeout <seconds>", "Silence after which a process that hangs is restarted")
       .env("SLUICE_HANG_TIMEOUT")

@@ -52,13 +52,18 @@ export class DataDir {
     return join(this.path, "storage");
   }
 
+  /** Whether a server has ever stored anything in it. */
+  exists(): boolean {
+    return existsSync(this.storage);
+  }
+
   /**
    * Creates the folder, accessible to its owner only, locks it, and ends the processes of a server that was killed.
    *
    * @returns `fresh` if nothing was ever stored in it
    */
   async open(): Promise<{ readonly fresh: boolean }> {
-    const fresh = !existsSync(this.storage);
+    const fresh = !this.exists();
     try {
       mkdirSync(this.path, { recursive: true, mode: 0o700 });
       // It may exist with other permissions, and it holds secrets.

@@ -8,6 +8,7 @@ import { templateOption, toNumber, withAnswer, withExamples, withHelp, workerCom
 import { incidents, processes } from "./incidents.ts";
 import { metrics } from "./metrics.ts";
 import { affinity, options, release } from "./options.ts";
+import { addRollbackCommand } from "./rollback.ts";
 import { addRolloutCommands } from "./rollout-commands.ts";
 import { type SimulateOptions, showSimulation, simulate } from "./simulate.ts";
 import { createToken, listTokens, revokeToken } from "./token.ts";
@@ -68,6 +69,7 @@ withExamples(
 );
 
 addRolloutCommands(program);
+addRollbackCommand(program);
 
 withExamples(
   program

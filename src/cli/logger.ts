@@ -13,7 +13,11 @@ export interface Logger {
 const EXPECTED = "NOSENTRY per-isolate bootstrap compile cache failed its compatibility check";
 
 /** @param pretty text for a terminal instead of JSON */
-export function createLogger(least: Level, pretty: boolean): Logger {
+export function createLogger(
+  least: Level,
+  pretty: boolean,
+  output: NodeJS.WritableStream = process.stdout,
+): Logger {
   const rank = (level: Level) => LOG_LEVELS.indexOf(level);
 
   function log(level: Level, event: string, fields: Readonly<Record<string, unknown>> = {}): void {
@@ -24,7 +28,7 @@ export function createLogger(least: Level, pretty: boolean): Logger {
           .map(([name, value]) => ` ${name}=${typeof value === "string" ? value : JSON.stringify(value)}`)
           .join("")}`
       : JSON.stringify({ time, level, event, ...fields });
-    process.stdout.write(`${line}\n`);
+    output.write(`${line}\n`);
   }
 
   return {

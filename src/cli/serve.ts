@@ -8,6 +8,8 @@ import { createLogger, type Logger } from "./logger.ts";
 import type { Suspect } from "./processes/blame.ts";
 import { Processes } from "./processes/index.ts";
 
+const SAFE_MODE = "only stable versions run; alarms, queues and crons wait for a start without --safe-mode";
+
 /** How long a stop waits for the server to prepare it, in ms. */
 const PREPARE_STOP_MS = 500;
 
@@ -63,6 +65,7 @@ async function start(config: ServeConfig, data: DataDir, fresh: boolean): Promis
     data_dir: data.path,
     wrangler: 'eval "$(npx sluice env)"',
   });
+  if (config.safeMode) logger.log("warn", "safe-mode", { meaning: SAFE_MODE });
   if (isTerminal) greet({ traffic, control, config, shownToken: isNew ? token : undefined, demo });
   else if (isNew) logger.log("info", "token-created", { token });
   await processes.validator.warm();

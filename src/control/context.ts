@@ -89,7 +89,11 @@ export async function allWorkers(env: Env): Promise<Map<string, WorkerSummary>> 
 
 export function actorOf(c: ControlContext): Actor {
   const userAgent = c.req.header("User-Agent") ?? "";
-  const source = userAgent.startsWith("wrangler/") ? "wrangler" : "api";
+  const source = userAgent.startsWith("wrangler/")
+    ? "wrangler"
+    : userAgent.startsWith("sluice/")
+      ? "cli"
+      : "api";
   return { author: c.var.author, source: c.env.SLUICE_IDENTITY === undefined ? source : "dash" };
 }
 

@@ -4,6 +4,7 @@
  */
 import { type Context, Hono } from "hono";
 import { log } from "../lib/log.ts";
+import { isSafeMode } from "../lib/safe-mode.ts";
 import { fleetOf } from "../runtime/fleet.ts";
 import type { ControlEnv } from "./context.ts";
 import { failure, internalError } from "./envelope.ts";
@@ -25,7 +26,10 @@ export function createApi(): Hono<ControlEnv> {
   const api = new Hono<ControlEnv>();
   api.get("/healthz", async (c) => {
     const ready = await fleetOf(c.env, c.executionCtx.exports.Follower).ready();
-    return ready ? c.json({ status: "ok" }) : c.json({ status: "a traffic process does not answer" }, 503);
+    const more = isSafeMode(c.env) ? { safe_mode: true } : {};
+    return ready
+      ? c.json({ status: "ok", ...more })
+      : c.json({ status: "a traffic process does not answer", ...more }, 503);
   });
   api.get("/metrics", guards.sender, metrics.scrape);
   api.route("/client/v4", withTickets());
@@ -95,6 +99,7 @@ function addAccount(v4: Hono<ControlEnv>): void {
   v4.put("/accounts/:account/processes", guards.json(incidents.healthBody), (c) =>
     incidents.putProcesses(c.req.valid("json")),
   );
+  v4.get("/accounts/:account/server", account.getServer);
   v4.get("/accounts/:account/tokens", tokens.listTokens);
   v4.post("/accounts/:account/tokens", guards.json(tokens.tokenBody), (c) =>
     tokens.createToken(c, c.req.valid("json")),

@@ -4,11 +4,12 @@ import { raw } from "hono/html";
 import type { Child, FC, PropsWithChildren } from "hono/jsx";
 import type { Env } from "../lib/env.ts";
 import { shortId } from "../lib/ids.ts";
+import { isSafeMode } from "../lib/safe-mode.ts";
 import type { SignedIn } from "./context.ts";
 import { moment, splitText } from "./format.ts";
 
 interface Frame {
-  readonly env: Pick<Env, "SLUICE_BUILD">;
+  readonly env: Pick<Env, "SLUICE_BUILD" | "SLUICE_SAFE_MODE">;
   readonly user: SignedIn | undefined;
   readonly title: string;
   /** The Worker that the page shows, and the selected tab. */
@@ -71,6 +72,12 @@ export const Layout: FC<PropsWithChildren<Frame>> = ({ children, ...frame }) => 
             </nav>
           )}
           <p id="connection" role="status" hidden={true} />
+          {isSafeMode(env) ? (
+            <p class="alert error banner" role="alert">
+              Safe mode: stable versions serve everything, whatever the split says. Alarms, queues and crons
+              wait. A start without <code>--safe-mode</code> ends it.
+            </p>
+          ) : null}
           <main id="main">{children}</main>
         </body>
       </html>

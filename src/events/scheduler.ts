@@ -8,6 +8,7 @@ import type { Env } from "../lib/env.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import { type Rpc, stubOf } from "../lib/rpc.ts";
+import { putOff } from "../lib/safe-mode.ts";
 import { sendEvent } from "../runtime/events.ts";
 import { codeNow, lifetimeOf, reportHeld } from "../runtime/held.ts";
 import { type Deaths, died, HELD_AT, isHeld } from "../versions/held.ts";
@@ -142,6 +143,7 @@ export class Scheduler extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
+    if (await putOff(this.env, this.ctx.storage)) return;
     const now = nowOf(this.env);
     const { kv } = this.ctx.storage;
     const worker = kv.get<string>("worker") ?? "";

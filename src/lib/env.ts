@@ -70,6 +70,8 @@ export interface Env {
   readonly SLUICE_LIFETIME?: string | null;
   /** Marks what Sluice itself logs, where a supervisor reads it. */
   readonly SLUICE_LOG_KEY?: string;
+  /** Set where `sluice serve --safe-mode` runs the Worker: see versions/safe-mode.ts. */
+  readonly SLUICE_SAFE_MODE?: string;
   /** Identifies this build of Sluice's own code. */
   readonly SLUICE_BUILD: string;
 }

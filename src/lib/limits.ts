@@ -115,6 +115,8 @@ export const LIMITS = {
     queueRetryMs: 5_000,
     /** Pause before an object's alarm is tried again because its Worker's deployment could not be read. */
     alarmRetryMs: 500,
+    /** Pause before a due alarm looks again whether safe mode has ended. */
+    safeModeMs: 5_000,
     /** Durable Objects whose names a process remembers to have told them. An object that is forgotten is told again. */
     maxNamedObjects: 10_000,
   },

@@ -44,12 +44,17 @@ const PHASES = [
   "aborted",
 ] as const;
 
+interface ServerCounts extends AllCounts {
+  /** Whether the server runs stable versions only. */
+  readonly safeMode?: boolean;
+}
+
 /**
  * @param workers by name; counts of a Worker that is not among them are left out
  * @param more families beside those of Workers
  */
 export function renderMetrics(
-  counts: AllCounts,
+  counts: ServerCounts,
   workers: ReadonlyMap<string, WorkerSummary>,
   more: readonly Family[],
   format: Format,
@@ -59,13 +64,16 @@ export function renderMetrics(
 }
 
 function families(
-  { reasons, durations, stale }: AllCounts,
+  { reasons, durations, stale, safeMode = false }: ServerCounts,
   workers: ReadonlyMap<string, WorkerSummary>,
 ): Family[] {
   const known = [...workers];
   const isKnown = ({ worker }: { readonly worker: string }) => workers.has(worker);
   const stales = new Set(stale);
   return [
+    gauge("sluice_safe_mode", "1 while the server runs stable versions only.", [
+      { labels: {}, value: safeMode ? 1 : 0 },
+    ]),
     {
       name: "sluice_requests",
       type: "counter",

@@ -16,6 +16,7 @@ import type { SluiceError } from "../lib/errors.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { type Rpc, stubOf } from "../lib/rpc.ts";
+import { isSafeMode } from "../lib/safe-mode.ts";
 import { Notices } from "../rollout/notify.ts";
 import type { Observation } from "../rollout/records.ts";
 import { Rollouts } from "../rollout/runner.ts";
@@ -63,7 +64,7 @@ export class WorkerRegistry extends DurableObject<Env> {
     this.#db = openDatabase(ctx.storage.sql);
     this.#fleet = fleetOf(env, ctx.exports.Follower);
     this.#sessions = new AssetSessions(this.#db);
-    this.#rollouts = new Rollouts(ctx.storage.sql, () => nowOf(env));
+    this.#rollouts = new Rollouts(ctx.storage.sql, () => nowOf(env), isSafeMode(env));
     this.#notices = new Notices(ctx.storage.sql, (...args) => fetch(...args));
     const parts = { db: this.#db, fleet: this.#fleet, rollouts: this.#rollouts, notices: this.#notices };
     this.#publisher = new Publisher({ ...parts, env, storage: ctx.storage });

@@ -59,6 +59,7 @@ const NOTHING_PENDING = (): Pending => ({ errors: NOTHING, latency: NOTHING, sha
 export class Rollouts {
   readonly #sql: Sql;
   readonly #now: () => number;
+  readonly #isResting: boolean;
   #clients: ClientSet | undefined;
   #pending: Pending = NOTHING_PENDING();
   /** Latencies of the stable version until there are enough for its 95th percentile. */
@@ -67,10 +68,14 @@ export class Rollouts {
   #lookedAt = 0;
   #keptAt = 0;
 
-  /** @param now returns the time in ms since the epoch */
-  constructor(sql: Sql, now: () => number) {
+  /**
+   * @param now returns the time in ms since the epoch
+   * @param isResting whether the gate rests, because candidates have no traffic: rollouts stay as they are
+   */
+  constructor(sql: Sql, now: () => number, isResting = false) {
     this.#sql = sql;
     this.#now = now;
+    this.#isResting = isResting;
     sql.exec(SCHEMA);
     this.#slowMs = this.active()?.evidence.slow_ms ?? null;
   }
@@ -201,7 +206,7 @@ export class Rollouts {
   /** Counts what a router saw. @returns whether the gate is due */
   observe(rolloutId: string, observations: readonly Observation[]): boolean {
     const rollout = this.active();
-    if (rollout === undefined || rollout.id !== rolloutId) return false;
+    if (this.#isResting || rollout === undefined || rollout.id !== rolloutId) return false;
     const clients = this.#clientsOf(rollout.id);
     for (const observation of observations) {
       const [hash] = observation;
@@ -231,7 +236,7 @@ export class Rollouts {
   /** When the gate is due next, in ms since the epoch; undefined while there is nothing to decide. */
   nextLook(): number | undefined {
     const rollout = this.active();
-    if (rollout === undefined) return undefined;
+    if (this.#isResting || rollout === undefined) return undefined;
     const hasPending = this.#pending.errors !== NOTHING;
     const soon = hasPending ? this.#lookedAt + LIMITS.rollouts.lookMs : Number.POSITIVE_INFINITY;
     const next = Math.min(nextLook(rollout) ?? Number.POSITIVE_INFINITY, soon);

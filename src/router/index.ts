@@ -5,7 +5,7 @@
  */
 import { type Context, Hono } from "hono";
 import { LIMITS } from "../lib/limits.ts";
-import type { PreviewRecord } from "../versions/record.ts";
+import type { DeploymentRecord, PreviewRecord } from "../versions/record.ts";
 import { Addresses } from "./addresses.ts";
 import { decide, type Given } from "./decide.ts";
 import { decorate } from "./decorate.ts";
@@ -34,6 +34,8 @@ export interface RouterOptions {
   readonly observer?: ObserverPort;
   /** Counts requests. Default: nobody. */
   readonly meter?: MeterPort;
+  /** What is served of a deployment. Default: all of it. */
+  readonly served?: (record: DeploymentRecord) => DeploymentRecord;
   /** Whether that namespace has routes, custom domains and previews as well. Default: no. */
   readonly hasAddresses?: boolean;
 }
@@ -66,12 +68,11 @@ export function createRouter<Env extends object>(options: (env: Env) => RouterOp
 function open(options: RouterOptions): Router {
   const { deployments, addressHeader = "", hasAddresses = false } = options;
   const { refreshMs = LIMITS.snapshot.snapshotRefreshMs } = options;
-  const snapshot: Snapshot = new Snapshot(
-    deployments,
-    refreshMs,
-    async () => void (await addresses?.refresh()),
-    (worker) => options.meter?.noteStale(worker),
-  );
+  const snapshot: Snapshot = new Snapshot(deployments, refreshMs, {
+    alsoRefresh: async () => void (await addresses?.refresh()),
+    onUnreadable: (worker) => options.meter?.noteStale(worker),
+    served: options.served,
+  });
   const addresses = hasAddresses
     ? new Addresses(deployments, refreshMs, () => snapshot.forgetHosts())
     : undefined;
@@ -144,7 +145,16 @@ async function servePreview(router: Router, label: string, host: string, c: Cont
   const preview = await addresses?.preview(label);
   const split = preview && (await snapshot.load(preview.worker));
   if (preview === undefined || typeof split !== "object" || !split.record.previews) return notFound(host);
+  const mustBeStable = split.record.stable_only === true;
+  if (mustBeStable && preview.version_id !== split.candidate.version.version_id) return notStable();
   return dispatch(router, split, previewDecision(router.previews, preview), c);
+}
+
+function notStable(): Response {
+  return new Response("This server is in safe mode: it runs stable versions only, and this is not one.\n", {
+    status: 503,
+    headers: { "Content-Type": "text/plain; charset=utf-8" },
+  });
 }
 
 function previewDecision(known: Map<string, Decision>, { worker, version_id }: PreviewRecord): Decision {

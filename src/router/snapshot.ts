@@ -27,11 +27,21 @@ interface Entry {
 /** What is known of a Worker after asking KV. */
 type Lookup = Split | "absent" | "unavailable";
 
+interface SnapshotOptions {
+  /** What else is read again with a deployment. */
+  readonly alsoRefresh?: () => Promise<void>;
+  /** Told of each Worker whose deployment cannot be read. */
+  readonly onUnreadable?: (worker: string) => void;
+  /** What is served of a record. Default: all of it. */
+  readonly served?: ((record: DeploymentRecord) => DeploymentRecord) | undefined;
+}
+
 export class Snapshot {
   readonly #kv: KVNamespace;
   readonly #refreshMs: number;
   readonly #alsoRefresh: () => Promise<void>;
   readonly #onUnreadable: (worker: string) => void;
+  readonly #served: (record: DeploymentRecord) => DeploymentRecord;
   readonly #entries = new Map<string, Entry>();
   /** The hosts under which Workers were asked for, as they were written. */
   readonly #hosts = new Map<string, Entry>();
@@ -42,21 +52,21 @@ export class Snapshot {
   /** Changes of any Worker that were published in this process. */
   #published = 0;
 
-  /**
-   * @param refreshMs age at which a deployment is read again
-   * @param alsoRefresh what else is read again then
-   * @param onUnreadable told of each Worker whose deployment cannot be read
-   */
+  /** @param refreshMs age at which a deployment is read again */
   constructor(
     kv: KVNamespace,
     refreshMs: number = LIMITS.snapshot.snapshotRefreshMs,
-    alsoRefresh: () => Promise<void> = async () => {},
-    onUnreadable: (worker: string) => void = () => {},
+    {
+      alsoRefresh = async () => {},
+      onUnreadable = () => {},
+      served = (record) => record,
+    }: SnapshotOptions = {},
   ) {
     this.#kv = kv;
     this.#refreshMs = refreshMs;
     this.#alsoRefresh = alsoRefresh;
     this.#onUnreadable = onUnreadable;
+    this.#served = served;
     onReplicated((worker, record) => {
       this.#published++;
       if (record === null) this.#forget(worker);
@@ -158,7 +168,7 @@ export class Snapshot {
       held.refreshAt = refreshAt;
       return held.split;
     }
-    const split = compileSplit(record);
+    const split = compileSplit(this.#served(record));
     if (held === undefined) this.#entries.set(worker, { worker, split, refreshAt });
     else Object.assign(held, { split, refreshAt });
     return split;

@@ -72,7 +72,8 @@ export function compileSplit(record: DeploymentRecord): Split {
       : thresholdOf(candidate.version.percentage);
   const everybody = threshold === HASH_SPACE ? candidate : threshold === 0 ? stable : undefined;
   const seed = prepareSeed(candidate.version.version_id);
-  const { affinity, retained } = record;
+  const { affinity } = record;
+  const retained = record.stable_only === true ? undefined : record.retained;
   const issued = affinity?.find((source) => source.type === "issued_cookie");
   const decorates = issued !== undefined || record.expose_version === true || record.rollout !== undefined;
   const pins =

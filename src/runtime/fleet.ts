@@ -6,9 +6,11 @@
 import type { Env } from "../lib/env.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
+import { isSafeMode } from "../lib/safe-mode.ts";
 import { notify, notifyRoutes } from "../versions/changes.ts";
 import { type Lane, versionsIn } from "../versions/placement.ts";
 import type { DeploymentRecord, RoutesRecord } from "../versions/record.ts";
+import { stableOnly, stableShares } from "../versions/safe-mode.ts";
 import type { Share } from "../versions/types.ts";
 import type { FollowerMessage, FollowerReply } from "./messages.ts";
 import { sendMessage } from "./send.ts";
@@ -50,7 +52,19 @@ export function fleetOf(env: Env, follower: Fetcher): Fleet {
     lane,
     process: (env as unknown as Readonly<Record<string, Fetcher>>)[name] as Fetcher,
   }));
-  return processes(others.length > 0 ? others : [{ name: "control", lane: undefined, process: follower }]);
+  // `sluice rollback --offline` starts the process that has the registry, and none that serves.
+  const isAlone = others.length === 0 && env.SLUICE_LANE === undefined;
+  const fleet = processes(isAlone ? [{ name: "control", lane: undefined, process: follower }] : others);
+  return isSafeMode(env) ? runningStable(fleet) : fleet;
+}
+
+/** In safe mode, processes load and serve stable versions only, whatever is deployed. */
+function runningStable(fleet: Fleet): Fleet {
+  return {
+    ...fleet,
+    prepare: (worker, shares) => fleet.prepare(worker, stableShares(shares)),
+    publish: (worker, record) => fleet.publish(worker, record && stableOnly(record)),
+  };
 }
 
 /** On Cloudflare, the platform loads and unloads isolates, and every location reads deployments from KV. */

@@ -6,6 +6,7 @@ import type { Env } from "../lib/env.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { Snapshot } from "../router/snapshot.ts";
 import type { Split } from "../router/split.ts";
+import { servedBy } from "../versions/safe-mode.ts";
 import { openChannel } from "./channels.ts";
 import { IsolateSource } from "./isolates.ts";
 import { sendMessage } from "./send.ts";
@@ -14,8 +15,8 @@ import { sendMessage } from "./send.ts";
 export class Deployments {
   readonly #snapshot: Snapshot;
 
-  constructor(kv: KVNamespace, refreshMs: number) {
-    this.#snapshot = new Snapshot(kv, refreshMs);
+  constructor(env: Env) {
+    this.#snapshot = new Snapshot(env.SLUICE_KV, refreshMsOf(env), { served: servedBy(env) });
   }
 
   /** The split of a Worker, without I/O; undefined until it was loaded. */
@@ -35,7 +36,7 @@ export class Deployments {
 let deployments: Deployments | undefined;
 
 export function deploymentsOf(env: Env): Deployments {
-  deployments ??= new Deployments(env.SLUICE_KV, refreshMsOf(env));
+  deployments ??= new Deployments(env);
   return deployments;
 }
 

@@ -30,6 +30,8 @@ export interface DeploymentRecord {
   readonly released?: string;
   /** The active rollout; absent where there is none. */
   readonly rollout?: WatchedRollout;
+  /** Whether only the version here may run, not even for a pin or a preview. Never in KV: see safe-mode.ts. */
+  readonly stable_only?: boolean;
 }
 
 /** What lists of Workers show: the KV metadata of a deployment record, of the same revision. Times in ISO 8601, UTC. */

@@ -28,7 +28,7 @@ export interface Author {
 }
 
 /** The client it was made with. `dash` is Cloudflare's name for the dashboard. */
-export type Source = "wrangler" | "api" | "dash";
+export type Source = "wrangler" | "api" | "dash" | "cli";
 
 /** The types of a version's modules, with the names that Worker Loader uses. */
 export type ModuleType = "js" | "cjs" | "wasm" | "text" | "data" | "json";

@@ -166,4 +166,11 @@ describe("a pin", () => {
     }
     expect(pinOf(compileSplit(record()), `http://a/?dpl=${STABLE}`, () => 0)).toBeUndefined();
   });
+
+  test("is ignored where only one version may run", () => {
+    const only = compileSplit(record({ retained, stable_only: true }));
+    for (const id of [STABLE, OLD]) {
+      expect(pinOf(only, `http://a/?dpl=${id}`, () => 0)).toBeUndefined();
+    }
+  });
 });

@@ -74,3 +74,42 @@ test("a fleet with a process that is gone is not ready", async () => {
   expect(await fleet(answering, gone).ready()).toBe(false);
   expect(await fleet(answering, answering).ready()).toBe(true);
 });
+
+describe("a fleet in safe mode", () => {
+  const CANDIDATE = { version_id: "c", number: 2, percentage: 100 };
+  const split = [
+    { ...SHARE, percentage: 90 },
+    { ...CANDIDATE, percentage: 10 },
+  ];
+  const told: FollowerMessage[] = [];
+  const noting = processOf(async (message) => {
+    told.push(message);
+    return Response.json({ why: null });
+  });
+  const safeFleet = (more: object, self: Fetcher) =>
+    fleetOf({ SLUICE_SAFE_MODE: "on", ...more } as unknown as Env, self);
+
+  beforeEach(() => {
+    told.length = 0;
+  });
+
+  test("loads and publishes the stable version only, whatever is deployed", async () => {
+    const safe = safeFleet({ SLUICE_FOLLOWERS: [] }, noting);
+    await safe.prepare("w", split);
+    const record = { schema: 1, worker: "w", revision: 1, deployment_id: "d", enabled: true } as const;
+    await safe.publish("w", { ...record, versions: split });
+    await safe.publish("w", null);
+    expect(told).toEqual([
+      { type: "prepare", worker: "w", versions: ["v"] },
+      { type: "publish", worker: "w", record: { ...record, versions: [SHARE], stable_only: true } },
+      { type: "publish", worker: "w", record: null },
+    ]);
+  });
+
+  test("loads nothing where no process serves, and still takes deployments", async () => {
+    const offline = safeFleet({ SLUICE_FOLLOWERS: [], SLUICE_LANE: "control" }, noting);
+    expect(await offline.prepare("w", [CANDIDATE])).toBeUndefined();
+    expect(await offline.publish("w", null)).toBe(true);
+    expect(told).toEqual([]);
+  });
+});

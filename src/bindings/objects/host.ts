@@ -9,6 +9,7 @@ import type { Env } from "../../lib/env.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { log } from "../../lib/log.ts";
 import { type Rpc, stubOf } from "../../lib/rpc.ts";
+import { putOff } from "../../lib/safe-mode.ts";
 import { decideByKey } from "../../router/decide.ts";
 import type { Split } from "../../router/split.ts";
 import { forwarding } from "../../runtime/forward.ts";
@@ -79,6 +80,7 @@ export class ObjectHost extends DurableObject<Env> {
   }
 
   override async alarm(info?: AlarmInvocationInfo): Promise<void> {
+    if (await putOff(this.env, this.ctx.storage)) return;
     if (await this.#mustWait()) return;
     const facet = this.#ready() ?? (await this.#move());
     if (!(await this.#beginAlarm())) return;

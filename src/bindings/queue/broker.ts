@@ -9,6 +9,7 @@ import { newId } from "../../lib/ids.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { log } from "../../lib/log.ts";
 import { type Rpc, stubOf } from "../../lib/rpc.ts";
+import { putOff } from "../../lib/safe-mode.ts";
 import { type Delivery, sendEvent } from "../../runtime/events.ts";
 import { codeNow, lifetimeOf, reportHeld } from "../../runtime/held.ts";
 import { isUp } from "../../runtime/up.ts";
@@ -127,6 +128,7 @@ export class QueueBroker extends DurableObject<Env> {
   override async alarm(): Promise<void> {
     const consumer = this.consumer();
     if (consumer === undefined) return;
+    if (await putOff(this.env, this.ctx.storage)) return;
     try {
       const code = (await codeNow(this.env, consumer.worker)) ?? "";
       this.#releaseOthers(code);

@@ -47,6 +47,8 @@ export interface Setup extends Common {
   readonly storage: string;
   /** The path of a Unix socket by its name. */
   readonly socket: (name: string) => string;
+  /** Path of the Unix socket for operators, where the process does not get a port for them. */
+  readonly controlSocket?: string;
   /** All processes but `control`; none where that one does everything. */
   readonly peers: readonly Peer[];
 }
@@ -75,7 +77,7 @@ const USER_OBJECTS = { DATABASES: "Database", DATASETS: "Dataset", OBJECTS: "Obj
 
 /** The process that has the registry, the API and storage. Where it has peers, it runs no code of versions. */
 export function controlConfig(setup: Setup): string {
-  const { storage, socket, peers } = setup;
+  const { storage, socket, peers, controlSocket } = setup;
   const isAlone = peers.length === 0;
   const objects = isAlone ? { ...CONTROL_OBJECTS, ...USER_OBJECTS } : CONTROL_OBJECTS;
   return write({
@@ -105,7 +107,12 @@ export function controlConfig(setup: Setup): string {
       ...networks(setup),
     ],
     sockets: [
-      { name: "control", http: {}, service: { name: "sluice", entrypoint: "Control" } },
+      {
+        name: "control",
+        ...(controlSocket === undefined ? {} : { address: `unix:${controlSocket}` }),
+        http: {},
+        service: { name: "sluice", entrypoint: "Control" },
+      },
       followerSocket(setup, "control"),
       ...(isAlone
         ? [trafficSocket()]

@@ -260,6 +260,7 @@ function valuesOf(config: ServeConfig, build: string, logKey: string) {
     SLUICE_ADDRESS_HEADER: config.addressHeader,
     SLUICE_CONTROL_HOST: "",
     SLUICE_BUILD: build,
+    ...(config.safeMode ? { SLUICE_SAFE_MODE: "on" } : {}),
   };
 }
 

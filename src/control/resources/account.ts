@@ -1,5 +1,6 @@
 /** Who calls, and the account: what `wrangler whoami` reads. */
 
+import { isSafeMode } from "../../lib/safe-mode.ts";
 import { drainAll } from "../../versions/changes.ts";
 import type { ControlContext } from "../context.ts";
 import { success } from "../envelope.ts";
@@ -41,6 +42,11 @@ export async function drain(c: ControlContext): Promise<Response> {
   drainAll();
   await flush(c);
   return success(null);
+}
+
+/** GET …/server: how the server runs. */
+export function getServer(c: ControlContext): Response {
+  return success({ safe_mode: isSafeMode(c.env) });
 }
 
 /** The empty list, for what this release does not have. */

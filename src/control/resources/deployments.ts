@@ -1,12 +1,14 @@
 /** `…/scripts/{worker}/deployments` and `…/explain`. */
 
 import type * as z from "zod";
+import { isSafeMode } from "../../lib/safe-mode.ts";
 import type { RecordDeployment } from "../../registry/types.ts";
 import { decide } from "../../router/decide.ts";
 import { givenBy } from "../../router/given.ts";
 import { hashKey } from "../../router/hash.ts";
 import { requestWith } from "../../router/signals.ts";
 import { compileSplit } from "../../router/split.ts";
+import { servedBy } from "../../versions/safe-mode.ts";
 import { cutMessage } from "../body.ts";
 import { actorOf, type ControlContext, pageInfo, pageOf, registryFor, workerName } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
@@ -69,7 +71,7 @@ export async function explain(c: ControlContext): Promise<Response> {
       detail: "name a request key, ?key=K, or a version, ?override=ID",
     });
   }
-  const split = compileSplit(record);
+  const split = compileSplit(servedBy(c.env)(record));
   const signals = { ...(key === undefined ? {} : { key }), ...(override === undefined ? {} : { override }) };
   const { version, reason } = decide(split, requestWith(record.worker, signals), givenBy("", false));
   return success({
@@ -83,6 +85,7 @@ export async function explain(c: ControlContext): Promise<Response> {
     seed: split.seed.text,
     boundary: split.threshold,
     candidate_version_id: split.candidate.version.version_id,
+    safe_mode: isSafeMode(c.env),
     versions: record.versions,
   });
 }

@@ -3,6 +3,7 @@
 import { accountOf } from "../../account/registry.ts";
 import type { Env } from "../../lib/env.ts";
 import { LIMITS } from "../../lib/limits.ts";
+import { isSafeMode } from "../../lib/safe-mode.ts";
 import { healthAt } from "../../metrics/health.ts";
 import { CONTENT_TYPES, formatOf, renderMetrics } from "../../metrics/openmetrics.ts";
 import { processFamilies } from "../../metrics/process-families.ts";
@@ -51,7 +52,8 @@ export async function scrape(c: ControlContext): Promise<Response> {
     accountOf(c.env).incidents(),
   ]);
   const processes = processFamilies(healthAt(Date.now()), incidents);
-  return new Response(renderMetrics(counts, workers, processes, format), {
+  const all = { ...counts, safeMode: isSafeMode(c.env) };
+  return new Response(renderMetrics(all, workers, processes, format), {
     headers: { "Content-Type": CONTENT_TYPES[format], Vary: "Accept" },
   });
 }
