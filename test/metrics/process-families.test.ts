@@ -71,7 +71,7 @@ test("each process has its figures, and those that it has not are left out", () 
 
 test("a stale sample shows that the supervisor is down, and no figure of it", () => {
   const stale = { ...FRESH, is_stale: true };
-  expect(lines("sluice_", stale, [])).toEqual(['sluice_process_up{process="supervisor"} 0']);
+  expect(lines("sluice_process", stale, [])).toEqual(['sluice_process_up{process="supervisor"} 0']);
 });
 
 test("the newest incident of each process, cause and version is shown, with the version where it is certain", () => {
