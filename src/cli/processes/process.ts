@@ -8,11 +8,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import workerd from "workerd";
 import { UsageError } from "../data.ts";
 import type { Logger } from "../logger.ts";
+import { LineSplitter, LogBudget, readPrinted } from "./log-lines.ts";
 
 /** First and longest pause before an ended process is restarted, in ms. */
 const RESTART_MS = { first: 100, longest: 5_000 };
 /** A process that ran at least this long, in ms, is restarted after the first pause again. */
 const STABLE_MS = 10_000;
+/** Pause between two lines that say how many lines of a process were dropped, in ms. */
+const DROPPED_MS = 1_000;
 /** How long a process may take to listen, in ms. */
 const START_MS = 30_000;
 
@@ -51,6 +54,8 @@ export class WorkerdProcess {
   readonly #logger: Logger;
   readonly #events: ProcessEvents;
   #child: ChildProcess | undefined;
+  readonly #logBudget = new LogBudget();
+  #droppedTimer: NodeJS.Timeout | undefined;
   #startedAt = 0;
   #isEnding = false;
 
@@ -118,7 +123,10 @@ export class WorkerdProcess {
     // The process has its own copies of the sockets. These must not accept connections.
     for (const listener of listeners) listener.close();
     for (const stream of [child.stdout, child.stderr]) {
-      if (stream !== null) createInterface(stream).on("line", (line) => this.#logLine(line));
+      const lines = new LineSplitter();
+      stream?.on("data", (chunk: Buffer) => this.#logChunk(lines, chunk));
+      // Its last line may have no end.
+      stream?.on("end", () => this.#logChunk(lines, Buffer.from("\n")));
     }
     this.#child = child;
     this.#startedAt = Date.now();
@@ -174,15 +182,22 @@ export class WorkerdProcess {
     }
   }
 
-  /** workerd prints one JSON object per line, but plain text before it has read its configuration. */
-  #logLine(line: string): void {
-    if (line === "") return;
-    try {
-      const { level, message } = JSON.parse(line);
+  #logChunk(lines: LineSplitter, chunk: Buffer): void {
+    for (const line of lines.push(chunk)) {
+      if (line.text === "") continue;
+      if (!this.#logBudget.allows(line.bytes, Date.now())) {
+        this.#droppedTimer ??= setTimeout(() => this.#logDropped(), DROPPED_MS);
+        continue;
+      }
+      const { level, message } = readPrinted(line);
       this.#logger.fromRuntime(level, message);
-    } catch {
-      this.#logger.fromRuntime("error", line);
     }
+  }
+
+  #logDropped(): void {
+    this.#droppedTimer = undefined;
+    const lines = this.#logBudget.takeDropped();
+    this.#logger.log("warn", "log-lines-dropped", { process: this.name, lines });
   }
 }
 
@@ -210,7 +225,9 @@ function listen({ host, port, isShared, socket }: Port): Promise<Server> {
         ),
       );
     });
-    server.listen({ host, port, reusePort: isShared, backlog: 4096 }, () => resolve(server));
+    server.listen({ host, port, reusePort: isShared, backlog: 4096 }, () =>
+      resolve(server),
+    );
   });
 }
 
