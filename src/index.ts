@@ -14,6 +14,7 @@ import { createRouter } from "./router/index.ts";
 import { openChannel } from "./runtime/channels.ts";
 import { versionSource } from "./runtime/lanes.ts";
 import { refreshMsOf } from "./runtime/process.ts";
+import { refusal } from "./runtime/shortage.ts";
 
 export { AccountRegistry } from "./account/registry.ts";
 export { AnalyticsBinding, DatasetAdmin } from "./bindings/analytics/channel.ts";
@@ -63,6 +64,6 @@ export default {
     if (env.SLUICE_CONTROL_HOST !== "" && new URL(request.url).hostname === env.SLUICE_CONTROL_HOST) {
       return new Control(ctx, env).fetch(request);
     }
-    return router.fetch(request, env, ctx);
+    return refusal() ?? router.fetch(request, env, ctx);
   },
 } satisfies ExportedHandler<Env>;

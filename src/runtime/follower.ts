@@ -13,6 +13,7 @@ import { laneSource } from "./lanes.ts";
 import type { FollowerMessage, FollowerReply } from "./messages.ts";
 import { isolateSource } from "./process.ts";
 import { sendMessage } from "./send.ts";
+import { setShort } from "./shortage.ts";
 import { isUp, setUp } from "./up.ts";
 
 /** By when the request that waits for the drain will have swept, in ms since the epoch. */
@@ -47,6 +48,7 @@ export class Follower extends WorkerEntrypoint<Env> {
         return reply({ why: null });
       case "processes":
         setUp(message.up);
+        setShort(message.isShort);
         return reply({
           why: null,
           running: laneSource(this.env)?.setCanary(isUp("canary"), message.suspected) ?? [],

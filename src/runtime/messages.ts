@@ -21,6 +21,8 @@ export type FollowerMessage =
       readonly up: readonly string[];
       /** Versions that may have ended the canary process. They run one at a time. */
       readonly suspected: readonly string[];
+      /** Whether the process that is told has few descriptors left. */
+      readonly isShort: boolean;
     };
 
 /** The answer to a message: why versions cannot be prepared, or null. */

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import workerd from "workerd";
 import { UsageError } from "../data.ts";
 import type { Logger } from "../logger.ts";
+import { backlogOf, DESCRIPTOR_LIMIT } from "./descriptors.ts";
 import { LineSplitter, LogBudget, readPrinted } from "./log-lines.ts";
 
 /** First and longest pause before an ended process is restarted, in ms. */
@@ -225,7 +226,7 @@ function listen({ host, port, isShared, socket }: Port): Promise<Server> {
         ),
       );
     });
-    server.listen({ host, port, reusePort: isShared, backlog: 4096 }, () =>
+    server.listen({ host, port, reusePort: isShared, backlog: backlogOf(DESCRIPTOR_LIMIT) }, () =>
       resolve(server),
     );
   });

@@ -8,6 +8,7 @@ import { MIB } from "../../lib/bytes.ts";
 import type { FollowerMessage, FollowerReply } from "../../runtime/messages.ts";
 import type { Logger } from "../logger.ts";
 import { Blame, type Suspect } from "./blame.ts";
+import { Descriptors } from "./descriptors.ts";
 import { post } from "./post.ts";
 import type { WorkerdProcess } from "./process.ts";
 
@@ -58,6 +59,7 @@ export class Watchdog {
   readonly #logger: Logger;
   readonly #harmful: WatchdogOptions["harmful"];
   readonly #blame = new Blame();
+  readonly #descriptors: Descriptors;
   readonly #timer: NodeJS.Timeout;
   #tickedAt = performance.now();
 
@@ -73,12 +75,17 @@ export class Watchdog {
       heardAt: performance.now(),
       cpuAt: cpuOf(each.process.pid),
     }));
+    this.#descriptors = new Descriptors(
+      watched.map(({ process }) => process),
+      (name, isShort, open) => this.#setShort(name, isShort, open),
+    );
     this.#timer = setInterval(() => this.#tick(), ASK_MS);
     this.#timer.unref();
   }
 
   stop(): void {
     clearInterval(this.#timer);
+    this.#descriptors.stop();
   }
 
   /** Call this when a process has ended. */
@@ -107,8 +114,18 @@ export class Watchdog {
     const up = this.#states.filter((each) => each.isUp);
     const names = up.map(({ process }) => process.name);
     const message = { type: "processes", up: names, suspected: this.#blame.suspected } as const;
-    const replies = await Promise.all(up.map(({ socket }) => tell(socket, message)));
+    const replies = await Promise.all(
+      up.map(({ socket, process }) =>
+        tell(socket, { ...message, isShort: this.#descriptors.isShort(process.name) }),
+      ),
+    );
     return replies.flatMap((reply) => reply?.running ?? []);
+  }
+
+  #setShort(name: string, isShort: boolean, open: number): void {
+    const event = isShort ? "descriptors-short" : "descriptors-enough";
+    this.#logger.log(isShort ? "error" : "info", event, { process: name, open });
+    void this.#announce();
   }
 
   #blameFor(running: readonly Suspect[]): void {
