@@ -142,6 +142,31 @@ describe("one request sends at most 1,000 subrequests", () => {
     expect(both).toEqual([{ ok: 1_000, [REFUSED]: 2 }, { ok: 600 }]);
     expect(ended(server)).toEqual([]);
   });
+
+  test("of a version that is given one batch of a queue", async () => {
+    const { port } = upstream.address() as AddressInfo;
+    const queue = (await call(server, "POST", "/queues", { queue_name: "many" })).result.queue_id;
+    await deploy(server, "consumer", {
+      modules: {
+        "index.js": {
+          content: `${SENDING}
+export default {
+  async fetch(request, env) { await env.MANY.send("one"); return new Response("sent"); },
+  async queue() { console.log("batch " + await (await send({ url: "http://x/?n=1002&port=${port}" })).text()); },
+};`,
+        },
+      },
+      metadata: { bindings: [{ type: "queue", name: "MANY", queue_name: "many" }] },
+    });
+    const settings = { max_wait_time_ms: 0 };
+    const consumer = { type: "worker", script_name: "consumer", settings };
+    expect((await call(server, "POST", `/queues/${queue}/consumers`, consumer)).errors).toEqual([]);
+    expect((await server.traffic("consumer")).body).toBe("sent");
+    const batches = () =>
+      logged(server, "runtime").filter(({ message }) => String(message).startsWith("batch "));
+    await waitUntil(() => batches().length > 0);
+    expect(batches()[0]?.message).toBe(`batch {"ok":1000,"${REFUSED}":2}`);
+  });
 });
 
 describe("a candidate", () => {
@@ -164,7 +189,8 @@ describe("a candidate", () => {
     const name = "Cloudflare-Workers-Version-Overrides";
     const value = `${worker}="${candidate}"`;
     const ask = (path = "/") => server.traffic(worker, { path, headers: { [name]: value } });
-    expect((await ask()).body).toBe("greedy");
+    // The stable version serves while the process that the test before has ended is started again.
+    await waitUntil(async () => (await ask()).body === "greedy");
     return { stable, ask, line: `${name}: ${value}\r\n` };
   }
 
