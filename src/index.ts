@@ -17,6 +17,7 @@ import { openChannel } from "./runtime/channels.ts";
 import { heed } from "./runtime/follower.ts";
 import { versionSource } from "./runtime/lanes.ts";
 import { refreshMsOf } from "./runtime/process.ts";
+import { refusal } from "./runtime/shortage.ts";
 import { servedBy } from "./versions/safe-mode.ts";
 
 export { AccountRegistry } from "./account/registry.ts";
@@ -73,6 +74,6 @@ export default {
     if (env.SLUICE_CONTROL_HOST !== "" && new URL(request.url).hostname === env.SLUICE_CONTROL_HOST) {
       return new Control(ctx, env).fetch(request);
     }
-    return router.fetch(request, env, ctx);
+    return refusal() ?? router.fetch(request, env, ctx);
   },
 } satisfies ExportedHandler<Env>;

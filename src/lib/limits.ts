@@ -91,6 +91,8 @@ export const LIMITS = {
     loadRetryMs: 1_000,
     /** The longest such pause. Bounds how long a version that loads again goes unused. */
     maxLoadRetryMs: 30_000,
+    /** Calls of `fetch` while a version handles one event. Cloudflare's figure. Each takes two descriptors while it lasts. */
+    maxFetches: 1_000,
   },
 
   publishing: {

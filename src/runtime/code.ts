@@ -1,5 +1,6 @@
 /** Turns a stored version into code for Worker Loader. Pure. */
 import CLIENT from "#client";
+import { LIMITS } from "../lib/limits.ts";
 import type { BlobHeader, VersionBlob } from "../versions/blob.ts";
 import {
   CLIENT_MODULE,
@@ -14,11 +15,12 @@ import { clientBindings, type OpenChannel, toEnv } from "./version-env.ts";
 /**
  * Globals of every version. In loaded Workers the runtime has no cache, and `caches` throws: a version gets a cache that
  * is always empty, as on workers.dev. Where an address may not be reached, the runtime's message is "internal error": the
- * version's author is told what it means. It also keeps what Sluice's own code in the version uses, from before the
- * version's code can replace it.
+ * version's author is told what it means. `fetch` is bounded for each request that `count` sees. The module also keeps
+ * what Sluice's own code in the version uses, from before the version's code can replace it.
  */
 const GLOBALS_MODULE = "__sluice_globals.js";
-const GLOBALS = `import { abortIsolate } from "cloudflare:workers";
+const GLOBALS = `import { AsyncLocalStorage } from "node:async_hooks";
+import { abortIsolate } from "cloudflare:workers";
 // Before 2022-01-31, it is a property of each request.
 const getUrl = Object.getOwnPropertyDescriptor(Request.prototype, "url")?.get;
 export const tools = Object.freeze({
@@ -33,7 +35,28 @@ const explain = (error) => {
   if (!(error instanceof Error) || !error.message.startsWith("internal error")) throw error;
   throw new Error("The request could not be sent. A version cannot reach the machine that runs Sluice, nor link-local addresses, unless its operator allows it with --allow-address. (" + error.message + ")");
 };
-Object.defineProperty(globalThis, "fetch", { value: { fetch: (...args) => plainFetch(...args).then(undefined, explain) }.fetch, configurable: true, writable: true, enumerable: true });
+const events = new AsyncLocalStorage();
+const run = events.run.bind(events);
+const current = events.getStore.bind(events);
+const apply = Reflect.apply;
+const counted = (handle) => function (...args) {
+  return current() === undefined ? run({ fetches: 0 }, () => apply(handle, this, args)) : apply(handle, this, args);
+};
+// In place: whoever else has the handlers must see the same object.
+export const count = (handlers) => {
+  const target = typeof handlers === "function" ? handlers.prototype : handlers;
+  if (typeof target !== "object" || target === null) return;
+  for (const name of ["fetch", "scheduled", "queue"]) {
+    const handle = target[name];
+    if (typeof handle === "function") Reflect.defineProperty(target, name, { value: counted(handle), configurable: true, writable: true, enumerable: typeof handlers === "object" });
+  }
+};
+const boundedFetch = (...args) => {
+  const event = current();
+  if (event !== undefined && ++event.fetches > ${LIMITS.loading.maxFetches}) return tools.Promise.reject(new Error("Too many subrequests: one request may send ${LIMITS.loading.maxFetches}."));
+  return plainFetch(...args).then(undefined, explain);
+};
+Object.defineProperty(globalThis, "fetch", { value: { fetch: (...args) => boundedFetch(...args) }.fetch, configurable: true, writable: true, enumerable: true });
 const empty = {
   match: async () => undefined,
   put: async (request, response) => void (await response.body?.cancel()),
@@ -82,11 +105,18 @@ export function servingCode(blob: VersionBlob, open: OpenChannel): WorkerLoaderW
   const main = JSON.stringify(`./${header.main_module}`);
   const classes = Object.keys(header.classes ?? {});
   const wrapper = `export * from ${main};
-${header.has_default ? `export { default } from ${main};` : ""}
+${header.has_default ? countedDefault(main) : ""}
 ${classes.length === 0 ? "" : hostedClasses(header, main, classes)}
 ${eventEntrypoints(header, main)}
 ${ENTRYPOINT}`;
   return wrap(blob, wrapper, open);
+}
+
+function countedDefault(main: string): string {
+  return `export { default } from ${main};
+import counted from ${main};
+import { count } from "./${GLOBALS_MODULE}";
+count(counted);`;
 }
 
 /** Exports of the wrapper replace the user's exports of the same name. */
@@ -172,11 +202,19 @@ function wrap(blob: VersionBlob, wrapper: string, open: OpenChannel): WorkerLoad
   }
   return {
     compatibilityDate: header.compatibility_date,
-    compatibilityFlags: INSTALL_MODULE in client ? flagsForClient(header) : [...header.compatibility_flags],
+    compatibilityFlags: withContext(
+      INSTALL_MODULE in client ? flagsForClient(header) : header.compatibility_flags,
+    ),
     mainModule: WRAPPER_MODULE,
     modules,
     env: { ...toEnv(header, open), ...alarmChannels(header, open) },
   };
+}
+
+/** The flags with what tells one request of a version from another: `AsyncLocalStorage`. */
+function withContext(flags: readonly string[]): string[] {
+  const others = flags.filter((flag) => flag !== "nodejs_als" && flag !== "no_nodejs_als");
+  return [...others, "nodejs_als"];
 }
 
 /** The flags with what the client needs: the importable `env`, and methods on its channels. */

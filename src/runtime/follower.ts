@@ -13,6 +13,7 @@ import { laneSource } from "./lanes.ts";
 import type { FollowerMessage, FollowerReply, ProcessesMessage } from "./messages.ts";
 import { isolateSource } from "./process.ts";
 import { sendMessage } from "./send.ts";
+import { setShort } from "./shortage.ts";
 import { isUp, setUp } from "./up.ts";
 import { type Running, setWitness } from "./witness.ts";
 
@@ -85,6 +86,7 @@ export class Follower extends WorkerEntrypoint<Env> {
 export function heed(env: Env, message: ProcessesMessage): Running[] {
   setUp(message.up);
   setWitness(message.isWitnessed, message.paused);
+  setShort(message.isShort);
   return laneSource(env)?.setCanary(isUp("canary"), message) ?? [];
 }
 

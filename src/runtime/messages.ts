@@ -30,6 +30,8 @@ export interface ProcessesMessage {
   readonly paused: readonly string[];
   /** Whether to say which calls are under way. */
   readonly isWitnessed: boolean;
+  /** Whether the process that is told has few descriptors left. */
+  readonly isShort: boolean;
 }
 
 /** The answer to a message: why versions cannot be prepared, or null. */

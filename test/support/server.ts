@@ -37,6 +37,8 @@ export interface ServerOptions {
   readonly demo?: boolean;
   /** Whether its versions hang from the first request on, so that it need not become healthy. */
   readonly hangs?: boolean;
+  /** Descriptors that each of its processes may have open; by default, as many as the tests may. */
+  readonly descriptors?: number;
   /** Ports and folder of a server that ran before; new ones by default. */
   readonly like?: Pick<Server, "trafficPort" | "controlPort" | "dataDir">;
 }
@@ -149,9 +151,14 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
     controlPort: await freePort(),
     dataDir: join(await mkdtemp(join(tmpdir(), "sluice-test-")), "data"),
   };
+  // Every process inherits the limit. The shell becomes the server, so that signals reach it.
+  const limit =
+    options.descriptors === undefined ? [] : ["sh", "-c", `ulimit -n ${options.descriptors}; exec "$0" "$@"`];
+  const [command = "", ...first] = [...limit, process.execPath];
   const child = spawn(
-    process.execPath,
+    command,
     [
+      ...first,
       join(ROOT, "bin/sluice.js"),
       "serve",
       ...["--traffic-port", String(at.trafficPort), "--control-port", String(at.controlPort)],

@@ -9,11 +9,15 @@ import workerd from "workerd";
 import type { Findings } from "../../versions/incident.ts";
 import { UsageError } from "../data.ts";
 import type { Level, Logger } from "../logger.ts";
+import { backlogOf, DESCRIPTOR_LIMIT } from "./descriptors.ts";
+import { LineSplitter, LogBudget, type Printed, readPrinted } from "./log-lines.ts";
 
 /** First and longest pause before an ended process is restarted, in ms. */
 const RESTART_MS = { first: 100, longest: 5_000 };
 /** A process that ran at least this long, in ms, is restarted after the first pause again. */
 const STABLE_MS = 10_000;
+/** Pause between two lines that say how many lines of a process were dropped, in ms. */
+const DROPPED_MS = 1_000;
 /** How long a process may take to listen, in ms. */
 const START_MS = 30_000;
 
@@ -67,6 +71,8 @@ export class WorkerdProcess {
   #child: ChildProcess | undefined;
   /** Resolves with the code and the signal of the last child once it has ended and its output was read. */
   #closed: Promise<(number | string | null)[]> = Promise.resolve([]);
+  readonly #logBudget = new LogBudget();
+  #droppedTimer: NodeJS.Timeout | undefined;
   #startedAt = 0;
   #isEnding = false;
   #isListening = false;
@@ -142,7 +148,10 @@ export class WorkerdProcess {
     // The process has its own copies of the sockets. These must not accept connections.
     for (const listener of listeners) listener.close();
     for (const stream of [child.stdout, child.stderr]) {
-      if (stream !== null) createInterface(stream).on("line", (line) => this.#logLine(line));
+      const lines = new LineSplitter();
+      stream?.on("data", (chunk: Buffer) => this.#logChunk(lines, chunk));
+      // Its last line may have no end.
+      stream?.on("end", () => this.#logChunk(lines, Buffer.from("\n")));
     }
     this.#child = child;
     this.#closed = once(child, "close");
@@ -204,32 +213,38 @@ export class WorkerdProcess {
     }
   }
 
-  /** workerd prints one JSON object per line, but plain text before it has read its configuration. */
-  #logLine(line: string): void {
-    if (line === "") return;
-    const printed = parse<Printed>(line);
-    const { level, message } =
-      typeof printed?.message === "string" ? printed : { level: "error", message: line };
+  #logChunk(lines: LineSplitter, chunk: Buffer): void {
+    for (const line of lines.push(chunk)) {
+      if (line.text === "") continue;
+      // Sluice's own events are few, and the supervisor needs them.
+      if (line.text.includes(this.#spec.logKey) || this.#logBudget.allows(line.bytes, Date.now()))
+        this.#logPrinted(readPrinted(line));
+      else this.#droppedTimer ??= setTimeout(() => this.#logDropped(), DROPPED_MS);
+    }
+  }
+
+  #logPrinted({ level, message }: Printed): void {
     const { logKey } = this.#spec;
-    const event = message.startsWith(logKey) ? parse<RuntimeEvent>(message.slice(logKey.length)) : undefined;
-    if (typeof event?.event !== "string") this.#logger.fromRuntime(level, message);
+    const event = message.startsWith(logKey) ? readEvent(message.slice(logKey.length)) : undefined;
+    if (event === undefined) this.#logger.fromRuntime(level, message);
     else if (this.#events.told?.(event) !== true) {
       const { level: importance, event: name, ...fields } = event;
       this.#logger.log(importance, name, fields);
     }
   }
+
+  #logDropped(): void {
+    this.#droppedTimer = undefined;
+    const lines = this.#logBudget.takeDropped();
+    this.#logger.log("warn", "log-lines-dropped", { process: this.name, lines });
+  }
 }
 
-/** A line of workerd's structured log. */
-interface Printed {
-  readonly level: string;
-  readonly message: string;
-}
-
-/** @returns undefined if the text is not JSON */
-function parse<Value>(text: string): Value | undefined {
+/** @returns undefined if the text is no event */
+function readEvent(text: string): RuntimeEvent | undefined {
   try {
-    return JSON.parse(text);
+    const event: RuntimeEvent = JSON.parse(text);
+    return typeof event.event === "string" ? event : undefined;
   } catch {
     return undefined;
   }
@@ -259,7 +274,9 @@ function listen({ host, port, isShared, socket }: Port): Promise<Server> {
         ),
       );
     });
-    server.listen({ host, port, reusePort: isShared, backlog: 4096 }, () => resolve(server));
+    server.listen({ host, port, reusePort: isShared, backlog: backlogOf(DESCRIPTOR_LIMIT) }, () =>
+      resolve(server),
+    );
   });
 }
 

@@ -11,6 +11,7 @@ import type { Cause, Findings, Found } from "../../versions/incident.ts";
 import type { Lane } from "../../versions/placement.ts";
 import type { Logger } from "../logger.ts";
 import type { Suspect } from "./blame.ts";
+import { Descriptors } from "./descriptors.ts";
 import { post } from "./post.ts";
 import type { RuntimeEvent, WorkerdProcess } from "./process.ts";
 import { Suspects } from "./suspects.ts";
@@ -69,6 +70,7 @@ export class Watchdog {
   readonly #states: readonly State[];
   readonly #logger: Logger;
   readonly #suspects = new Suspects();
+  readonly #descriptors: Descriptors;
   readonly #timer: NodeJS.Timeout;
   #tickedAt = performance.now();
   #changesAt: number | undefined;
@@ -85,6 +87,10 @@ export class Watchdog {
       heardAt: performance.now(),
       cpuAt: cpuOf(each.process.pid),
     }));
+    this.#descriptors = new Descriptors(
+      watched.map(({ process }) => process),
+      (name, isShort, open) => this.#setShort(name, isShort, open),
+    );
     this.#timer = setInterval(() => this.#tick(), ASK_MS);
     this.#timer.unref();
   }
@@ -96,6 +102,7 @@ export class Watchdog {
 
   stop(): void {
     clearInterval(this.#timer);
+    this.#descriptors.stop();
   }
 
   /** Call this when a process has ended by itself. */
@@ -123,7 +130,12 @@ export class Watchdog {
   /** What a process of this lane has to know. @param starting name of the process, if it is only about to start */
   messageTo(lane: Lane, ...starting: readonly string[]): ProcessesMessage {
     const up = [...this.#up.map(({ process }) => process.name), ...starting];
-    return { type: "processes", up, ...this.#suspects.instructionsTo(lane, performance.now()) };
+    return {
+      type: "processes",
+      up,
+      isShort: false,
+      ...this.#suspects.instructionsTo(lane, performance.now()),
+    };
   }
 
   get #up(): readonly State[] {
@@ -163,12 +175,21 @@ export class Watchdog {
   async #announce(): Promise<Suspect[]> {
     this.#changesAt = this.#suspects.changesAt(performance.now());
     const replies = await Promise.all(
-      this.#up.map(({ socket, lane }) =>
+      this.#up.map(({ socket, lane, process }) =>
         // One that does not answer hangs too, or will hear of it with the next announcement.
-        Promise.race([tell(socket, this.messageTo(lane)), later()]),
+        Promise.race([
+          tell(socket, { ...this.messageTo(lane), isShort: this.#descriptors.isShort(process.name) }),
+          later(),
+        ]),
       ),
     );
     return replies.flatMap((reply) => reply?.running ?? []);
+  }
+
+  #setShort(name: string, isShort: boolean, open: number): void {
+    const event = isShort ? "descriptors-short" : "descriptors-enough";
+    this.#logger.log(isShort ? "error" : "info", event, { process: name, open });
+    void this.#announce();
   }
 
   #tick(): void {
