@@ -127,26 +127,43 @@ class QueueMessage {
   }
 
   ack(): void {
-    this.#fates.each.set(this.id, "ack");
+    this.#fates.set(this.id, "ack");
   }
 
   retry(options?: RetryOptions): void {
-    this.#fates.each.set(this.id, { delay: options?.delaySeconds });
+    this.#fates.set(this.id, { delay: options?.delaySeconds });
   }
 }
 
-/** What the consumer has said so far. What it says first of a message counts; of the whole batch, what it says last. */
+/** What becomes of a message: it is acknowledged, or delivered again after so many seconds. */
+type Fate = "ack" | { readonly delay: number | undefined };
+
+/** What the consumer has said so far. What it says first counts, of a message and of the whole batch, as on Cloudflare. */
 class Fates {
-  readonly each = new Map<string, "ack" | { readonly delay: number | undefined }>();
-  all: "ack" | { readonly delay: number | undefined } = "ack";
+  readonly each = new Map<string, Fate>();
+  #all: Fate | undefined;
+
+  set(id: string, fate: Fate): void {
+    if (!this.each.has(id)) this.each.set(id, fate);
+  }
+
+  setAll(fate: Fate): void {
+    this.#all ??= fate;
+  }
+
+  /** The handler failed: whatever it has said of the whole batch counts no longer. */
+  fail(): void {
+    this.#all = { delay: undefined };
+  }
 
   outcome(): BatchOutcome {
     const entries = [...this.each];
+    const all = this.#all ?? "ack";
     return {
       acked: entries.flatMap(([id, fate]) => (fate === "ack" ? [id] : [])),
       retried: entries.flatMap(([id, fate]) => (fate === "ack" ? [] : [{ id, delay: fate.delay }])),
-      others: this.all === "ack" ? "ack" : "retry",
-      othersDelay: this.all === "ack" ? undefined : this.all.delay,
+      others: all === "ack" ? "ack" : "retry",
+      othersDelay: all === "ack" ? undefined : all.delay,
     };
   }
 }
@@ -165,11 +182,11 @@ class QueueController {
   }
 
   ackAll(): void {
-    this.#fates.all = "ack";
+    this.#fates.setAll("ack");
   }
 
   retryAll(options?: RetryOptions): void {
-    this.#fates.all = { delay: options?.delaySeconds };
+    this.#fates.setAll({ delay: options?.delaySeconds });
   }
 }
 
@@ -187,7 +204,7 @@ export function queueEntrypoint(main: Handler) {
         await handler.queue(new QueueController(batch, fates), env, ctx);
       } catch (error) {
         console.error(error);
-        fates.all = { delay: undefined };
+        fates.fail();
       }
       return fates.outcome();
     },

@@ -141,7 +141,7 @@ const COMMANDS: readonly (readonly [
   phases: readonly Phase[],
   danger?: true,
 ])[] = [
-  ["approve", "Advance to the next stage", ["running", "holding", "awaiting_approval"]],
+  ["approve", "Advance to the next stage", ["holding", "awaiting_approval"]],
   ["pause", "Pause", ["running", "holding", "awaiting_approval"]],
   ["resume", "Resume", ["paused"]],
   ["promote", "Promote to 100% now", ["running", "holding", "awaiting_approval", "paused"]],
