@@ -9,6 +9,7 @@ const PARTS = [
   "requests",
   "flips",
   "memory",
+  "processes",
   "scale",
   "streams",
   "bindings",

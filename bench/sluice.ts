@@ -72,8 +72,17 @@ export class Sluice {
     readonly runtime_pid: number;
     readonly validator_pid: number;
     readonly traffic_pids: number[];
+    readonly canary_pid: number;
+    readonly objects_pid: number;
   } {
     return JSON.parse(readFileSync(join(this.#folder, "data/server.json"), "utf8"));
+  }
+
+  /** The supervisor's process id and those of all its processes. */
+  get allPids(): number[] {
+    const { runtime_pid, validator_pid, traffic_pids, canary_pid, objects_pid } = this.pids;
+    const pids = [runtime_pid, validator_pid, ...traffic_pids, canary_pid, objects_pid];
+    return [this.#child.pid ?? 0, ...pids].filter((pid) => pid > 0);
   }
 
   /** Deploys a new version of the Worker at 100%. @returns the version's id */
