@@ -29,6 +29,7 @@ export const tools = Object.freeze({
   Promise,
   Response,
   quote: JSON.stringify,
+  noContent: Object.freeze({ __proto__: null, status: 204 }),
   setTimeout: setTimeout.bind(globalThis),
   isClass: (value) => exec(/^class\\b/, textOf(value)) !== null,
   urlOf: getUrl === undefined ? (request) => request.url : withThis(getUrl),
@@ -59,7 +60,7 @@ export const UNLOAD_URL = "http://version/unload";
 const ENTRYPOINT = `import { tools } from "./${GLOBALS_MODULE}";
 export const ${READY_ENTRYPOINT} = {
   fetch(request) {
-    if (tools.urlOf(request) !== "${UNLOAD_URL}") return new tools.Response(null, { status: 204 });
+    if (tools.urlOf(request) !== "${UNLOAD_URL}") return new tools.Response(null, tools.noContent);
     return new tools.Promise(() => tools.setTimeout(() => tools.abortIsolate("unloaded")));
   },
 };

@@ -1,5 +1,6 @@
 /** `Queue` and `MessageBatch` for a version's code: sends go to channel.ts, batches come from broker.ts. */
 import type { Rpc } from "../../lib/rpc.ts";
+import { captured } from "../shared/captured.ts";
 import { eventEntrypoint } from "../shared/event-entrypoint.ts";
 import type { QueueBinding } from "./channel.ts";
 import type { BatchOutcome, DeliveredBatch, QueuedMessage, QueueMetrics } from "./types.ts";
@@ -121,30 +122,39 @@ class QueueMessage {
   constructor({ id, timestamp, body, type, attempts }: DeliveredBatch["messages"][number], fates: Fates) {
     this.id = id;
     this.timestamp = timestamp;
-    this.body = type === "json" ? JSON.parse(body as string) : body;
+    this.body = type === "json" ? captured.parseJson(body as string) : body;
     this.attempts = attempts;
     this.#fates = fates;
   }
 
   ack(): void {
-    this.#fates.each.set(this.id, "ack");
+    this.#fates.each[this.id] = "ack";
   }
 
   retry(options?: RetryOptions): void {
-    this.#fates.each.set(this.id, { delay: options?.delaySeconds });
+    this.#fates.each[this.id] = { delay: options?.delaySeconds };
   }
 }
 
+type Fate = "ack" | { readonly delay: number | undefined };
+
 /** What the consumer has said so far. What it says first of a message counts; of the whole batch, what it says last. */
 class Fates {
-  readonly each = new Map<string, "ack" | { readonly delay: number | undefined }>();
-  all: "ack" | { readonly delay: number | undefined } = "ack";
+  /** By message. */
+  readonly each: Record<string, Fate> = { __proto__: null } as never;
+  all: Fate = "ack";
 
   outcome(): BatchOutcome {
-    const entries = [...this.each];
+    const acked: string[] = [];
+    const retried: { id: string; delay: number | undefined }[] = [];
+    for (const id in this.each) {
+      const fate = this.each[id] as Fate;
+      if (fate === "ack") captured.push(acked, id);
+      else captured.push(retried, { id, delay: fate.delay });
+    }
     return {
-      acked: entries.flatMap(([id, fate]) => (fate === "ack" ? [id] : [])),
-      retried: entries.flatMap(([id, fate]) => (fate === "ack" ? [] : [{ id, delay: fate.delay }])),
+      acked,
+      retried,
       others: this.all === "ack" ? "ack" : "retry",
       othersDelay: this.all === "ack" ? undefined : this.all.delay,
     };
@@ -159,7 +169,7 @@ class QueueController {
 
   constructor({ queue, messages, metrics }: DeliveredBatch, fates: Fates) {
     this.queue = queue;
-    this.messages = messages.map((message) => new QueueMessage(message, fates));
+    this.messages = captured.map(messages, (message) => new QueueMessage(message, fates));
     this.metadata = { metrics };
     this.#fates = fates;
   }
@@ -186,7 +196,7 @@ export function queueEntrypoint(main: Handler) {
       try {
         await handler.queue(new QueueController(batch, fates), env, ctx);
       } catch (error) {
-        console.error(error);
+        captured.logError(error);
         fates.all = { delay: undefined };
       }
       return fates.outcome();
