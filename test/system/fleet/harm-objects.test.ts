@@ -5,7 +5,6 @@ import { disposeServer, type Server, waitUntil } from "../../support/server.ts";
 import {
   ALL,
   ask,
-  endsOf,
   expectEnds,
   expectRecovered,
   expectSpared,
@@ -31,15 +30,15 @@ test.each(ALL)(
   async (harm) => {
     const worker = `object-${harm}`;
     await deploy(server, worker, harmful());
-    const before = endsOf(server);
+    const since = new Date().toISOString();
     const limitMs = harm === "never" ? 1_000 : 60_000;
     const harming = ask(server, worker, `/object/${harm}`, { limitMs });
     const recovered = harming.then(() => expectRecovered(server, worker));
     const noticed = await watch(server, recovered);
     await recovered;
     const { status, body } = await harming;
-    await expectEnds(server, before, endOf(harm));
-    expectSpared(`object ${harm}`, noticed, outOf(harm), { server, before });
+    await expectEnds(server, since, endOf(harm));
+    expectSpared(`object ${harm}`, noticed, outOf(harm), { server, since });
     if (HARMS[harm].ends || harm === "deep" || harm === "broken") expect(status).toBe(500);
     if (harm === "never") expect(body).toBe("no answer");
     if (harm === "timers") expect([status, body]).toEqual([200, "did it"]);
@@ -58,7 +57,7 @@ test.each(ALL)(
     const consumer = { type: "worker", script_name: worker, settings };
     const made = await call(server, "POST", `/queues/${queue.result.queue_id}/consumers`, consumer);
     expect(made.errors).toEqual([]);
-    const before = endsOf(server);
+    const since = new Date().toISOString();
     expect((await ask(server, worker, `/send/${harm}`)).body).toBe("sent");
     const noted = async () => (await ask(server, worker, `/noted/${harm}`)).body;
     // What never ends keeps its own queue waiting, until a deployment or an operator ends it.
@@ -66,7 +65,7 @@ test.each(ALL)(
     const over = waitUntil(async () => (await noted()) === last).then(() => expectRecovered(server, worker));
     const noticed = await watch(server, over);
     await over;
-    await expectEnds(server, before, endOf(harm));
-    expectSpared(`consumer ${harm}`, noticed, outOf(harm), { server, before });
+    await expectEnds(server, since, endOf(harm));
+    expectSpared(`consumer ${harm}`, noticed, outOf(harm), { server, since });
   },
 );
