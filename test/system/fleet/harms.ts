@@ -229,7 +229,7 @@ export async function expectEnds(server: Server, since: string, process: string 
 
 /** From when a process hangs until the watchdog ends it, and from then until the next one serves, in ms. */
 const HANG_MS = 2_250;
-const RESTART_MS = 1_000;
+const RESTART_MS = 1_500;
 /**
  * How long a process may be out. The watchdog counts processor time, so where the machine is busy both take longer: by as
  * much as the log says that the process was silent.
