@@ -40,7 +40,6 @@ test.each(ALL)(
     if (HARMS[harm].ends || harm === "deep" || harm === "broken") expect(status).toBe(500);
     if (harm === "never") expect(body).toBe("no answer");
     if (harm === "timers") expect([status, body]).toEqual([200, "did it"]);
-    // The object itself serves again.
     // A version that ended the process may be kept from running there.
     if (!HARMS[harm].ends) expect((await ask(server, worker, "/object/none")).body).toBe("did it");
   },
