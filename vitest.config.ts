@@ -21,7 +21,7 @@ const STATISTICS = "test/**/*.statistics.test.ts";
 const SINGLE = { SLUICE_TEST_SINGLE: "1" };
 
 /** The tests of the processes themselves. */
-const PROCESSES = ["fleet/*", "crash", "lifecycle/*", "concurrency", "rollouts"].map(
+const PROCESSES = ["fleet/*", "attacks/*", "crash", "lifecycle/*", "concurrency", "rollouts"].map(
   (file) => `test/system/${file}.test.ts`,
 );
 

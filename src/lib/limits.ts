@@ -87,6 +87,8 @@ export const LIMITS = {
     visitMs: 60_000,
     /** Versions that wait to be unloaded at once, those prepared for a deployment aside. Each takes about 2 MB. */
     maxDraining: 8,
+    /** Time for which a request that broke off says that its version may have ended the process of candidates. */
+    blamedMs: 5_000,
     /** Pause before a version that failed to load is tried again, the first time. */
     loadRetryMs: 1_000,
     /** The longest such pause. Bounds how long a version that loads again goes unused. */

@@ -6,7 +6,7 @@ import { exports, WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../lib/env.ts";
 import type { Rpc } from "../lib/rpc.ts";
 import { forwarding } from "./forward.ts";
-import { BINDING_HEADER, THROWN_HEADER } from "./lane-protocol.ts";
+import { BINDING_HEADER, LANE_HEADER, THROWN_HEADER } from "./lane-protocol.ts";
 import { readError } from "./thrown.ts";
 import type { ChannelEntrypoint } from "./version-env.ts";
 
@@ -55,8 +55,11 @@ export class RemoteBinding extends WorkerEntrypoint<Env, ChannelProps> {
 
   override async fetch(request: Request): Promise<Response> {
     const outgoing = new Request(request);
+    // A client's, which the version has passed on: it would have the other process run any version.
+    outgoing.headers.delete(LANE_HEADER);
     outgoing.headers.set(BINDING_HEADER, JSON.stringify(this.ctx.props));
     const response = await this.#remote.fetch(outgoing);
+    if (response.status === 101) return response;
     const thrown = response.headers.get(THROWN_HEADER);
     if (thrown !== null) throw readError(thrown);
     return response;

@@ -23,12 +23,18 @@ const GLOBALS = `import { AsyncLocalStorage } from "node:async_hooks";
 import { abortIsolate } from "cloudflare:workers";
 // Before 2022-01-31, it is a property of each request.
 const getUrl = Object.getOwnPropertyDescriptor(Request.prototype, "url")?.get;
+const withThis = (method) => Function.prototype.call.bind(method);
+const exec = withThis(RegExp.prototype.exec);
+const textOf = withThis(Function.prototype.toString);
 export const tools = Object.freeze({
   abortIsolate,
   Promise,
   Response,
+  quote: JSON.stringify,
+  noContent: Object.freeze({ __proto__: null, status: 204 }),
   setTimeout: setTimeout.bind(globalThis),
-  urlOf: getUrl === undefined ? (request) => request.url : Function.prototype.call.bind(getUrl),
+  isClass: (value) => exec(/^class\\b/, textOf(value)) !== null,
+  urlOf: getUrl === undefined ? (request) => request.url : withThis(getUrl),
 });
 const plainFetch = fetch;
 const explain = (error) => {
@@ -68,17 +74,17 @@ Object.defineProperty(globalThis, "caches", { value: { default: empty, open: asy
 /**
  * Entrypoint that every running version has in addition to its own. An answer proves that the version starts. For
  * `UNLOAD_URL` it ends its isolate: the caller gets an error, requests in flight finish, and the memory returns. It waits
- * one turn first, because the runtime would otherwise log an internal error.
+ * one turn first, because the runtime would otherwise log an internal error. It awaits nothing: what `await` does, the
+ * version's code can replace.
  */
 export const READY_ENTRYPOINT = "__sluice__";
 export const READY_URL = "http://version/ready";
 export const UNLOAD_URL = "http://version/unload";
 const ENTRYPOINT = `import { tools } from "./${GLOBALS_MODULE}";
 export const ${READY_ENTRYPOINT} = {
-  async fetch(request) {
-    if (tools.urlOf(request) !== "${UNLOAD_URL}") return new tools.Response(null, { status: 204 });
-    await new tools.Promise((resolve) => tools.setTimeout(resolve));
-    tools.abortIsolate("unloaded");
+  fetch(request) {
+    if (tools.urlOf(request) !== "${UNLOAD_URL}") return new tools.Response(null, tools.noContent);
+    return new tools.Promise(() => tools.setTimeout(() => tools.abortIsolate("unloaded")));
   },
 };
 `;
@@ -155,7 +161,8 @@ export const alarms = take(${JSON.stringify(ALARMS)}) ?? {};`;
 }
 
 /**
- * Code that starts the user's module and reports its exports. It cannot make requests.
+ * Code that starts the user's module and reports its exports. It cannot make requests. The user's module has run by then,
+ * so the report is put together without anything that it can replace: neither iterators nor methods of arrays.
  *
  * @param open gives bindings that look like those of a running version
  */
@@ -164,23 +171,31 @@ export function inspectingCode(blob: VersionBlob, open: OpenChannel): WorkerLoad
   const code = wrap(
     blob,
     `import * as user from ${main};
+import { tools } from "./${GLOBALS_MODULE}";
 const EVENTS = ["fetch", "scheduled", "queue", "email", "tail", "trace", "tailStream", "connect", "test"];
-const has = (target, name) => typeof target[name] === "function";
+const join = (list, text) => (list === "" ? text : list + "," + text);
 const events = (value) => {
   const target = typeof value === "function" ? value.prototype : value;
-  return target === null || (typeof target !== "object") ? [] : EVENTS.filter((name) => has(target, name));
+  let found = "";
+  if (target === null || typeof target !== "object") return found;
+  for (let i = 0; i < EVENTS.length; i++) {
+    if (typeof target[EVENTS[i]] === "function") found = join(found, tools.quote(EVENTS[i]));
+  }
+  return found;
 };
-const named = (name, value) => {
-  if (typeof value === "function") return /^class\\b/.test(Function.prototype.toString.call(value)) ? [{ name, handlers: ["class"] }] : [];
-  const handlers = events(value);
-  return handlers.length === 0 ? [] : [{ name, handlers }];
+const handlersOf = (value) => {
+  if (typeof value !== "function") return events(value);
+  return tools.isClass(value) ? '"class"' : "";
 };
-const report = {
-  has_default: "default" in user,
-  handlers: "default" in user ? events(user.default) : [],
-  named_handlers: Object.entries(user).flatMap(([name, value]) => (name === "default" ? [] : named(name, value))),
-};
-export default { fetch: () => Response.json(report) };
+let named = "";
+for (const name in user) {
+  const handlers = name === "default" ? "" : handlersOf(user[name]);
+  if (handlers !== "") named = join(named, '{"name":' + tools.quote(name) + ',"handlers":[' + handlers + "]}");
+}
+const hasDefault = "default" in user;
+const handlers = hasDefault ? events(user.default) : "";
+const report = '{"has_default":' + hasDefault + ',"handlers":[' + handlers + '],"named_handlers":[' + named + "]}";
+export default { fetch: () => new tools.Response(report) };
 `,
     open,
   );

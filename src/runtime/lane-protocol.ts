@@ -1,4 +1,7 @@
-/** How a request goes from one process to another, as headers. Only processes of the server can send them. */
+/**
+ * How a request goes from one process to another, as headers. Only processes of the server may set them: what clients and
+ * versions send under these names is removed wherever it would be read. An answer that opens a WebSocket has none of them.
+ */
 
 /** Says which binding a request is for. */
 export const BINDING_HEADER = "sluice-binding";
@@ -14,6 +17,17 @@ export const UNLOADABLE_HEADER = "sluice-unloadable";
 
 /** In an answer: how long the version took, in ms. */
 export const ELAPSED_HEADER = "sluice-elapsed";
+
+/** What processes say in their answers. */
+const IN_ANSWERS = [THROWN_HEADER, UNLOADABLE_HEADER, ELAPSED_HEADER] as const;
+
+/** A version's own answer, without what only processes may say. */
+export function ownAnswer(response: Response): Response {
+  if (response.status === 101 || !IN_ANSWERS.some((name) => response.headers.has(name))) return response;
+  const answer = new Response(response.body, response);
+  for (const name of IN_ANSWERS) answer.headers.delete(name);
+  return answer;
+}
 
 /** What the other process is asked. */
 export interface LaneCall {

@@ -21,6 +21,7 @@ import {
   ELAPSED_HEADER,
   LANE_HEADER,
   type LaneCall,
+  ownAnswer,
   readCall,
   THROWN_HEADER,
   UNLOADABLE_HEADER,
@@ -49,7 +50,7 @@ export class LaneSource implements VersionSource {
   /** Requests under way in the canary process, by version. */
   readonly #running = new Map<string, number>();
   /** Versions that lost requests when that process ended, until the supervisor has asked for them. */
-  readonly #lost = new Map<string, string>();
+  readonly #lost = new Map<string, { readonly worker: string; readonly at: number }>();
   /** When it last answered a request, in ms since the epoch, by version. */
   readonly #answered = new Map<string, number>();
   /** Versions that may have ended it: they run one at a time, so that the next end shows which one did. */
@@ -110,8 +111,11 @@ export class LaneSource implements VersionSource {
     this.#confine(confined);
     if (isUp) return [];
     for (const version of this.#running.keys()) this.#noteLost(version);
+    // A connection also breaks without an end of the process. Such a loss says nothing about a later end.
+    const since = Date.now() - LIMITS.loading.blamedMs;
+    for (const [version, { at }] of this.#lost) if (at < since) this.#lost.delete(version);
     if (this.#lost.size === 0) this.#noteBehind();
-    const lost = [...this.#lost].map(([version, worker]) => ({ version, worker }));
+    const lost = [...this.#lost].map(([version, { worker }]) => ({ version, worker }));
     this.#lost.clear();
     this.#answered.clear();
     return lost;
@@ -135,7 +139,7 @@ export class LaneSource implements VersionSource {
 
   #noteLost(version: string): void {
     const worker = this.#apart.get(version)?.worker;
-    if (worker !== undefined) this.#lost.set(version, worker);
+    if (worker !== undefined) this.#lost.set(version, { worker, at: Date.now() });
   }
 
   #follow(worker: string, record: DeploymentRecord | null): void {
@@ -195,6 +199,7 @@ export class LaneSource implements VersionSource {
       if (left > 0) this.#running.set(version, left);
       else this.#running.delete(version);
     }
+    if (response.status === 101) return response;
     const unloadable = response.headers.get(UNLOADABLE_HEADER);
     if (unloadable !== null) {
       // The next request asks for it to be loaded first, and goes to the other version if it cannot be.
@@ -235,7 +240,7 @@ export async function serveInLane(request: Request, env: Env, ctx: ExecutionCont
   incoming.headers.delete(LANE_HEADER);
   const started = Date.now();
   try {
-    const response = await handler(incoming, env, ctx);
+    const response = ownAnswer(await handler(incoming, env, ctx));
     // An answer that opens a WebSocket cannot be copied.
     if (response.status === 101) return response;
     const answer = new Response(response.body, response);

@@ -2,7 +2,7 @@
 import { RpcTarget, WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../lib/env.ts";
 import { type ChannelProps, channelTo, type Methods } from "./channels.ts";
-import { BINDING_HEADER, LANE_HEADER, THROWN_HEADER } from "./lane-protocol.ts";
+import { BINDING_HEADER, LANE_HEADER, ownAnswer, THROWN_HEADER } from "./lane-protocol.ts";
 import { serveInLane } from "./lanes.ts";
 import { writeError } from "./thrown.ts";
 import type { ChannelEntrypoint } from "./version-env.ts";
@@ -15,7 +15,7 @@ export class Remote extends WorkerEntrypoint<Env> {
     const { entrypoint, props } = JSON.parse(request.headers.get(BINDING_HEADER) ?? "{}") as ChannelProps;
     incoming.headers.delete(BINDING_HEADER);
     try {
-      return await channelTo(entrypoint, props).fetch(incoming);
+      return ownAnswer(await channelTo(entrypoint, props).fetch(incoming));
     } catch (error) {
       return new Response(null, { status: 500, headers: { [THROWN_HEADER]: writeError(error) } });
     }

@@ -50,7 +50,9 @@ export class ObjectsBinding extends WorkerEntrypoint<Env, Props> {
     return this.#host(hex).sluiceDeleteAlarm();
   }
 
+  /** @param hex comes from the version: another text would be part of the host's name */
   #host(hex: string): Rpc<ObjectHost> {
+    if (!/^[0-9a-f]{64}$/.test(hex)) throw new TypeError("Invalid Durable Object ID: must be 64 hex digits");
     return hostOf(this.env, { ...this.ctx.props, hex });
   }
 }

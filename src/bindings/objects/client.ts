@@ -6,6 +6,8 @@ import { DurableObject } from "cloudflare:workers";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { Rpc } from "../../lib/rpc.ts";
+import { RESERVED_PREFIX } from "../../versions/names.ts";
+import { captured } from "../shared/captured.ts";
 import type { ObjectsBinding } from "./channel.ts";
 import { type FacetId, OBJECT_HEADER } from "./types.ts";
 
@@ -100,12 +102,24 @@ function stubOf(remote: Rpc<ObjectsBinding>, id: DurableObjectId): object {
     fetch: fetchObject,
     ...(id.name === undefined ? {} : { name: id.name }),
   };
-  return new Proxy(known, {
-    get: (target, property) =>
-      Object.hasOwn(target, property) || typeof property === "symbol" || property === "then"
-        ? target[property]
-        : object()[property],
+  return new captured.Proxy(known, {
+    get: (target, property) => {
+      const isOwn = Object.hasOwn(target, property) || typeof property === "symbol" || property === "then";
+      if (isOwn) return target[property];
+      return isReserved(property) ? () => notImplemented(property) : object()[property];
+    },
   });
+}
+
+/** Whether a method is the host's or that of `Hosted`: a binding to an object is no right to its alarm. */
+function isReserved(method: string): boolean {
+  if (captured.startsWith(method, RESERVED_PREFIX)) return true;
+  const next = captured.startsWith(method, "sluice") ? (method["sluice".length] ?? "") : "";
+  return next >= "A" && next <= "Z";
+}
+
+async function notImplemented(method: string): Promise<never> {
+  throw new TypeError(`The RPC receiver does not implement the method "${method}".`);
 }
 
 /** Facets have no alarms of their own, so the host keeps them. */
@@ -126,7 +140,7 @@ export function objectClass(user: ObjectClass, alarms: Alarms, deleteAllAlarms: 
 
   class Hosted extends base {
     #running = 0;
-    readonly #idle: (() => void)[] = [];
+    #idle: (() => void)[] = [];
 
     constructor(ctx: DurableObjectState, env: unknown) {
       equip(ctx, alarms, hasAlarm, deleteAllAlarms);
@@ -135,7 +149,8 @@ export function objectClass(user: ObjectClass, alarms: Alarms, deleteAllAlarms: 
 
     /** Resolves once no call is in flight. */
     async __sluice_idle(): Promise<void> {
-      if (this.#running > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+      if (this.#running === 0) return;
+      await new captured.Promise<void>((resolve) => captured.push(this.#idle, resolve));
     }
 
     async __sluice_alarm(info: object): Promise<void> {
@@ -145,7 +160,10 @@ export function objectClass(user: ObjectClass, alarms: Alarms, deleteAllAlarms: 
     __sluice_count(call: () => unknown): unknown {
       this.#running++;
       const done = () => {
-        if (--this.#running === 0) for (const tell of this.#idle.splice(0)) tell();
+        if (--this.#running > 0) return;
+        const waiting = this.#idle;
+        this.#idle = [];
+        for (let i = 0; i < waiting.length; i++) waiting[i]?.();
       };
       let result: unknown;
       try {
@@ -154,7 +172,7 @@ export function objectClass(user: ObjectClass, alarms: Alarms, deleteAllAlarms: 
         done();
         throw error;
       }
-      if (result instanceof Promise) return result.finally(done);
+      if (result instanceof captured.Promise) return finishing(result, done);
       done();
       return result;
     }
@@ -171,6 +189,14 @@ export function objectClass(user: ObjectClass, alarms: Alarms, deleteAllAlarms: 
   }
   Object.defineProperty(Hosted, "name", { value: user.name });
   return Hosted;
+}
+
+async function finishing(result: Promise<unknown>, done: () => void): Promise<unknown> {
+  try {
+    return await result;
+  } finally {
+    done();
+  }
 }
 
 /** The methods of a class and of its base classes, except the runtime's own. */

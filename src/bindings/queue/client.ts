@@ -1,5 +1,6 @@
 /** `Queue` and `MessageBatch` for a version's code: sends go to channel.ts, batches come from broker.ts. */
 import type { Rpc } from "../../lib/rpc.ts";
+import { captured } from "../shared/captured.ts";
 import { eventEntrypoint } from "../shared/event-entrypoint.ts";
 import type { QueueBinding } from "./channel.ts";
 import type { BatchOutcome, DeliveredBatch, QueuedMessage, QueueMetrics } from "./types.ts";
@@ -121,7 +122,7 @@ class QueueMessage {
   constructor({ id, timestamp, body, type, attempts }: DeliveredBatch["messages"][number], fates: Fates) {
     this.id = id;
     this.timestamp = timestamp;
-    this.body = type === "json" ? JSON.parse(body as string) : body;
+    this.body = type === "json" ? captured.parseJson(body as string) : body;
     this.attempts = attempts;
     this.#fates = fates;
   }
@@ -140,11 +141,12 @@ type Fate = "ack" | { readonly delay: number | undefined };
 
 /** What the consumer has said so far. What it says first counts, of a message and of the whole batch, as on Cloudflare. */
 class Fates {
-  readonly each = new Map<string, Fate>();
+  /** By message. */
+  readonly #each: Record<string, Fate> = { __proto__: null } as never;
   #all: Fate | undefined;
 
   set(id: string, fate: Fate): void {
-    if (!this.each.has(id)) this.each.set(id, fate);
+    this.#each[id] ??= fate;
   }
 
   setAll(fate: Fate): void {
@@ -157,11 +159,17 @@ class Fates {
   }
 
   outcome(): BatchOutcome {
-    const entries = [...this.each];
+    const acked: string[] = [];
+    const retried: { id: string; delay: number | undefined }[] = [];
+    for (const id in this.#each) {
+      const fate = this.#each[id] as Fate;
+      if (fate === "ack") captured.push(acked, id);
+      else captured.push(retried, { id, delay: fate.delay });
+    }
     const all = this.#all ?? "ack";
     return {
-      acked: entries.flatMap(([id, fate]) => (fate === "ack" ? [id] : [])),
-      retried: entries.flatMap(([id, fate]) => (fate === "ack" ? [] : [{ id, delay: fate.delay }])),
+      acked,
+      retried,
       others: all === "ack" ? "ack" : "retry",
       othersDelay: all === "ack" ? undefined : all.delay,
     };
@@ -176,7 +184,7 @@ class QueueController {
 
   constructor({ queue, messages, metrics }: DeliveredBatch, fates: Fates) {
     this.queue = queue;
-    this.messages = messages.map((message) => new QueueMessage(message, fates));
+    this.messages = captured.map(messages, (message) => new QueueMessage(message, fates));
     this.metadata = { metrics };
     this.#fates = fates;
   }
@@ -203,7 +211,7 @@ export function queueEntrypoint(main: Handler) {
       try {
         await handler.queue(new QueueController(batch, fates), env, ctx);
       } catch (error) {
-        console.error(error);
+        captured.logError(error);
         fates.fail();
       }
       return fates.outcome();

@@ -1,6 +1,7 @@
 /** Passes events that are not requests to a version's handlers. */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { EVENT_METHOD } from "../../versions/names.ts";
+import { captured } from "./captured.ts";
 
 type Main<Handler> = Handler | (new (ctx: unknown, env: unknown) => Handler);
 
@@ -23,9 +24,11 @@ export function eventEntrypoint<Handler, Event, Outcome>(
         return run(handler, event, env, ctx);
       };
       // biome-ignore lint/correctness/noConstructorReturn: the runtime looks methods up on the returned object
-      return new Proxy(this, {
+      return new captured.Proxy(this, {
         get: (own, name) =>
-          typeof name === "string" && name.startsWith(EVENT_METHOD) ? call : Reflect.get(own, name, own),
+          typeof name === "string" && captured.startsWith(name, EVENT_METHOD)
+            ? call
+            : captured.getProperty(own, name, own),
       });
     }
   };
