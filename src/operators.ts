@@ -16,6 +16,8 @@ api.notFound(noRoute);
 /** The control side's entrypoint: a listener of its own locally, a hostname of its own on Cloudflare. */
 export class Control extends WorkerEntrypoint<Env> {
   override async fetch(request: Request): Promise<Response> {
+    // Two Host headers make a URL that is none.
+    if (!URL.canParse(request.url)) return new Response("The Host header is not valid.\n", { status: 400 });
     const response = await api.fetch(request, this.env, this.ctx);
     await discardBody(request);
     return response;

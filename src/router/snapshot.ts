@@ -47,6 +47,8 @@ export class Snapshot {
   readonly #hosts = new Map<string, Entry>();
   /** Workers that KV did not have, and until when that is believed. Insertion order is age. */
   readonly #absentUntil = new Map<string, number>();
+  /** When the first read of a Worker's deployment began that is under way, in ms since the epoch. */
+  readonly #readingSince = new Map<string, number>();
   /** Grows when hosts may lead elsewhere. */
   epoch = 0;
   /** Changes of any Worker that were published in this process. */
@@ -115,13 +117,26 @@ export class Snapshot {
     const held = this.#entries.get(worker);
     const found =
       held?.split === undefined
-        ? await this.refresh(worker)
+        ? await this.#readFirst(worker)
         : this.#isStale(held)
           ? await this.#refreshInTime(held, held.split)
           : held.split;
     const entry = this.#entries.get(worker);
     if (entry !== undefined && host !== undefined && epoch === this.epoch) this.#remember(host, entry);
     return found;
+  }
+
+  /** Many requests may be the first ones: one of them reads, and the others wait for it. They may not await its promise. */
+  async #readFirst(worker: string): Promise<Lookup> {
+    while (Date.now() - (this.#readingSince.get(worker) ?? 0) < LIMITS.snapshot.staleWaitMs) await pause();
+    const split = this.#entries.get(worker)?.split;
+    if (split !== undefined) return split;
+    this.#readingSince.set(worker, Date.now());
+    try {
+      return await this.refresh(worker);
+    } finally {
+      this.#readingSince.delete(worker);
+    }
   }
 
   #isStale({ refreshAt }: Entry): boolean {
@@ -201,4 +216,8 @@ export class Snapshot {
     const oldest = this.#absentUntil.keys().next().value;
     if (oldest !== undefined) this.#absentUntil.delete(oldest);
   }
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 2));
 }

@@ -2,7 +2,7 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../lib/env.ts";
 import { decideByKey, decideFallback } from "../router/decide.ts";
-import { VersionUnavailable } from "../router/ports.ts";
+import { VersionLost, VersionUnavailable } from "../router/ports.ts";
 import type { Decision } from "../router/split.ts";
 import { type EventInfo, eventMethod } from "../versions/names.ts";
 import { openChannel } from "./channels.ts";
@@ -43,10 +43,12 @@ export class EventRunner extends WorkerEntrypoint<Env, { readonly worker: string
       const target = await eventTarget(this.env, this.ctx.props.worker, key);
       version_id = target.version_id;
       const running = { worker: this.ctx.props.worker, version: target.version_id };
-      const outcome = await witnessed(running, () => callHandler(target, entrypoint, info, event));
+      const outcome = await witnessed(running, () => callHandler(target, entrypoint, info, event), true);
       return { version_id, outcome, error: undefined };
     } catch (thrown) {
       const error = thrown instanceof Error ? thrown.message : String(thrown);
+      // It was not called.
+      if (thrown instanceof VersionLost) version_id = undefined;
       return { version_id, outcome: undefined, error };
     }
   }

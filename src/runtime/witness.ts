@@ -26,16 +26,21 @@ export function isWitnessed(): boolean {
   return isWatching;
 }
 
-/** Makes a call, and says that it begins and ends. Rejects with `VersionLost` if the version is paused. */
+/**
+ * Makes a call, and says that it begins and ends. Rejects with `VersionLost` if the version is paused.
+ *
+ * @param isEvent whether the call is an event that is held if it ends its process twice (versions/held.ts)
+ */
 export async function witnessed<Result>(
   { worker, version }: Running,
   run: () => Result,
+  isEvent = false,
 ): Promise<Awaited<Result>> {
   if (!isWatching) return await run();
   if (paused.has(version))
     throw new VersionLost(version, "it is paused: it made its process hang again and again");
   const call = ++calls;
-  log("debug", "call-begins", { call, worker, version });
+  log("debug", "call-begins", { call, worker, version, isEvent });
   try {
     return await run();
   } finally {

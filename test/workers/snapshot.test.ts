@@ -81,6 +81,15 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
+test("many first requests for a Worker read its deployment once", async () => {
+  vi.useRealTimers();
+  store(1);
+  kv.beforeAnswer = () => new Promise((resolve) => setTimeout(resolve, 20));
+  const found = await Promise.all(Array.from({ length: 50 }, () => snapshot.load(worker)));
+  expect(new Set(found.map((split) => (split as Split).record.revision))).toEqual(new Set([1]));
+  expect(kv.reads).toBe(1);
+});
+
 describe("the router's view of a deployment", () => {
   test("comes from KV once, and from memory after that", async () => {
     store(1);

@@ -86,7 +86,7 @@ export class ObjectHost extends DurableObject<Env> {
     if (!(await this.#beginAlarm())) return;
     const { retryCount = 0, isRetry = false, scheduledTime = Date.now() } = info ?? {};
     try {
-      await this.#witnessed(() => facet.__sluice_alarm({ retryCount, isRetry, scheduledTime }));
+      await this.#witnessed(() => facet.__sluice_alarm({ retryCount, isRetry, scheduledTime }), true);
     } finally {
       // Not reached where the process ends.
       this.ctx.storage.kv.delete(ALARM_RUN);
@@ -163,8 +163,8 @@ export class ObjectHost extends DurableObject<Env> {
     };
   }
 
-  #witnessed<Result>(run: () => Result): Promise<Awaited<Result>> {
-    return witnessed({ worker: this.#identity.worker, version: this.#version ?? "" }, run);
+  #witnessed<Result>(run: () => Result, isEvent = false): Promise<Awaited<Result>> {
+    return witnessed({ worker: this.#identity.worker, version: this.#version ?? "" }, run, isEvent);
   }
 
   /** The object, if it already runs the version that the split gives it; without I/O. */

@@ -3,6 +3,8 @@
 export interface Suspect {
   readonly worker: string;
   readonly version: string;
+  /** Whether all that it had under way were events that are held if they end their process twice (versions/held.ts). */
+  readonly isEvent?: boolean;
 }
 
 /** A version with work under way when a process ended, and how often that was so. */

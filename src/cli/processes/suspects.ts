@@ -49,8 +49,10 @@ export class Suspects {
     if (lane === "traffic")
       this.#confined.set(version, { suspect: culprit, until: now + FORGET_MS, times: 1 });
     else {
-      const times = (this.#paused.get(version)?.times ?? 0) + 1;
-      const pause = Math.min(PAUSE_MS.first * 2 ** (times - 1), PAUSE_MS.longest);
+      const isEvent = running.find((each) => each.version === version)?.isEvent === true;
+      // An event is held from now on, which spares the Worker's other events the first pause.
+      const times = (this.#paused.get(version)?.times ?? (isEvent ? -1 : 0)) + 1;
+      const pause = times === 0 ? 0 : Math.min(PAUSE_MS.first * 2 ** (times - 1), PAUSE_MS.longest);
       this.#paused.set(version, { suspect: culprit, until: now + pause, times, lane });
     }
     return culprit;

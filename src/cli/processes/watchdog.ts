@@ -151,8 +151,9 @@ export class Watchdog {
     state.isUp = false;
     const lost = await this.#announce();
     const now = performance.now();
-    const running = lane === "canary" ? lost : witness.take(now);
-    const culprit = this.#suspects.ended(lane, running, now);
+    const suspects = lane === "canary" ? lost : witness.take(now);
+    const culprit = this.#suspects.ended(lane, suspects, now);
+    const running = suspects.map(({ worker, version }) => ({ worker, version }));
     if (running.length > 0) {
       this.#logger.log("warn", "versions-suspected", {
         process: process.name,

@@ -12,9 +12,10 @@ export class Witness {
   readonly #ended: { readonly suspect: Suspect; readonly at: number }[] = [];
 
   /** @param now in ms. @returns whether the event is about calls */
-  heard({ event, call, worker, version }: RuntimeEvent, now: number): boolean {
+  heard({ event, call, worker, version, isEvent }: RuntimeEvent, now: number): boolean {
     if (event === "call-begins") {
-      this.#calls.set(Number(call), { worker: String(worker), version: String(version) });
+      const suspect = { worker: String(worker), version: String(version), isEvent: isEvent === true };
+      this.#calls.set(Number(call), suspect);
       return true;
     }
     if (event !== "call-ends") return false;
@@ -32,6 +33,11 @@ export class Witness {
     this.#calls.clear();
     this.#ended.length = 0;
     const found = running.length > 0 ? running : behind;
-    return [...new Map(found.map((suspect) => [suspect.version, suspect])).values()];
+    const suspects = new Map<string, Suspect>();
+    for (const suspect of found) {
+      const isEvent = suspect.isEvent === true && suspects.get(suspect.version)?.isEvent !== false;
+      suspects.set(suspect.version, { ...suspect, isEvent });
+    }
+    return [...suspects.values()];
   }
 }

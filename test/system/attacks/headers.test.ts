@@ -1,4 +1,5 @@
 /** The headers by which the server's processes talk to each other, sent by clients and by the code of versions. */
+import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Answer, disposeServer, type Server, startServer } from "../../support/server.ts";
 import { answering, createDeployment, deploy, type Upload, uploadVersion } from "../../support/client.ts";
@@ -166,4 +167,13 @@ describe("a version that answers with the headers of processes", () => {
     expect(answer.status).toBe(500);
     expect(logged(server, "version-lost")).toEqual([]);
   });
+});
+
+test("two Host headers are refused on the control port, and the log shows no fault of a page", async () => {
+  const socket = connect(server.controlPort, "127.0.0.1");
+  socket.end("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n");
+  let answer = "";
+  for await (const chunk of socket) answer += chunk;
+  expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+  expect(logged(server, "dashboard-fault")).toEqual([]);
 });
