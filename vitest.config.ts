@@ -34,10 +34,16 @@ const SPLIT = [
   "bindings/objects",
   "bindings/service",
   "bindings/limits",
-  "router/*",
   "assets/*",
   "affinity",
-];
+].map((file) => `test/system/${file}.test.ts`);
+
+/**
+ * Some tests of the router are about Workers with one version, so they run in both ways. Of the others, the run with two
+ * versions says more, and the one without them is left to `npm run test:full`.
+ */
+const ROUTER = "test/system/router/*.test.ts";
+const IS_FULL = process.env.SLUICE_TEST_FULL === "1";
 
 /** The longest files, longest first: each starts before all shorter ones, so that none is left over at the end. */
 const LONGEST: readonly string[] = [
@@ -100,7 +106,7 @@ export default defineConfig({
         test: {
           name: "system",
           include: ["test/system/**/*.test.ts"],
-          exclude: PROCESSES,
+          exclude: IS_FULL ? PROCESSES : [...PROCESSES, ...SPLIT],
           env: SINGLE,
           testTimeout: HANGS_MS,
           hookTimeout: HANGS_MS,
@@ -129,7 +135,7 @@ export default defineConfig({
       {
         test: {
           name: "split",
-          include: SPLIT.map((file) => `test/system/${file}.test.ts`),
+          include: IS_FULL ? [...SPLIT, ROUTER] : SPLIT,
           env: { SLUICE_TEST_SPLIT: "50" },
           testTimeout: HANGS_MS,
           hookTimeout: HANGS_MS,

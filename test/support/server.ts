@@ -12,12 +12,11 @@ import { onTestFinished } from "vitest";
 export const ROOT = resolve(import.meta.dirname, "../..");
 /** Whether servers run everything in one process, which starts in half the time. */
 const IS_SINGLE = process.env.SLUICE_TEST_SINGLE === "1";
-/**
- * How much of a long series a test goes through: all of it with SLUICE_TEST_FULL=1 (`npm run test:full`), otherwise as
- * much as finds what it looks for on nearly every run.
- */
-export const series = ({ full, usual }: { full: number; usual: number }): number =>
-  process.env.SLUICE_TEST_FULL === "1" ? full : usual;
+/** Whether long series are run in full, and what takes long is measured: `npm run test:full`, on a machine of its own. */
+const IS_FULL = process.env.SLUICE_TEST_FULL === "1";
+/** How much of a long series a test goes through: usually, as much as finds what it looks for on nearly every run. */
+export const series = <Length>({ full, usual }: { full: Length; usual: Length }): Length =>
+  IS_FULL ? full : usual;
 export const TOKEN = "token-for-the-tests";
 
 /** The environment without the SLUICE_ variables of whoever runs the tests. */

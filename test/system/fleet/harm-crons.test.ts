@@ -6,7 +6,7 @@ import { afterEach, expect, test } from "vitest";
 import { call, deploy } from "../../support/client.ts";
 import { disposeServer, type Server, startServer, waitUntil } from "../../support/server.ts";
 import {
-  ALL,
+  TRIED,
   expectEnds,
   expectRecovered,
   expectSpared,
@@ -58,24 +58,23 @@ async function measure(worker: string, expected: Readonly<Record<string, unknown
   return noticed;
 }
 
-test.each(["loop", "regexp", "memory"] as const)(
+test.each(TRIED.filter((harm) => HARMS[harm].ends))(
   "a cron that does this harm hurts objects for one restart at most, and is not run again: %s",
   async (harm) => {
     await comeTo("cron", [harm]);
-    const noticed = await measure("cron", { "* * * * *": "exception" });
+    const noticed = await measure("cron", { "* * * * *": "unknown" });
     await expectEnds(server, "", "objects");
     expectSpared(`cron ${harm}`, noticed, ["objects"], { server, since: "" });
   },
 );
 
 test("a cron that does any other harm hurts nobody else, and its outcome is recorded", async () => {
-  const gentle = ALL.filter((harm) => !HARMS[harm].ends);
+  const gentle = TRIED.filter((harm) => !HARMS[harm].ends);
   await comeTo("cron", gentle);
   const expected = { deep: "exception", never: "running", late: "ok", broken: "exception", timers: "ok" };
-  const byCron = Object.entries(expected).map(([harm, outcome]) => [
-    EXPRESSIONS[gentle.indexOf(harm as Harm)],
-    outcome,
-  ]);
+  const byCron = Object.entries(expected)
+    .filter(([harm]) => gentle.includes(harm as Harm))
+    .map(([harm, outcome]) => [EXPRESSIONS[gentle.indexOf(harm as Harm)], outcome]);
   const noticed = await measure("cron", Object.fromEntries(byCron));
   await expectEnds(server, "", undefined);
   expectSpared("cron subrequests and others", noticed, [], { server, since: "" });

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { call, deploy } from "../../support/client.ts";
 import { disposeServer, type Server, waitUntil } from "../../support/server.ts";
 import {
-  ALL,
+  TRIED,
   ask,
   expectEnds,
   expectRecovered,
@@ -23,7 +23,7 @@ afterAll(() => disposeServer(server));
 const endOf = (harm: keyof typeof HARMS) => (HARMS[harm].ends ? "objects" : undefined);
 const outOf = (harm: keyof typeof HARMS) => (HARMS[harm].ends ? (["objects"] as const) : []);
 
-test.each(ALL)(
+test.each(TRIED)(
   "an object's method that does this harm hurts objects for one restart at most: %s",
   async (harm) => {
     const worker = `object-${harm}`;
@@ -45,7 +45,7 @@ test.each(ALL)(
   },
 );
 
-test.each(ALL)(
+test.each(TRIED)(
   "a queue's consumer that does this harm hurts objects for one restart at most: %s",
   async (harm) => {
     const worker = `consumer-${harm}`;

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { deploy } from "../../support/client.ts";
 import { disposeServer, type Server } from "../../support/server.ts";
 import {
-  ALL,
+  TRIED,
   ask,
   expectEnds,
   expectRecovered,
@@ -20,7 +20,7 @@ beforeAll(async () => {
 });
 afterAll(() => disposeServer(server));
 
-test.each(ALL)(
+test.each(TRIED)(
   "a stable version that does this harm hurts others for one restart at most: %s",
   async (harm) => {
     const worker = `stable-${harm}`;
