@@ -35,7 +35,7 @@ export function traceOf(
       exceptions: item.exceptions.map(({ name, message, stack, timestamp }) => ({
         name,
         message,
-        ...(stack === undefined ? {} : { stack }),
+        ...(stack === undefined ? {} : { stack: withoutOwn(stack) }),
         timestamp,
       })),
       truncated: item.truncated,
@@ -43,6 +43,14 @@ export function traceOf(
       wallTime: item.wallTime,
     },
   };
+}
+
+/** A stack without the lines of what Sluice adds to a version. */
+function withoutOwn(stack: string): string {
+  return stack
+    .split("\n")
+    .filter((line) => !line.includes("/__sluice_"))
+    .join("\n");
 }
 
 function showEvent(event: TraceItem["event"]): TailEvent["event"] {

@@ -37,32 +37,35 @@ export const tools = Object.freeze({
   urlOf: getUrl === undefined ? (request) => request.url : withThis(getUrl),
 });
 const plainFetch = fetch;
+const OwnError = Error;
+const startsWith = withThis(String.prototype.startsWith);
+const { apply, defineProperty } = Reflect;
 const explain = (error) => {
-  if (!(error instanceof Error) || !error.message.startsWith("internal error")) throw error;
-  throw new Error("The request could not be sent. A version cannot reach the machine that runs Sluice, nor link-local addresses, unless its operator allows it with --allow-address. (" + error.message + ")");
+  if (!(error instanceof OwnError) || !startsWith(error.message, "internal error")) throw error;
+  throw new OwnError("The request could not be sent. A version cannot reach the machine that runs Sluice, nor link-local addresses, unless its operator allows it with --allow-address. (" + error.message + ")");
 };
 const events = new AsyncLocalStorage();
 const run = events.run.bind(events);
 const current = events.getStore.bind(events);
-const apply = Reflect.apply;
 const counted = (handle) => function (...args) {
   return current() === undefined ? run({ fetches: 0 }, () => apply(handle, this, args)) : apply(handle, this, args);
 };
+const counting = ["fetch", "scheduled", "queue"];
 // In place: whoever else has the handlers must see the same object.
 export const count = (handlers) => {
   const target = typeof handlers === "function" ? handlers.prototype : handlers;
   if (typeof target !== "object" || target === null) return;
-  for (const name of ["fetch", "scheduled", "queue"]) {
-    const handle = target[name];
-    if (typeof handle === "function") Reflect.defineProperty(target, name, { value: counted(handle), configurable: true, writable: true, enumerable: typeof handlers === "object" });
+  for (let i = 0; i < counting.length; i++) {
+    const handle = target[counting[i]];
+    if (typeof handle === "function") defineProperty(target, counting[i], { __proto__: null, value: counted(handle), configurable: true, writable: true, enumerable: typeof handlers === "object" });
   }
 };
 const boundedFetch = (...args) => {
   const event = current();
-  if (event !== undefined && ++event.fetches > ${LIMITS.loading.maxFetches}) return tools.Promise.reject(new Error("Too many subrequests: one request may send ${LIMITS.loading.maxFetches}."));
-  return plainFetch(...args).then(undefined, explain);
+  if (event !== undefined && ++event.fetches > ${LIMITS.loading.maxFetches}) return tools.Promise.reject(new OwnError("Too many subrequests: one request may send ${LIMITS.loading.maxFetches}."));
+  return apply(plainFetch, undefined, args).then(undefined, explain);
 };
-Object.defineProperty(globalThis, "fetch", { value: { fetch: (...args) => boundedFetch(...args) }.fetch, configurable: true, writable: true, enumerable: true });
+Object.defineProperty(globalThis, "fetch", { value: { fetch: (...args) => apply(boundedFetch, undefined, args) }.fetch, configurable: true, writable: true, enumerable: true });
 const empty = {
   match: async () => undefined,
   put: async (request, response) => void (await response.body?.cancel()),

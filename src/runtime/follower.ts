@@ -6,6 +6,7 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../lib/env.ts";
 import { LIMITS } from "../lib/limits.ts";
+import { beginNothing } from "../lib/under-way.ts";
 import { flushCounts, moveAll, notify, notifyRoutes } from "../versions/changes.ts";
 import { versionsIn } from "../versions/placement.ts";
 import type { IsolateSource } from "./isolates.ts";
@@ -49,6 +50,8 @@ export class Follower extends WorkerEntrypoint<Env> {
         return reply({ why: null });
       case "processes":
         return reply({ why: null, running: heed(this.env, message) });
+      case "stop":
+        return reply({ why: null, calls: beginNothing() });
       case "sweep":
         await source.sweep();
         return reply({ why: null });

@@ -15,6 +15,8 @@ export type FollowerMessage =
   | { readonly type: "sweep" }
   /** Have isolates unloaded when they are due. */
   | { readonly type: "tidy" }
+  /** The server is about to stop: begin no alarm, batch or cron. */
+  | { readonly type: "stop" }
   | ProcessesMessage;
 
 /** From the supervisor: which processes are up, and what to do about versions that have ended one. */
@@ -37,6 +39,8 @@ export interface ProcessesMessage {
 /** The answer to a message: why versions cannot be prepared, or null. */
 export interface FollowerReply {
   readonly why: string | null;
+  /** To `stop`: how many calls of other processes and alarms are under way. */
+  readonly calls?: number;
   /** To `processes`: versions with requests under way in the canary process. */
   readonly running?: readonly { readonly worker: string; readonly version: string }[];
 }

@@ -13,7 +13,7 @@ const KIB = 1024;
  */
 const BUDGETS = {
   sluice: 440,
-  validator: 15,
+  validator: 16,
 } as const;
 
 const TEXT_BUDGETS: Readonly<Record<keyof typeof TEXTS, number>> = {

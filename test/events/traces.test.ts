@@ -70,3 +70,12 @@ test("a call of the user's own entrypoint is shown with its method, even if it l
     event: { rpcMethod },
   });
 });
+
+test("the stack of an exception has no line of what Sluice adds to a version", () => {
+  const stack =
+    "    at Object.fetch (file:///bundle/index.js:5:35)\n    at file:///bundle/__sluice_globals.js:28:62";
+  const exceptions = [{ name: "Error", message: "broken", timestamp: 1, stack }];
+  expect(traced({ exceptions })?.event.exceptions).toMatchObject([
+    { message: "broken", stack: "    at Object.fetch (file:///bundle/index.js:5:35)" },
+  ]);
+});

@@ -122,7 +122,11 @@ export class Server {
     const { runtime_pid } = JSON.parse(fs.readFileSync(join(this.dataDir, "server.json"), "utf8"));
     const exited = once(this.process, "exit");
     this.process.kill("SIGKILL");
-    process.kill(runtime_pid, "SIGKILL");
+    try {
+      process.kill(runtime_pid, "SIGKILL");
+    } catch {
+      // It had ended, and was about to be started again.
+    }
     await exited;
   }
 

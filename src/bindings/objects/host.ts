@@ -10,6 +10,7 @@ import { LIMITS } from "../../lib/limits.ts";
 import { log } from "../../lib/log.ts";
 import { type Rpc, stubOf } from "../../lib/rpc.ts";
 import { putOff } from "../../lib/safe-mode.ts";
+import { counted } from "../../lib/under-way.ts";
 import { decideByKey } from "../../router/decide.ts";
 import type { Split } from "../../router/split.ts";
 import { forwarding } from "../../runtime/forward.ts";
@@ -85,8 +86,9 @@ export class ObjectHost extends DurableObject<Env> {
     const facet = this.#ready() ?? (await this.#move());
     if (!(await this.#beginAlarm())) return;
     const { retryCount = 0, isRetry = false, scheduledTime = Date.now() } = info ?? {};
+    const ring = () => facet.__sluice_alarm({ retryCount, isRetry, scheduledTime });
     try {
-      await this.#witnessed(() => facet.__sluice_alarm({ retryCount, isRetry, scheduledTime }), true);
+      await counted(() => this.#witnessed(ring, true));
     } finally {
       // Not reached where the process ends.
       this.ctx.storage.kv.delete(ALARM_RUN);

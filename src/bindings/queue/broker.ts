@@ -133,6 +133,7 @@ export class QueueBroker extends DurableObject<Env> {
       const code = (await codeNow(this.env, consumer.worker)) ?? "";
       this.#releaseOthers(code);
       while ((nextDelivery(this.#waiting(), consumer, Date.now()) ?? Infinity) <= Date.now()) {
+        if (await putOff(this.env, this.ctx.storage)) return;
         await this.#deliver(consumer, code);
       }
       await this.#schedule();

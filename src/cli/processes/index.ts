@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Lane } from "../../versions/placement.ts";
 import type { Target } from "../api.ts";
 import { type Bundle, loadBundle } from "../bundle.ts";
@@ -26,10 +27,13 @@ import { Health } from "./health.ts";
 import { carryOver, hasLegacy } from "./legacy.ts";
 import { type Port, WorkerdProcess } from "./process.ts";
 import { Validator } from "./validator.ts";
-import { Watchdog } from "./watchdog.ts";
+import { tell, Watchdog } from "./watchdog.ts";
 
 /** How long requests may take to finish after a signal, in ms. */
 const DRAIN_MS = 30_000;
+
+/** Pause between two looks at whether a process has anything under way, in ms. */
+const IDLE_MS = 50;
 
 /** Ids of the processes, for server.json. */
 export interface Pids {
@@ -77,6 +81,7 @@ export class Processes {
   #watchdog: Watchdog | undefined;
   #health: Health | undefined;
   #validatorPid = 0;
+  #hasEnded = false;
 
   private constructor(options: Options, bundle: Bundle) {
     this.#options = options;
@@ -137,13 +142,36 @@ export class Processes {
     this.#health?.stop();
     const late = setTimeout(() => this.#end(), DRAIN_MS);
     // What requests need is there until they have finished.
-    for (const wanted of ["traffic", "canary", "control", "objects"] as const) {
-      const ending = this.#members.filter(({ lane }) => lane === wanted);
-      await Promise.all(ending.map(({ process }) => process.drain()));
-    }
+    await this.#drainLane("traffic");
+    await this.#drainLane("canary");
+    await this.#tellToStop("control");
+    // These two keep connections to each other open for ever: each would wait for the other.
+    await this.#untilIdle("objects");
+    for (const { lane, process } of this.#members) if (lane === "objects") process.end();
+    await this.#drainLane("control");
     clearTimeout(late);
     this.#end();
     this.#folder.remove();
+  }
+
+  async #drainLane(wanted: Lane): Promise<void> {
+    const ending = this.#members.filter(({ lane }) => lane === wanted);
+    await Promise.all(ending.map(({ process }) => process.drain()));
+  }
+
+  /** @returns how many calls are under way in the process; undefined if it does not answer */
+  async #tellToStop(name: "control" | "objects"): Promise<number | undefined> {
+    const reply = await tell(this.#folder.socket(`${name}-follower`), { type: "stop" });
+    return reply?.calls;
+  }
+
+  /** Waits until a process has nothing under way. Whoever asked it may ask again a moment later, so it looks twice. */
+  async #untilIdle(lane: "objects"): Promise<void> {
+    const isThere = this.#members.some((each) => each.lane === lane);
+    for (let idle = 0; isThere && idle < 2 && !this.#hasEnded; ) {
+      idle = (await this.#tellToStop(lane)) === 0 ? idle + 1 : 0;
+      await sleep(IDLE_MS);
+    }
   }
 
   #watch(): void {
@@ -178,6 +206,7 @@ export class Processes {
   }
 
   #end(): void {
+    this.#hasEnded = true;
     this.#stopWatching();
     this.validator.end();
     for (const { process } of this.#members) process.end();

@@ -275,7 +275,7 @@ export function cpuOf(pid: number | undefined): number | undefined {
 }
 
 /** @returns undefined if the process has not answered */
-async function tell(socket: string, message: FollowerMessage): Promise<FollowerReply | undefined> {
+export async function tell(socket: string, message: FollowerMessage): Promise<FollowerReply | undefined> {
   try {
     return (await post<FollowerReply>(socket, "follower", JSON.stringify(message))).reply;
   } catch {

@@ -169,3 +169,61 @@ describe("SIGTERM", () => {
     expect(await exit).toEqual([0, null]);
   });
 });
+
+/** Takes each message for two seconds, and notes the end of it. */
+const TAKING_ITS_TIME = {
+  modules: {
+    "index.js": {
+      content: `export default {
+  async fetch(request, env) {
+    if (new URL(request.url).pathname === "/send") await env.QUEUE.send("one");
+    return Response.json((await env.KV.list()).keys.map(({ name }) => name));
+  },
+  async queue({ messages: [{ attempts }] }, env) {
+    console.log("begun");
+    await scheduler.wait(2_000);
+    await env.KV.put("taken at attempt " + attempts, "1");
+  },
+};`,
+    },
+  },
+  metadata: {
+    bindings: [
+      { type: "queue", name: "QUEUE", queue_name: "slow" },
+      { type: "kv_namespace", name: "KV", namespace_id: "55555555555555555555555555555555" },
+    ],
+  },
+};
+
+test("a batch under way finishes before a stop, is not delivered again, and the stop waits for nothing else", async () => {
+  const server = await useServer();
+  await deploy(server, "taker", TAKING_ITS_TIME);
+  const found = await (await server.api("GET", "/queues?name=slow")).json();
+  const { queue_id } = (found as { result: { queue_id: string }[] }).result[0] ?? {};
+  await server.api("POST", `/queues/${queue_id}/consumers`, {
+    body: JSON.stringify({ type: "worker", script_name: "taker", settings: { max_wait_time_ms: 0 } }),
+  });
+  await server.traffic("taker", { path: "/send" });
+  await waitUntil(() => server.output.includes("begun"));
+  const started = Date.now();
+  expect(await server.stop()).toBe(0);
+  // The deadline, which ends what does not end by itself, is 30 s.
+  expect(Date.now() - started).toBeLessThan(25_000);
+  const next = await startServer({ like: server });
+  onTestFinished(() => disposeServer(next));
+  await sleep(1_000);
+  expect((await next.traffic("taker")).body).toBe('["taken at attempt 1"]');
+});
+
+test("a version that hangs does not keep a stop waiting for its deadline, and other requests finish", async () => {
+  const server = await useServer({ args: ["--hang-timeout", "1"] });
+  await deploy(server, "looping", {
+    modules: { "index.js": { content: "export default { fetch() { for (;;); } };" } },
+  });
+  await deploy(server, "echo", ECHO);
+  void server.traffic("looping").catch(() => undefined);
+  await sleep(100);
+  const started = Date.now();
+  expect(await server.stop()).toBe(0);
+  expect(Date.now() - started).toBeLessThan(25_000);
+});
