@@ -1,22 +1,22 @@
-/** What this process does for other processes, so that the server can stop it between two calls. Counts only. */
+/** The events that run in this process, so that the server can stop it between two of them. */
 
-let calls = 0;
+let events = 0;
 let isAboutToStop = false;
 
-/** Makes a call that has to end before the process does. */
-export async function counted<Result>(call: () => Result): Promise<Awaited<Result>> {
-  calls++;
+/** Runs an event that has to end before the process does. */
+export async function counted<Result>(run: () => Result): Promise<Awaited<Result>> {
+  events++;
   try {
-    return await call();
+    return await run();
   } finally {
-    calls--;
+    events--;
   }
 }
 
-/** From now on the process begins no alarm, batch or cron. @returns the number of calls under way */
+/** From now on the process begins no alarm, batch or cron. @returns the number of events under way */
 export function beginNothing(): number {
   isAboutToStop = true;
-  return calls;
+  return events;
 }
 
 /** Whether the process is about to stop: it begins nothing that may last. */

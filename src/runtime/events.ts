@@ -1,6 +1,7 @@
 /** Events that are not requests, and so have no headers: which version gets one, and how it is sent there. */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../lib/env.ts";
+import { counted } from "../lib/under-way.ts";
 import { decideByKey, decideFallback } from "../router/decide.ts";
 import { VersionLost, VersionUnavailable } from "../router/ports.ts";
 import type { Decision } from "../router/split.ts";
@@ -37,7 +38,11 @@ export interface Delivery<Outcome> {
 /** Sends events to the versions of a Worker, in the process that runs their consumers. */
 export class EventRunner extends WorkerEntrypoint<Env, { readonly worker: string }> {
   /** Never rejects. */
-  async send({ key, entrypoint, info, event }: OutgoingEvent): Promise<Delivery<unknown>> {
+  send(event: OutgoingEvent): Promise<Delivery<unknown>> {
+    return counted(() => this.#send(event));
+  }
+
+  async #send({ key, entrypoint, info, event }: OutgoingEvent): Promise<Delivery<unknown>> {
     let version_id: string | undefined;
     try {
       const target = await eventTarget(this.env, this.ctx.props.worker, key);

@@ -51,7 +51,7 @@ export class Follower extends WorkerEntrypoint<Env> {
       case "processes":
         return reply({ why: null, running: heed(this.env, message) });
       case "stop":
-        return reply({ why: null, calls: beginNothing() });
+        return reply({ why: null, events: beginNothing() });
       case "sweep":
         await source.sweep();
         return reply({ why: null });

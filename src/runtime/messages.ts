@@ -39,8 +39,8 @@ export interface ProcessesMessage {
 /** The answer to a message: why versions cannot be prepared, or null. */
 export interface FollowerReply {
   readonly why: string | null;
-  /** To `stop`: how many calls of other processes and alarms are under way. */
-  readonly calls?: number;
+  /** To `stop`: how many alarms, batches and crons are under way. */
+  readonly events?: number;
   /** To `processes`: versions with requests under way in the canary process. */
   readonly running?: readonly { readonly worker: string; readonly version: string }[];
 }

@@ -1,7 +1,6 @@
 /** The end of channels in the process that has what they lead to; see channels.ts. */
 import { RpcTarget, WorkerEntrypoint } from "cloudflare:workers";
 import type { Env } from "../lib/env.ts";
-import { counted } from "../lib/under-way.ts";
 import { type ChannelProps, channelTo, type Methods } from "./channels.ts";
 import { BINDING_HEADER, LANE_HEADER, ownAnswer, THROWN_HEADER } from "./lane-protocol.ts";
 import { serveInLane } from "./lanes.ts";
@@ -16,7 +15,7 @@ export class Remote extends WorkerEntrypoint<Env> {
     const { entrypoint, props } = JSON.parse(request.headers.get(BINDING_HEADER) ?? "{}") as ChannelProps;
     incoming.headers.delete(BINDING_HEADER);
     try {
-      return ownAnswer(await counted(() => channelTo(entrypoint, props).fetch(incoming)));
+      return ownAnswer(await channelTo(entrypoint, props).fetch(incoming));
     } catch (error) {
       return new Response(null, { status: 500, headers: { [THROWN_HEADER]: writeError(error) } });
     }
@@ -40,9 +39,7 @@ class Forwarded extends RpcTarget {
     const methods = new Proxy(Forwarded.prototype, {
       get: (own, property) => {
         if (typeof property === "symbol" || property in own) return Reflect.get(own, property, own);
-        const method = instead[property] ?? to[property];
-        if (typeof method !== "function") return method;
-        return (...args: unknown[]) => counted(() => method(...args));
+        return instead[property] ?? to[property];
       },
     });
     Object.setPrototypeOf(this, methods);

@@ -32,7 +32,7 @@ import { tell, Watchdog } from "./watchdog.ts";
 /** How long requests may take to finish after a signal, in ms. */
 const DRAIN_MS = 30_000;
 
-/** Pause between two looks at whether a process has anything under way, in ms. */
+/** Pause between two looks at whether a process has an event under way, in ms. */
 const IDLE_MS = 50;
 
 /** Ids of the processes, for server.json. */
@@ -159,13 +159,13 @@ export class Processes {
     await Promise.all(ending.map(({ process }) => process.drain()));
   }
 
-  /** @returns how many calls are under way in the process; undefined if it does not answer */
+  /** @returns how many events are under way in the process; undefined if it does not answer */
   async #tellToStop(name: "control" | "objects"): Promise<number | undefined> {
     const reply = await tell(this.#folder.socket(`${name}-follower`), { type: "stop" });
-    return reply?.calls;
+    return reply?.events;
   }
 
-  /** Waits until a process has nothing under way. Whoever asked it may ask again a moment later, so it looks twice. */
+  /** Waits until a process has no event under way. One may be on its way to it, so it looks twice. */
   async #untilIdle(lane: "objects"): Promise<void> {
     const isThere = this.#members.some((each) => each.lane === lane);
     for (let idle = 0; isThere && idle < 2 && !this.#hasEnded; ) {
