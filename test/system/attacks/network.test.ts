@@ -210,6 +210,7 @@ test("each of these means reaches an address that the operator allows, so what t
   for (const means of MEANS) {
     const before = connections;
     await open.traffic("errands", { path: `/${means}?target=127.0.0.1:${port}` });
-    expect([means, connections]).toEqual([means, before + 1]);
+    // The answer may come before this test has heard of the connection.
+    await waitUntil(() => connections > before).catch(() => expect(means).toBe("a connection"));
   }
 });
