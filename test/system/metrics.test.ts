@@ -3,7 +3,7 @@
 import parse from "parse-prometheus-text-format";
 import { describe, expect, test } from "vitest";
 import { answering, call, createDeployment, deploy, type Upload, uploadVersion } from "../support/client.ts";
-import { disposeServer, type Server, startServer, TOKEN, useServer } from "../support/server.ts";
+import { disposeServer, type Server, series, startServer, TOKEN, useServer } from "../support/server.ts";
 import { inParallel, keys, runSluice } from "./helpers.ts";
 
 const KEY = "Cloudflare-Workers-Version-Key";
@@ -82,7 +82,7 @@ async function fromCommand(server: Server, worker: string): Promise<Report> {
 const fromApi = async (server: Server, worker: string): Promise<Report> =>
   (await call(server, "GET", `/workers/scripts/${worker}/metrics`)).result;
 
-describe.each([1, 2])("with --processes %i", (processes) => {
+describe.each(series({ full: [1, 2], usual: [2] }))("with --processes %i", (processes) => {
   test("a load of known counts is what page, API, command and Prometheus say, at once and after restarts", async () => {
     const args = ["--processes", String(processes)];
     const server = await useServer({ args });
@@ -208,52 +208,55 @@ test("/metrics shows nothing without a token, and says how to ask", async () => 
   expect(errors[0]?.message).toContain("Authorization: Bearer");
 });
 
-describe.each([1, 2])("with --processes %i, counts that nobody has read yet", (processes) => {
-  const args = ["--processes", String(processes)];
+describe.each(series({ full: [1, 2], usual: [2] }))(
+  "with --processes %i, counts that nobody has read yet",
+  (processes) => {
+    const args = ["--processes", String(processes)];
 
-  test("go with their Worker, and so do those of answers that begin after it was deleted", async () => {
-    const server = await useServer({ args });
-    const slow = "await new Promise((go) => setTimeout(go, 2_500));";
-    await deploy(server, "leaving", {
-      modules: {
-        "index.js": {
-          content: `export default { async fetch({ url }) { if (url.endsWith("/slow")) { ${slow} } return new Response(); } };`,
+    test("go with their Worker, and so do those of answers that begin after it was deleted", async () => {
+      const server = await useServer({ args });
+      const slow = "await new Promise((go) => setTimeout(go, 2_500));";
+      await deploy(server, "leaving", {
+        modules: {
+          "index.js": {
+            content: `export default { async fetch({ url }) { if (url.endsWith("/slow")) { ${slow} } return new Response(); } };`,
+          },
         },
-      },
+      });
+      for (let i = 0; i < 20; i++) await server.traffic("leaving");
+      const late = server.traffic("leaving", { path: "/slow" });
+      await new Promise((go) => setTimeout(go, 500));
+      await call(server, "DELETE", "/workers/services/leaving");
+      await deploy(server, "leaving", answering("again"));
+      expect((await fromApi(server, "leaving")).total.requests).toBe(0);
+      expect((await late).status).toBe(200);
+      expect((await fromApi(server, "leaving")).total.requests).toBe(0);
     });
-    for (let i = 0; i < 20; i++) await server.traffic("leaving");
-    const late = server.traffic("leaving", { path: "/slow" });
-    await new Promise((go) => setTimeout(go, 500));
-    await call(server, "DELETE", "/workers/services/leaving");
-    await deploy(server, "leaving", answering("again"));
-    expect((await fromApi(server, "leaving")).total.requests).toBe(0);
-    expect((await late).status).toBe(200);
-    expect((await fromApi(server, "leaving")).total.requests).toBe(0);
-  });
 
-  test("may be lost by kill -9, and are never counted twice", async () => {
-    const server = await useServer({ args });
-    const a = await deploy(server, "killed", answering("a"));
-    const b = await uploadVersion(server, "killed", answering("b"));
-    await createDeployment(server, "killed", [
-      [a, 50],
-      [b, 50],
-    ]);
-    for (let i = 0; i < 30; i++) await server.traffic("killed");
-    const read = await fromApi(server, "killed");
-    expect(read.total.ok).toBe(30);
-    expect(read.versions.flatMap(({ reasons }) => Object.keys(reasons))).toEqual(["random", "random"]);
-    for (let i = 0; i < 25; i++) await server.traffic("killed");
-    await server.kill();
-    const again = await startServer({ like: server, args });
-    try {
-      const { ok } = (await fromApi(again, "killed")).total;
-      expect(ok).toBeGreaterThanOrEqual(30);
-      expect(ok).toBeLessThanOrEqual(55);
-      for (let i = 0; i < 5; i++) await again.traffic("killed");
-      expect((await fromApi(again, "killed")).total.ok).toBe(ok + 5);
-    } finally {
-      await disposeServer(again);
-    }
-  });
-});
+    test("may be lost by kill -9, and are never counted twice", async () => {
+      const server = await useServer({ args });
+      const a = await deploy(server, "killed", answering("a"));
+      const b = await uploadVersion(server, "killed", answering("b"));
+      await createDeployment(server, "killed", [
+        [a, 50],
+        [b, 50],
+      ]);
+      for (let i = 0; i < 30; i++) await server.traffic("killed");
+      const read = await fromApi(server, "killed");
+      expect(read.total.ok).toBe(30);
+      expect(read.versions.flatMap(({ reasons }) => Object.keys(reasons))).toEqual(["random", "random"]);
+      for (let i = 0; i < 25; i++) await server.traffic("killed");
+      await server.kill();
+      const again = await startServer({ like: server, args });
+      try {
+        const { ok } = (await fromApi(again, "killed")).total;
+        expect(ok).toBeGreaterThanOrEqual(30);
+        expect(ok).toBeLessThanOrEqual(55);
+        for (let i = 0; i < 5; i++) await again.traffic("killed");
+        expect((await fromApi(again, "killed")).total.ok).toBe(ok + 5);
+      } finally {
+        await disposeServer(again);
+      }
+    });
+  },
+);

@@ -2,7 +2,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { seeded } from "../../../src/rollout/simulate.ts";
 import { answering, call, createDeployment, deploy, uploadVersion } from "../../support/client.ts";
-import { disposeServer, type Server, startServer, useServer, waitUntil } from "../../support/server.ts";
+import {
+  disposeServer,
+  type Server,
+  series,
+  startServer,
+  useServer,
+  waitUntil,
+} from "../../support/server.ts";
 import { damageCode } from "../../support/stored.ts";
 import { beginPost, deploymentsOf, keys, logged, NAMING_ITSELF, SEED } from "../helpers.ts";
 
@@ -31,7 +38,7 @@ async function ask(server: Server, worker: string, key?: string): Promise<string
 /** `npm run bench -- flips` makes a thousand. */
 const FLIPS = 400;
 
-describe.each([1, 2])("with --processes %i", (processes) => {
+describe.each(series({ full: [1, 2], usual: [2] }))("with --processes %i", (processes) => {
   let server: Server;
 
   beforeAll(async () => {
@@ -155,7 +162,7 @@ describe.each([1, 2])("with --processes %i", (processes) => {
   });
 });
 
-test.each([1, 2])(
+test.each(series({ full: [1, 2], usual: [2] }))(
   "a deployment of a version that cannot be loaded is refused with --processes %i, and the active one keeps serving",
   async (processes) => {
     const args = ["--processes", String(processes)];
