@@ -32,8 +32,3 @@ export function died(before: Deaths | undefined, code: string): Deaths {
 export function isHeld(deaths: Deaths | undefined, code: string): boolean {
   return deaths !== undefined && deaths.code === code && deaths.count >= HELD_AT;
 }
-
-/** Whether the event must run alone. @param code that would run it now */
-export function isSuspect(deaths: Deaths | undefined, code: string): boolean {
-  return deaths !== undefined && deaths.code === code && deaths.count > 0;
-}

@@ -2,7 +2,7 @@
  * How many descriptors processes have open. workerd ends when it cannot accept a connection for want of one, so a process
  * that comes near its limit is told, and refuses requests until it has room again. Linux only.
  */
-import { readFileSync, readdirSync, statSync } from "node:fs";
+import { maxFiles, openOf } from "./proc.ts";
 
 /** Pause between two looks, in ms. Clients can open thousands of connections in a second. */
 const LOOK_MS = 50;
@@ -54,7 +54,7 @@ export class Descriptors {
 
   #look({ name, pid }: Process, changed: Changed): void {
     const was = this.#short.has(name);
-    const open = openOf(pid);
+    const open = openOf(pid) ?? 0;
     const is = isShort(was, open, DESCRIPTOR_LIMIT);
     if (is === was) return;
     if (is) this.#short.add(name);
@@ -63,26 +63,5 @@ export class Descriptors {
   }
 }
 
-/** Descriptors that a process has open; 0 where the system does not say. */
-function openOf(pid: number | undefined): number {
-  if (process.platform !== "linux" || pid === undefined) return 0;
-  try {
-    // Since Linux 6.2, the folder's size is the number.
-    return statSync(`/proc/${pid}/fd`).size || readdirSync(`/proc/${pid}/fd`).length;
-  } catch {
-    return 0;
-  }
-}
-
-/** Descriptors that a process may have open. Node.js raises its own limit as far as it may, and processes inherit it. */
-function readLimit(): number {
-  try {
-    const line = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"));
-    return line === null ? Number.POSITIVE_INFINITY : Number(line[1]);
-  } catch {
-    return Number.POSITIVE_INFINITY;
-  }
-}
-
 /** Descriptors that each process may have open; infinity where the system does not say. */
-export const DESCRIPTOR_LIMIT = readLimit();
+export const DESCRIPTOR_LIMIT = maxFiles();

@@ -89,24 +89,23 @@ export class Health {
   async #look(): Promise<HealthSample> {
     const { processes, memoryMiB, folder } = this.#options;
     const all = processes.map((each) => this.#healthOf(each, memoryMiB * MIB));
-    const own: Promise<ProcessHealth> = figuresOf(process.pid).then((figures) => ({
+    const own: ProcessHealth = {
       name: SUPERVISOR,
       pid: process.pid,
       up: true,
-      ...figures,
+      ...figuresOf(process.pid),
       memory_limit_bytes: null,
       restarts: null,
-    }));
-    return { processes: await Promise.all([own, ...all]), disk: await diskOf(folder) };
+    };
+    return { processes: [own, ...all], disk: await diskOf(folder) };
   }
 
-  async #healthOf({ name, pid, isListening }: WorkerdProcess, limit: number): Promise<ProcessHealth> {
-    const figures = await figuresOf(pid);
+  #healthOf({ name, pid, isListening }: WorkerdProcess, limit: number): ProcessHealth {
     return {
       name,
       pid: pid ?? null,
       up: isListening,
-      ...figures,
+      ...figuresOf(pid),
       memory_limit_bytes: limit,
       restarts: { ...this.#restartsOf(name) },
     };

@@ -3,8 +3,6 @@
  * have the system end it, or another program: nothing can stop code inside a process, so the process is ended and started
  * again. The others are told which processes are up.
  */
-import { readFileSync } from "node:fs";
-import { MIB } from "../../lib/bytes.ts";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FollowerMessage, FollowerReply, ProcessesMessage } from "../../runtime/messages.ts";
 import type { Cause, Findings, Found } from "../../versions/incident.ts";
@@ -13,6 +11,7 @@ import type { Logger } from "../logger.ts";
 import type { Suspect } from "./blame.ts";
 import { Descriptors } from "./descriptors.ts";
 import { post } from "./post.ts";
+import { cpuOf, memoryOf } from "./proc.ts";
 import type { RuntimeEvent, WorkerdProcess } from "./process.ts";
 import { Suspects } from "./suspects.ts";
 import { Witness } from "./witness.ts";
@@ -30,12 +29,6 @@ const BUSY = 0.9;
 const DRAINING = 5;
 /** If the supervisor's own timer is this late, in ms, the machine is too busy or was asleep: nobody's silence counts. */
 const LATE_MS = 1_000;
-/** Ticks of the processor's clock per second, in which Linux counts (sysconf(_SC_CLK_TCK), 100 everywhere). */
-const TICKS_PER_SECOND = 100;
-
-/** Size of a page of memory on x86-64 and most arm64 systems. Where pages are larger, the limit is higher. */
-const PAGE_BYTES = 4096;
-
 interface Watched {
   readonly lane: Lane;
   readonly process: WorkerdProcess;
@@ -247,30 +240,6 @@ export class Watchdog {
   #heard(state: State): void {
     state.heardAt = performance.now();
     state.cpuAt = cpuOf(state.process.pid);
-  }
-}
-
-/** Resident memory of a process in MiB; 0 where the system does not say. */
-function memoryOf(pid: number | undefined): number {
-  if (process.platform !== "linux") return 0;
-  try {
-    const [, pages] = readFileSync(`/proc/${pid}/statm`, "utf8").split(" ");
-    return (Number(pages) * PAGE_BYTES) / MIB;
-  } catch {
-    return 0;
-  }
-}
-
-/** Processor time of a process in ms; undefined where the system does not say. */
-export function cpuOf(pid: number | undefined): number | undefined {
-  if (process.platform !== "linux") return undefined;
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The name before it may contain spaces (proc(5)).
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
-  } catch {
-    return 0;
   }
 }
 
