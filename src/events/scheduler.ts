@@ -8,6 +8,7 @@ import type { Env } from "../lib/env.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import { type Rpc, stubOf } from "../lib/rpc.ts";
+import { addColumns } from "../lib/sqlite.ts";
 import { putOff } from "../lib/safe-mode.ts";
 import { sendEvent } from "../runtime/events.ts";
 import { codeNow, lifetimeOf, reportHeld } from "../runtime/held.ts";
@@ -85,9 +86,7 @@ export class Scheduler extends DurableObject<Env> {
 
   #createTables(): void {
     this.#sql.exec(SCHEMA);
-    const columns = this.#sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('run')").toArray();
-    if (columns.some(({ name }) => name === "lifetime")) return;
-    for (const column of LATER_COLUMNS) this.#sql.exec(`ALTER TABLE run ADD COLUMN ${column}`);
+    addColumns(this.#sql, "run", LATER_COLUMNS);
   }
 
   /** This process ended while these ran. That says something about them only if it ran them, and was not told to end. */

@@ -9,6 +9,7 @@ import { newId } from "../../lib/ids.ts";
 import { LIMITS } from "../../lib/limits.ts";
 import { log } from "../../lib/log.ts";
 import { type Rpc, stubOf } from "../../lib/rpc.ts";
+import { addColumns } from "../../lib/sqlite.ts";
 import { putOff } from "../../lib/safe-mode.ts";
 import { type Delivery, sendEvent } from "../../runtime/events.ts";
 import { codeNow, lifetimeOf, reportHeld } from "../../runtime/held.ts";
@@ -62,11 +63,7 @@ export class QueueBroker extends DurableObject<Env> {
 
   #createTable(): void {
     this.#sql.exec(SCHEMA);
-    const columns = this.#sql
-      .exec<{ name: string }>("SELECT name FROM pragma_table_info('message')")
-      .toArray();
-    if (columns.some(({ name }) => name === "begun")) return;
-    for (const column of LATER_COLUMNS) this.#sql.exec(`ALTER TABLE message ADD COLUMN ${column}`);
+    addColumns(this.#sql, "message", LATER_COLUMNS);
   }
 
   /** Messages whose delivery an end of this process has cut off. Where another process runs consumers, none is to blame. */
