@@ -54,6 +54,9 @@ async function split(worker: string) {
     [candidate, 50],
   ];
   expect((await createDeployment(server, worker, shares)).errors).toEqual([]);
+  // The stable version serves while the process that the test before has ended is started again.
+  const override = { "Cloudflare-Workers-Version-Overrides": `${worker}="${candidate}"` };
+  await waitUntil(async () => (await server.traffic(worker, { headers: override })).body === "bad");
   const of = { good: [] as string[], bad: [] as string[] };
   for (const key of keys(30)) {
     const { body } = await server.traffic(worker, { headers: { [KEY]: key } });
