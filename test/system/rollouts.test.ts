@@ -239,6 +239,9 @@ describe("an operator", () => {
       ],
       [{ version_id: candidate, stages: [{ percentage: 50, soak_seconds: -1 }] }, 400, "soak_seconds"],
       [{ version_id: candidate, gates: { alpha: 0 } }, 400, "alpha"],
+      [{ version_id: candidate, gates: { latencyy: false } }, 400, "latencyy"],
+      [{ version_id: candidate, stages: [{ percentage: 50, soak: 60 }] }, 400, "soak"],
+      [{ version_id: candidate, on_failure: "hold" }, 400, "on_failure"],
       [{}, 400, "version_id"],
     ] as const) {
       const refused = await call(server, "POST", path("second"), body);

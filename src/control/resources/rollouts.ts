@@ -8,7 +8,7 @@ import { METRICS, type Rollout, type RolloutCommand } from "../../rollout/types.
 import { type ControlContext, registryFor, workerName } from "../context.ts";
 import { failure, respond, success } from "../envelope.ts";
 
-const stage = z.looseObject({
+const stage = z.strictObject({
   percentage: z.number(),
   soak_seconds: z
     .number()
@@ -19,13 +19,13 @@ const stage = z.looseObject({
   approval: z.enum(["auto", "manual"]).optional(),
 });
 
-export const rolloutBody = z.looseObject({
+export const rolloutBody = z.strictObject({
   version_id: z.string().min(1),
   stages: z.array(stage).min(1).max(20).optional(),
   template: z.enum(Object.keys(TEMPLATES) as [keyof typeof TEMPLATES]).optional(),
   on_fail: z.enum(["rollback", "hold"]).optional(),
   gates: z
-    .looseObject({
+    .strictObject({
       alpha: z.number().gt(0).max(0.5).optional(),
       margin: z.number().min(1).max(10).optional(),
       latency: z.boolean().optional(),
