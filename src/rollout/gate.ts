@@ -116,19 +116,6 @@ function meanOfExp(logs: readonly number[]): number {
   return Math.exp(Math.min(largest + Math.log(mean), 700));
 }
 
-/** From `exposures` clients on, a candidate that fails for `share` of them is broken, unless stable fails as well. */
-const FLOOR = { exposures: 20, share: 0.5, stableShare: 0.25 } as const;
-
-/** @param total counts of the rollout so far */
-export function isBroken({ candidate, stable }: Interval): boolean {
-  const fails = (arm: Arm, share: number) => arm.exposures > 0 && arm.failures >= share * arm.exposures;
-  return (
-    candidate.exposures >= FLOOR.exposures &&
-    fails(candidate, FLOOR.share) &&
-    !fails(stable, FLOOR.stableShare)
-  );
-}
-
 export function add(x: Interval, y: Interval): Interval {
   const arm = (a: Arm, b: Arm): Arm => ({
     exposures: a.exposures + b.exposures,

@@ -212,7 +212,14 @@ export class Rollouts {
       const [hash] = observation;
       if (hash === null || clients.admit(hash)) this.#count(observation, stageOf(rollout).percentage);
     }
-    return this.#now() - this.#lookedAt >= LIMITS.rollouts.lookMs;
+    return this.#sinceLook() >= LIMITS.rollouts.lookMs;
+  }
+
+  /** Ms since the last look. A clock that was set back must not keep the gate from looking until it has caught up. */
+  #sinceLook(): number {
+    const now = this.#now();
+    if (now < this.#lookedAt) this.#lookedAt = 0;
+    return now - this.#lookedAt;
   }
 
   /** Empties the counts since the last look into an event. */
@@ -237,6 +244,7 @@ export class Rollouts {
   nextLook(): number | undefined {
     const rollout = this.active();
     if (this.#isResting || rollout === undefined) return undefined;
+    this.#sinceLook();
     const hasPending = this.#pending.errors !== NOTHING;
     const soon = hasPending ? this.#lookedAt + LIMITS.rollouts.lookMs : Number.POSITIVE_INFINITY;
     const next = Math.min(nextLook(rollout) ?? Number.POSITIVE_INFINITY, soon);

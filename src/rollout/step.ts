@@ -10,7 +10,6 @@ import {
   evidence,
   goodness,
   type Interval,
-  isBroken,
   type MetricOptions,
   NEW_METRIC,
   NEW_SHARE,
@@ -81,10 +80,11 @@ export function step(rollout: Rollout, event: RolloutEvent, now: number): Result
     case "look":
       return ok(look(rollout, event, now));
     case "pause":
-      return rollout.phase === "paused" ? stay : ok(moveTo(rollout, "paused", "paused by an operator"));
+      if (rollout.phase === "paused") return stay;
+      return ok(moveTo({ ...rollout, paused_since: now }, "paused", "paused by an operator"));
     case "resume":
       if (rollout.phase !== "paused") return err(`is not paused (${rollout.phase})`);
-      return ok(moveTo(rollout, "running", "resumed by an operator"));
+      return ok(moveTo(withoutPause(rollout, now), "running", "resumed by an operator"));
     case "approve":
       if (rollout.phase !== "awaiting_approval" && rollout.phase !== "holding") {
         return err(`is not waiting for approval (${rollout.phase})`);
@@ -102,6 +102,12 @@ export function step(rollout: Rollout, event: RolloutEvent, now: number): Result
         deploy: null,
       });
   }
+}
+
+/** A pause is no time in the stage: the stage began later by as much. */
+function withoutPause(rollout: Rollout, now: number): Rollout {
+  const paused = Math.max(now - (rollout.paused_since ?? now), 0);
+  return { ...rollout, stage_since: rollout.stage_since + paused, paused_since: null };
 }
 
 function look(before: Rollout, event: Extract<RolloutEvent, { type: "look" }>, now: number): Transition {
@@ -153,7 +159,6 @@ function learn(
 /** Why the candidate fails the gate; undefined where it does not. */
 function failureOf(rollout: Rollout): string | undefined {
   const { metrics, total } = rollout.evidence;
-  if (isBroken(total.errors)) return `the candidate is broken: it failed for ${describe(total.errors)}`;
   for (const metric of metricsOf(rollout.plan.gates.latency)) {
     const e = evidence(metrics[metric]);
     if (e < thresholdOf(rollout)) continue;

@@ -66,7 +66,10 @@ export interface Rollout {
   readonly reason: string;
   /** Index of the stage. */
   readonly stage: number;
+  /** When it entered the stage. Later by the time in which it was paused there. */
   readonly stage_since: number;
+  /** Null where it is not paused; absent in rollouts of release 0.1. */
+  readonly paused_since?: number | null;
   readonly created: number;
   readonly ended: number | null;
   /** Time in ms from the decision that ended it until no request went to the losing version; null before that. */

@@ -215,6 +215,42 @@ describe("a rollout", () => {
     }
   });
 
+  test("is not rolled back by an outage that hits both versions after a stage with few clients of the candidate", () => {
+    const world = started();
+    soak(world, { candidate: { exposures: 60, failures: 0 }, stable: { exposures: 540, failures: 0 } });
+    expect(world.active.share).toBe(50);
+    world.look({ candidate: { exposures: 100, failures: 90 }, stable: { exposures: 100, failures: 90 } });
+    expect([world.phase, world.active.share]).toEqual(["running", 50]);
+  });
+
+  test("does not count the time of a pause as time in the stage", () => {
+    const world = started();
+    world.look(healthy);
+    world.now += 10_000;
+    world.command("pause");
+    world.now += 3_600_000;
+    world.command("resume");
+    world.look(none);
+    expect([world.phase, world.active.share]).toEqual(["running", 10]);
+    world.now += 49_000;
+    world.look(none);
+    expect(world.active.share).toBe(10);
+    world.now += 1_000;
+    world.look(none);
+    expect(world.active.share).toBe(50);
+  });
+
+  test("looks at failures at once after the clock was set back", () => {
+    const world = started();
+    world.rollouts.takeLook();
+    world.now -= 500_000;
+    const id = world.rollouts.active()?.id ?? "";
+    expect(world.rollouts.observe(id, [[1, true, true, 5, 10]])).toBe(true);
+    world.rollouts.takeLook();
+    expect(world.rollouts.observe(id, [[2, true, true, 5, 10]])).toBe(false);
+    expect(world.rollouts.nextLook()).toBeLessThanOrEqual(world.now + 1_000);
+  });
+
   test("holds without traffic, advances when clients come, and never takes missing data for health", () => {
     const world = started();
     world.now += 3_600_000;

@@ -5,7 +5,6 @@ import {
   evidence,
   goodness,
   type Interval,
-  isBroken,
   type MetricOptions,
   NEW_METRIC,
   NEW_SHARE,
@@ -130,15 +129,6 @@ describe("the check of the shares", () => {
     expect(shareEvidence(observeShare(NEW_SHARE, interval(100, 0, 900, 0), 0.1))).toBeLessThan(10);
     expect(shareEvidence(observeShare(NEW_SHARE, interval(200, 0, 800, 0), 0.1))).toBeGreaterThan(1_000);
     expect(shareEvidence(observeShare(NEW_SHARE, interval(40, 0, 960, 0), 0.1))).toBeGreaterThan(1_000);
-  });
-});
-
-describe("a broken candidate", () => {
-  test("is one of whose first twenty clients half failed, unless the stable version fails as well", () => {
-    expect(isBroken(interval(20, 10, 0, 0))).toBe(true);
-    expect(isBroken(interval(19, 19, 100, 0))).toBe(false);
-    expect(isBroken(interval(100, 49, 100, 0))).toBe(false);
-    expect(isBroken(interval(100, 80, 900, 700))).toBe(false);
   });
 });
 
