@@ -189,7 +189,7 @@ export class Rollouts {
     if (isActive === 0) {
       this.#reset();
       this.#sql.exec("DELETE FROM rollout_clients");
-    } else if (isTransition || this.#now() - this.#keptAt > LIMITS.rollouts.keepClientsMs) {
+    } else if (isTransition || this.#since(this.#keptAt) > LIMITS.rollouts.keepClientsMs) {
       this.#keepClients(after.id);
     }
     return ok({ rollout: after, deployed: deployment !== null, notice });
@@ -212,14 +212,13 @@ export class Rollouts {
       const [hash] = observation;
       if (hash === null || clients.admit(hash)) this.#count(observation, stageOf(rollout).percentage);
     }
-    return this.#sinceLook() >= LIMITS.rollouts.lookMs;
+    return this.#since(this.#lookedAt) >= LIMITS.rollouts.lookMs;
   }
 
-  /** Ms since the last look. A clock that was set back must not keep the gate from looking until it has caught up. */
-  #sinceLook(): number {
+  /** Ms since a time. Infinity where the clock has been set back since: nothing waits until it has caught up. */
+  #since(time: number): number {
     const now = this.#now();
-    if (now < this.#lookedAt) this.#lookedAt = 0;
-    return now - this.#lookedAt;
+    return now < time ? Number.POSITIVE_INFINITY : now - time;
   }
 
   /** Empties the counts since the last look into an event. */
@@ -244,11 +243,12 @@ export class Rollouts {
   nextLook(): number | undefined {
     const rollout = this.active();
     if (this.#isResting || rollout === undefined) return undefined;
-    this.#sinceLook();
+    const isSetBack = this.#since(this.#lookedAt) === Number.POSITIVE_INFINITY;
+    const earliest = isSetBack ? this.#now() : this.#lookedAt + LIMITS.rollouts.lookMs;
     const hasPending = this.#pending.errors !== NOTHING;
-    const soon = hasPending ? this.#lookedAt + LIMITS.rollouts.lookMs : Number.POSITIVE_INFINITY;
+    const soon = hasPending ? earliest : Number.POSITIVE_INFINITY;
     const next = Math.min(nextLook(rollout) ?? Number.POSITIVE_INFINITY, soon);
-    return Number.isFinite(next) ? Math.max(next, this.#lookedAt + LIMITS.rollouts.lookMs) : undefined;
+    return Number.isFinite(next) ? Math.max(next, earliest) : undefined;
   }
 
   clear(): void {

@@ -80,11 +80,10 @@ export function step(rollout: Rollout, event: RolloutEvent, now: number): Result
     case "look":
       return ok(look(rollout, event, now));
     case "pause":
-      if (rollout.phase === "paused") return stay;
-      return ok(moveTo({ ...rollout, paused_since: now }, "paused", "paused by an operator"));
+      return rollout.phase === "paused" ? stay : ok(moveTo(rollout, "paused", "paused by an operator", now));
     case "resume":
       if (rollout.phase !== "paused") return err(`is not paused (${rollout.phase})`);
-      return ok(moveTo(withoutPause(rollout, now), "running", "resumed by an operator"));
+      return ok(moveTo(rollout, "running", "resumed by an operator", now));
     case "approve":
       if (rollout.phase !== "awaiting_approval" && rollout.phase !== "holding") {
         return err(`is not waiting for approval (${rollout.phase})`);
@@ -104,30 +103,24 @@ export function step(rollout: Rollout, event: RolloutEvent, now: number): Result
   }
 }
 
-/** A pause is no time in the stage: the stage began later by as much. */
-function withoutPause(rollout: Rollout, now: number): Rollout {
-  const paused = Math.max(now - (rollout.paused_since ?? now), 0);
-  return { ...rollout, stage_since: rollout.stage_since + paused, paused_since: null };
-}
-
 function look(before: Rollout, event: Extract<RolloutEvent, { type: "look" }>, now: number): Transition {
   const rollout = { ...before, evidence: learn(before, event) };
   const failing = failureOf(rollout);
   if (failing !== undefined) {
     return rollout.plan.on_fail === "rollback"
       ? end(rollout, "rolled_back", failing, now)
-      : hold(rollout, failing);
+      : hold(rollout, failing, now);
   }
   if (rollout.phase === "paused" || rollout.phase === "awaiting_approval") return quiet(rollout);
   if (shareEvidence(rollout.evidence.share) >= SHARE_ALARM) {
-    return hold(rollout, "clients are not split as configured");
+    return hold(rollout, "clients are not split as configured", now);
   }
   const { soak_seconds, approval } = stageOf(rollout);
   if (now < rollout.stage_since + soak_seconds * 1000) return quiet(rollout);
   const lacking = lackOf(rollout);
-  if (lacking !== undefined) return hold(rollout, lacking);
+  if (lacking !== undefined) return hold(rollout, lacking, now);
   if (approval === "manual") {
-    return { ...moveTo(rollout, "awaiting_approval", "the gate passed"), notice: "approval" };
+    return { ...moveTo(rollout, "awaiting_approval", "the gate passed", now), notice: "approval" };
   }
   return enterStage(rollout, rollout.stage + 1, now);
 }
@@ -186,13 +179,16 @@ function describe({ candidate, stable }: Interval): string {
 
 const quiet = (rollout: Rollout): Transition => ({ rollout, deploy: null, notice: null });
 
-function moveTo(rollout: Rollout, phase: Phase, reason: string): Transition {
-  return quiet({ ...rollout, phase, reason });
+/** A pause is no time in the stage: with its end, the stage began later by as much. */
+function moveTo(rollout: Rollout, phase: Phase, reason: string, now: number): Transition {
+  const paused = Math.max(now - (rollout.paused_since ?? now), 0);
+  const stage_since = rollout.stage_since + paused;
+  return quiet({ ...rollout, phase, reason, stage_since, paused_since: phase === "paused" ? now : null });
 }
 
 /** Sends one notice, however often the gate finds the same. */
-function hold(rollout: Rollout, reason: string): Transition {
-  const held = moveTo(rollout, "holding", reason);
+function hold(rollout: Rollout, reason: string, now: number): Transition {
+  const held = moveTo(rollout, "holding", reason, now);
   return rollout.phase === "holding" || rollout.phase === "paused" ? held : { ...held, notice: "hold" };
 }
 
@@ -237,5 +233,5 @@ function end(
 ): Transition {
   const deploy = phase === "promoted" ? 100 : 0;
   const notice = phase === "rolled_back" ? "rollback" : "finish";
-  return { rollout: { ...rollout, phase, reason, ended: now }, deploy, notice };
+  return { rollout: { ...rollout, phase, reason, ended: now, paused_since: null }, deploy, notice };
 }

@@ -68,7 +68,7 @@ export interface Rollout {
   readonly stage: number;
   /** When it entered the stage. Later by the time in which it was paused there. */
   readonly stage_since: number;
-  /** Null where it is not paused; absent in rollouts of release 0.1. */
+  /** When the pause began; null before and after one, absent in rollouts of release 0.1. */
   readonly paused_since?: number | null;
   readonly created: number;
   readonly ended: number | null;

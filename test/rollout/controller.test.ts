@@ -240,6 +240,16 @@ describe("a rollout", () => {
     expect(world.active.share).toBe(50);
   });
 
+  test("does not count the time of a pause that a failing gate has ended either", () => {
+    const world = started(plan({ on_fail: "hold" }));
+    world.command("pause");
+    const since = world.rollouts.active()?.stage_since ?? 0;
+    world.now += 3_600_000;
+    world.look(failing);
+    expect(world.phase).toBe("holding");
+    expect(world.rollouts.active()?.stage_since).toBe(since + 3_600_000);
+  });
+
   test("looks at failures at once after the clock was set back", () => {
     const world = started();
     world.rollouts.takeLook();
