@@ -55,7 +55,8 @@ function inEachNamespace<T>(dataDir: string, use: (db: DatabaseSync) => T): T[] 
   const folder = join(dataDir, "storage/do/sluice-KVNamespace");
   const files = readdirSync(folder).filter((name) => /^[0-9a-f]{64}\.sqlite$/.test(name));
   return files.map((name) => {
-    const db = new DatabaseSync(join(folder, name));
+    // A server that writes at this moment holds the lock.
+    const db = new DatabaseSync(join(folder, name), { timeout: 5_000 });
     try {
       return use(db);
     } finally {
