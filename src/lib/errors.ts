@@ -52,6 +52,13 @@ export type SluiceError =
   | { readonly reason: "rollout-active"; readonly worker: string; readonly id: string }
   | { readonly reason: "rollout-not-found"; readonly worker: string; readonly id: string }
   | { readonly reason: "rollout-invalid"; readonly detail: string }
+  | {
+      readonly reason: "rollout-smoke-failed";
+      readonly version: string;
+      /** Method and path. */
+      readonly request: string;
+      readonly why: string;
+    }
   | { readonly reason: "rollout-state"; readonly id: string; readonly detail: string }
   | { readonly reason: "secrets-changed"; readonly names: readonly string[] }
   | { readonly reason: "assets-session-invalid" }

@@ -176,14 +176,24 @@ export const LIMITS = {
     rolloutClients: 100_000,
     /** Clients that one process counts. 4 bytes each. */
     observedClients: 50_000,
+    /** Time in which a client's requests count as one visit. */
+    visitMs: 10_000,
     /** Pause between what a router observes and its sending it. */
     observeMs: 1_000,
+    /** Times that one request sends observations for all others before the next request takes over. */
+    observeRounds: 3,
+    /** Time after which a request that sends them has ended before it was done, and the next one takes over. */
+    observerLostMs: 5_000,
     /** Observations that a router holds until then. Bounds its memory while the registry is away. */
     maxObservations: 20_000,
     /** Time without a request after which a router forgets what it observed of a Worker's rollout. */
     forgetWatchedMs: 600_000,
     /** Requests without a key that count in a rollout, per prefix of addresses. One client must not decide a rollout. */
     observationsPerPrefix: 20,
+    /** Routers whose last report a rollout remembers, so that one that is sent again counts once. */
+    maxSenders: 1_000,
+    /** Time between two looks at what the other rollout of a linked pair lacks. */
+    peerLookMs: 5_000,
     /** Least time between two looks of a gate. Bounds the registry's work. */
     lookMs: 1_000,
     /** Interval at which the counted clients are written down. A crash may count those of this time once more. */
@@ -192,6 +202,10 @@ export const LIMITS = {
     keptLooks: 600,
     /** Answers of the stable version that its 95th percentile is taken from. */
     calibrationSize: 200,
+    /** The same where a stage would otherwise have to wait for more clients. */
+    leastCalibration: 1,
+    /** Time between two reports of how much processor time a candidate takes. */
+    cpuReportMs: 5_000,
     /** Tries of one webhook. */
     webhookAttempts: 10,
     /** Pause after the first try of a webhook. It doubles with each try. */

@@ -1,6 +1,7 @@
 /**
- * Webhooks: notices to operators about a rollout, or the end of a process that ran the Worker's versions. A notice is stored in the transaction that it reports, so a crash
- * loses none. It is sent until the receiver accepts it or the attempts run out: duplicates and any order are possible.
+ * Webhooks: notices to operators about a rollout, or the end of a process that ran the Worker's versions. A notice is
+ * stored in the transaction that it reports, so a crash loses none. It is sent until the receiver accepts it or the
+ * attempts run out: duplicates and any order are possible.
  */
 import { toHex, utf8 } from "../lib/bytes.ts";
 import { LIMITS } from "../lib/limits.ts";
@@ -8,6 +9,8 @@ import { log } from "../lib/log.ts";
 import type { Sql } from "../lib/sqlite.ts";
 import { type Incident, incidentText, versionsNamed } from "../versions/incident.ts";
 import type { Webhook } from "../versions/types.ts";
+import { harmed } from "./counts.ts";
+import { effectOf } from "./effect.ts";
 import type { Notice, Rollout } from "./types.ts";
 
 const SCHEMA = `
@@ -132,9 +135,12 @@ async function sign(secret: string, text: string): Promise<string> {
   return toHex(await crypto.subtle.sign("HMAC", key, utf8(text)));
 }
 
-/** What happened to the rollout of a Worker. */
+/** What happened to the rollout of a Worker. The same facts as in the API, under the same names. */
 export function rolloutNews(worker: string, event: Notice, rollout: Rollout): News {
-  const { phase, reason, stage, plan, candidate, stable } = rollout;
+  const { phase, reason, waiting, stage, plan, candidate, stable } = rollout;
+  const { from, to, text } = effectOf(rollout);
+  const users_harmed = harmed(rollout.evidence.total);
+  const users = users_harmed === 1 ? "1 user" : `${users_harmed} users`;
   return {
     event,
     worker,
@@ -142,12 +148,15 @@ export function rolloutNews(worker: string, event: Notice, rollout: Rollout): Ne
       rollout_id: rollout.id,
       phase,
       reason,
+      waiting,
       stage,
       percentage: plan.stages[stage]?.percentage ?? null,
       candidate_version_id: candidate.version_id,
       stable_version_id: stable.version_id,
+      effect: { from, to, text },
+      users_harmed,
     },
-    text: `${phase.replace("_", " ")} – ${reason} (rollout ${rollout.id})`,
+    text: `${phase.replace("_", " ")} – ${reason}; ${users} harmed, the candidate fails ${text} (rollout ${rollout.id})`,
   };
 }
 

@@ -7,64 +7,48 @@ import { LIMITS } from "../lib/limits.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import type { Sql } from "../lib/sqlite.ts";
 import type { Author } from "../versions/types.ts";
-import { ClientSet } from "./clients.ts";
-import { add, evidence, type Interval, NOTHING } from "./gate.ts";
-import type { LookPoint, Observation, RolloutPatch, TrailEntry } from "./records.ts";
-import { NEW_EVIDENCE, nextLook, stageOf, step } from "./step.ts";
-import { type Plan, type Rollout, type RolloutEvent, type Side, TERMINAL, type Transition } from "./types.ts";
-
-const SCHEMA = `
-CREATE TABLE IF NOT EXISTS rollout (
-  id TEXT PRIMARY KEY,
-  created INTEGER NOT NULL,              -- ms since the epoch
-  active INTEGER NOT NULL,               -- 1 for the one that has not ended
-  state TEXT NOT NULL                    -- JSON object: Rollout
-);
-CREATE TABLE IF NOT EXISTS rollout_event (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT,
-  rollout_id TEXT NOT NULL,
-  time INTEGER NOT NULL,                 -- ms since the epoch
-  who TEXT NOT NULL,                     -- JSON object; the gate where nobody did it
-  event TEXT NOT NULL,                   -- JSON object: what happened
-  before TEXT NOT NULL,                  -- JSON object: the rollout that it happened to
-  after TEXT NOT NULL,                   -- JSON object: what became of it
-  deployment_id TEXT                     -- that was made with it
-);
-CREATE TABLE IF NOT EXISTS rollout_look (
-  rollout_id TEXT NOT NULL,
-  time INTEGER NOT NULL,                 -- ms since the epoch
-  errors REAL NOT NULL,                  -- E-values
-  latency REAL NOT NULL,
-  PRIMARY KEY (rollout_id, time)
-);
-CREATE TABLE IF NOT EXISTS rollout_clients (
-  rollout_id TEXT PRIMARY KEY,
-  hashes BLOB NOT NULL,                  -- 32-bit hashes of those that were counted
-  sampled REAL NOT NULL                  -- only hashes below it are counted
-);
-`;
+import { frozenUntil } from "./freeze.ts";
+import { Intake, newIntakeState } from "./intake.ts";
+import { NEW_EVIDENCE } from "./learning.ts";
+import type { LookPoint, Observations, RolloutPatch, TrailEntry } from "./records.ts";
+import { nextLook, step } from "./step.ts";
+import { RolloutTables, type TallyRow } from "./tables.ts";
+import {
+  type Lack,
+  type Look,
+  type Peer,
+  type Plan,
+  type Rollout,
+  type RolloutEvent,
+  type Side,
+  TERMINAL,
+  type Transition,
+} from "./types.ts";
+import { evidenceOf, LACKS_TIMES, stageOf } from "./verdict.ts";
 
 /** The author of a transition that no operator asked for. */
 export const GATE: Author = { id: "gate", email: "gate" };
 
-/** Counted since the last look. */
-interface Pending {
-  errors: Interval;
-  latency: Interval;
-  shared: Interval;
+/** A rollout to be made. */
+export interface NewRollout {
+  /** A new one by default. */
+  readonly id?: string;
+  readonly candidate: Side;
+  readonly stable: Side;
+  readonly plan: Plan;
+  readonly author: Author;
+  /** Thresholds of the latency gate in ms, ascending; null to take them from the first clients. */
+  readonly slow_ms?: readonly number[] | null;
+  readonly peer?: Peer | null;
+  readonly salt?: string | null;
 }
 
-const NOTHING_PENDING = (): Pending => ({ errors: NOTHING, latency: NOTHING, shared: NOTHING });
-
 export class Rollouts {
-  readonly #sql: Sql;
+  readonly #tables: RolloutTables;
   readonly #now: () => number;
   readonly #isResting: boolean;
-  #clients: ClientSet | undefined;
-  #pending: Pending = NOTHING_PENDING();
-  /** Latencies of the stable version until there are enough for its 95th percentile. */
-  #calibration: number[] = [];
-  #slowMs: number | null = null;
+  /** The counts of the rollout with this id. */
+  #intake: { readonly id: string; readonly intake: Intake } | undefined;
   #lookedAt = 0;
   #keptAt = 0;
 
@@ -73,68 +57,74 @@ export class Rollouts {
    * @param isResting whether the gate rests, because candidates have no traffic: rollouts stay as they are
    */
   constructor(sql: Sql, now: () => number, isResting = false) {
-    this.#sql = sql;
+    this.#tables = new RolloutTables(sql);
     this.#now = now;
     this.#isResting = isResting;
-    sql.exec(SCHEMA);
-    this.#slowMs = this.active()?.evidence.slow_ms ?? null;
   }
 
   /** The rollout that has not ended. There is at most one. */
   active(): Rollout | undefined {
-    return this.#states("SELECT state FROM rollout WHERE active = 1")[0];
+    return this.#tables.active();
   }
 
   get(id: string): Rollout | undefined {
-    return this.#states("SELECT state FROM rollout WHERE id = ?", id)[0];
+    return this.#tables.get(id);
   }
 
   /** Newest first. */
   list(): Rollout[] {
-    return this.#states(
-      "SELECT state FROM rollout ORDER BY created DESC LIMIT ?",
-      LIMITS.lists.listedRollouts,
-    );
+    return this.#tables.list();
   }
 
   /** The transitions of a rollout, oldest first. */
   trail(id: string): TrailEntry[] {
-    return this.#sql
-      .exec("SELECT * FROM rollout_event WHERE rollout_id = ? ORDER BY seq", id)
-      .toArray()
-      .map((row) => ({
-        time: row.time as number,
-        who: JSON.parse(row.who as string),
-        event: JSON.parse(row.event as string),
-        before: JSON.parse(row.before as string),
-        after: JSON.parse(row.after as string),
-        deployment_id: row.deployment_id as string | null,
-      }));
+    return this.#tables.trail(id);
   }
 
   /** The evidence of a rollout over time, oldest first. */
   history(id: string): LookPoint[] {
-    return this.#sql
-      .exec("SELECT time, errors, latency FROM rollout_look WHERE rollout_id = ? ORDER BY time", id)
-      .toArray() as unknown as LookPoint[];
+    return this.#tables.history(id);
+  }
+
+  /** What the bets of a rollout were decided by, in the order of time. */
+  tallies(id: string): TallyRow[] {
+    return this.#tables.tallies(id);
+  }
+
+  /** A rollout with everything that is stored of it. */
+  detail(id: string) {
+    const rollout = this.get(id);
+    return (
+      rollout && { rollout, trail: this.trail(id), history: this.history(id), tallies: this.tallies(id) }
+    );
   }
 
   /** A new rollout, neither started nor stored. */
-  make(candidate: Side, stable: Side, plan: Plan, author: Author): Rollout {
+  make(given: NewRollout): Rollout {
+    const { id = crypto.randomUUID(), candidate, stable, plan, author } = given;
+    const { slow_ms = null, peer = null, salt = null } = given;
+    const now = this.#now();
     return {
-      id: crypto.randomUUID(),
+      id,
       candidate,
       stable,
       plan,
       phase: "pending",
       reason: "not started yet",
+      waiting: "time",
+      failed: null,
       stage: 0,
-      stage_since: this.#now(),
-      created: this.#now(),
+      stage_since: now,
+      elapsed: 0,
+      soaked: 0,
+      clock: now,
+      created: now,
       ended: null,
       settled_ms: null,
       author,
-      evidence: NEW_EVIDENCE,
+      peer,
+      salt,
+      evidence: { ...NEW_EVIDENCE, slow_ms },
     };
   }
 
@@ -158,60 +148,45 @@ export class Rollouts {
     const considered = this.consider(rollout, event);
     if (!considered.ok) return considered;
     const { rollout: after, deploy: percentage, notice } = considered.value;
-    const deployment = percentage === null ? null : deploy(after, percentage);
-    const isActive = TERMINAL.has(after.phase) ? 0 : 1;
-    this.#sql.exec(
-      "INSERT OR REPLACE INTO rollout VALUES (?, ?, ?, ?)",
-      after.id,
-      after.created,
-      isActive,
-      JSON.stringify(after),
-    );
+    const deployment_id = percentage === null ? null : deploy(after, percentage);
+    const isActive = !TERMINAL.has(after.phase);
+    this.#tables.put(after, isActive);
     const isTransition =
-      after.phase !== rollout.phase || after.stage !== rollout.stage || deployment !== null;
+      after.phase !== rollout.phase || after.stage !== rollout.stage || deployment_id !== null;
     if (isTransition) {
-      this.#sql.exec(
-        `INSERT INTO rollout_event (rollout_id, time, who, event, before, after, deployment_id)
-         VALUES (?, ?, ?, ?, ?, ?, ?)`,
-        after.id,
-        this.#now(),
-        JSON.stringify(who),
-        JSON.stringify(event),
-        JSON.stringify(rollout),
-        JSON.stringify(after),
-        deployment,
-      );
+      const time = this.#now();
+      this.#tables.addEvent(who, event, { time, before: rollout, after, deployment_id });
     }
-    if (event.type === "look") this.#keepLook(after);
-    if (event.type === "start") this.#reset();
-    // Clients counted while the new stage was being prepared were split by the previous stage.
-    if (after.stage !== rollout.stage) this.#pending.shared = NOTHING;
-    if (isActive === 0) {
-      this.#reset();
-      this.#sql.exec("DELETE FROM rollout_clients");
+    if (event.type === "look") this.#keepLook(after, event);
+    if (event.type === "start") this.#intake = undefined;
+    const isForgiven =
+      event.type === "approve" || (event.type === "follow" && after.stage > rollout.stage && isActive);
+    if (isForgiven && rollout.failed !== null) this.#tables.forgetTallies(after.id);
+    if (after.stage !== rollout.stage) this.#intake?.intake.beginStage();
+    if (!isActive) {
+      this.#intake = undefined;
+      this.#tables.forgetSeen();
     } else if (isTransition || this.#since(this.#keptAt) > LIMITS.rollouts.keepClientsMs) {
-      this.#keepClients(after.id);
+      this.#keepSeen(after.id);
+    } else if (event.type === "look" && hasFailures(event)) {
+      // With the same transaction: whoever has failed once never counts again, whatever ends this process.
+      this.#tables.keepSeen(after.id, { failed: this.#intakeOf(after).state.failed });
     }
-    return ok({ rollout: after, deployed: deployment !== null, notice });
+    return ok({ rollout: after, deployed: deployment_id !== null, notice });
   }
 
   /** Records how long the end of a rollout took to reach every process. */
   settle(id: string, ms: number): void {
     const rollout = this.get(id);
     if (rollout === undefined || rollout.settled_ms !== null) return;
-    const state = JSON.stringify({ ...rollout, settled_ms: ms });
-    this.#sql.exec("UPDATE rollout SET state = ? WHERE id = ?", state, id);
+    this.#tables.put({ ...rollout, settled_ms: ms }, false);
   }
 
   /** Counts what a router saw. @returns whether the gate is due */
-  observe(rolloutId: string, observations: readonly Observation[]): boolean {
+  observe(rolloutId: string, observations: Observations): boolean {
     const rollout = this.active();
     if (this.#isResting || rollout === undefined || rollout.id !== rolloutId) return false;
-    const clients = this.#clientsOf(rollout.id);
-    for (const observation of observations) {
-      const [hash] = observation;
-      if (hash === null || clients.admit(hash)) this.#count(observation, stageOf(rollout).percentage);
-    }
+    this.#intakeOf(rollout).observe(observations, stageOf(rollout));
     return this.#since(this.#lookedAt) >= LIMITS.rollouts.lookMs;
   }
 
@@ -221,22 +196,14 @@ export class Rollouts {
     return now < time ? Number.POSITIVE_INFINITY : now - time;
   }
 
-  /** Empties the counts since the last look into an event. */
-  takeLook(): Extract<RolloutEvent, { type: "look" }> {
-    const { errors, latency, shared } = this.#pending;
-    this.#pending = NOTHING_PENDING();
+  /** Empties the counts since the last look into an event. @param lacks what the linked rollout lacks */
+  takeLook(rollout: Rollout, lacks: Lack | null = null): Look {
+    const intake = this.#intakeOf(rollout);
+    if (rollout.reason === LACKS_TIMES) intake.hurry();
+    const counts = intake.take();
     this.#lookedAt = this.#now();
-    const stage = this.active()?.stage ?? 0;
-    return { type: "look", interval: { errors, latency }, stage, shared, slow_ms: this.#slowMs };
-  }
-
-  /** Puts back what `takeLook` took, where its event could not be applied. */
-  giveBack({ interval, shared }: Extract<RolloutEvent, { type: "look" }>): void {
-    this.#pending = {
-      errors: add(this.#pending.errors, interval.errors),
-      latency: add(this.#pending.latency, interval.latency),
-      shared: add(this.#pending.shared, shared),
-    };
+    const frozen_until = frozenUntil(rollout.plan.freeze, this.#now()) ?? null;
+    return { type: "look", counts, stage: rollout.stage, slow_ms: intake.slowMs, frozen_until, lacks };
   }
 
   /** When the gate is due next, in ms since the epoch; undefined while there is nothing to decide. */
@@ -245,95 +212,52 @@ export class Rollouts {
     if (this.#isResting || rollout === undefined) return undefined;
     const isSetBack = this.#since(this.#lookedAt) === Number.POSITIVE_INFINITY;
     const earliest = isSetBack ? this.#now() : this.#lookedAt + LIMITS.rollouts.lookMs;
-    const hasPending = this.#pending.errors !== NOTHING;
-    const soon = hasPending ? earliest : Number.POSITIVE_INFINITY;
-    const next = Math.min(nextLook(rollout) ?? Number.POSITIVE_INFINITY, soon);
-    return Number.isFinite(next) ? Math.max(next, earliest) : undefined;
+    const times = [
+      nextLook(rollout),
+      rollout.waiting === "window" ? (frozenUntil(rollout.plan.freeze, this.#now()) ?? earliest) : undefined,
+      this.#intake?.intake.isEmpty === false ? earliest : undefined,
+      // What the other one lacks, nobody tells.
+      rollout.peer === null ? undefined : this.#lookedAt + LIMITS.rollouts.peerLookMs,
+    ].filter((time) => time !== undefined);
+    return times.length === 0 ? undefined : Math.max(Math.min(...times), earliest);
   }
 
   clear(): void {
-    for (const table of ["rollout", "rollout_event", "rollout_look", "rollout_clients"])
-      this.#sql.exec(`DELETE FROM ${table}`);
-    this.#reset();
+    this.#tables.clear();
+    this.#intake = undefined;
   }
 
-  /** @param configured percentage of the candidate in the current stage */
-  #count([, isCandidate, failed, ms, percentage]: Observation, configured: number): void {
-    const one = (bad: boolean): Interval => {
-      const arm = { exposures: 1, failures: bad ? 1 : 0 };
-      return isCandidate ? { ...NOTHING, candidate: arm } : { ...NOTHING, stable: arm };
-    };
-    const pending = this.#pending;
-    pending.errors = add(pending.errors, one(failed));
-    const wanted = isCandidate ? configured : 100 - configured;
-    if (Math.abs(percentage - wanted) < 1e-6) pending.shared = add(pending.shared, one(failed));
-    if (this.#slowMs !== null) pending.latency = add(pending.latency, one(ms > this.#slowMs));
-    else if (!isCandidate) this.#calibrate(ms);
+  #intakeOf({ id, evidence: { slow_ms } }: Rollout): Intake {
+    if (this.#intake?.id === id) return this.#intake.intake;
+    const seen = this.#tables.seen(id);
+    // Without thresholds nobody has been judged yet: everybody can still help to find them.
+    const state = slow_ms === null ? { ...seen, known: newIntakeState().known } : seen;
+    const intake = new Intake(state, slow_ms);
+    this.#intake = { id, intake };
+    return intake;
   }
 
-  /** The answers that set the threshold are not themselves judged by it. */
-  #calibrate(ms: number): void {
-    if (this.#calibration.push(ms) < LIMITS.rollouts.calibrationSize) return;
-    const sorted = this.#calibration.sort((x, y) => x - y);
-    this.#slowMs = sorted[Math.ceil(sorted.length * 0.95) - 1] ?? null;
-    this.#calibration = [];
-  }
-
-  #clientsOf(id: string): ClientSet {
-    if (this.#clients === undefined) {
-      const [row] = this.#sql.exec("SELECT * FROM rollout_clients WHERE rollout_id = ?", id).toArray();
-      this.#clients =
-        row === undefined
-          ? new ClientSet(LIMITS.rollouts.rolloutClients)
-          : new ClientSet(
-              LIMITS.rollouts.rolloutClients,
-              new Uint32Array(row.hashes as ArrayBuffer),
-              row.sampled as number,
-            );
+  #keepLook(rollout: Rollout, { counts }: Look): void {
+    const { id, elapsed } = rollout;
+    this.#tables.addLook(id, {
+      time: this.#now(),
+      errors: evidenceOf(rollout, "errors"),
+      latency: evidenceOf(rollout, "latency"),
+    });
+    const minute = Math.floor(elapsed / 60_000);
+    this.#tables.addTallies(id, minute, "errors", counts.errors);
+    for (const [i, tallies] of counts.latency.entries()) {
+      this.#tables.addTallies(id, minute, `latency${i}`, tallies);
     }
-    return this.#clients;
   }
 
-  /** Stores the look. Whenever there are too many, every second one is deleted, so recent looks stay the densest. */
-  #keepLook({ id, evidence: { metrics } }: Rollout): void {
-    this.#sql.exec(
-      "INSERT OR REPLACE INTO rollout_look VALUES (?, ?, ?, ?)",
-      id,
-      this.#now(),
-      evidence(metrics.errors),
-      evidence(metrics.latency),
-    );
-    const [row] = this.#sql
-      .exec("SELECT count(*) AS looks FROM rollout_look WHERE rollout_id = ?", id)
-      .toArray();
-    if ((row?.looks as number) <= LIMITS.rollouts.keptLooks) return;
-    this.#sql.exec(
-      `DELETE FROM rollout_look WHERE rollout_id = ? AND time IN (
-         SELECT time FROM (SELECT time, row_number() OVER (ORDER BY time) AS n FROM rollout_look WHERE rollout_id = ?)
-         WHERE n % 2 = 0)`,
-      id,
-      id,
-    );
-  }
-
-  #keepClients(id: string): void {
-    if (this.#clients === undefined) return;
+  #keepSeen(id: string): void {
+    if (this.#intake === undefined) return;
     this.#keptAt = this.#now();
-    const { hashes, limit } = this.#clients.dump();
-    this.#sql.exec("INSERT OR REPLACE INTO rollout_clients VALUES (?, ?, ?)", id, hashes.buffer, limit);
+    this.#tables.keepSeen(id, this.#intake.intake.state);
   }
+}
 
-  #reset(): void {
-    this.#clients = undefined;
-    this.#pending = NOTHING_PENDING();
-    this.#calibration = [];
-    this.#slowMs = null;
-  }
-
-  #states(query: string, ...bindings: (string | number)[]): Rollout[] {
-    return this.#sql
-      .exec(query, ...bindings)
-      .toArray()
-      .map(({ state }) => JSON.parse(state as string));
-  }
+function hasFailures({ counts: { counts } }: Look): boolean {
+  return Object.values(counts).some(({ failures }) => failures > 0);
 }

@@ -3,75 +3,36 @@
  * passed in. Replaying an event on the previous state gives the same transition.
  */
 import { err, ok, type Result } from "../lib/result.ts";
-import type { Phase } from "../versions/types.ts";
+import { harmed } from "./counts.ts";
+import { beginStage, learn, NEW_EVIDENCE, settleAll } from "./learning.ts";
 import {
-  add,
-  beginStage,
-  evidence,
-  goodness,
-  type Interval,
-  type MetricOptions,
-  NEW_METRIC,
-  NEW_SHARE,
-  NOTHING,
-  observe,
-  observeShare,
-  shareEvidence,
-} from "./gate.ts";
-import {
-  type Evidence,
-  METRICS,
-  type Metric,
+  type Look,
   type Rollout,
   type RolloutEvent,
-  type Stage,
   TERMINAL,
   type Transition,
+  type Waiting,
 } from "./types.ts";
+import { alarmOf, failureOf, isHeavy, isRelapsing, lackOf, lastCompared, stageOf } from "./verdict.ts";
 
-/** E-value at which a candidate is good enough. One that fails twice as often reaches it in 1 of 20 rollouts. */
-const GOOD = 20;
-const TOLERANCE = 2;
-/** E-value at which the observed split counts as wrong. */
-const SHARE_ALARM = 1_000;
+const RELAPSE = "the candidate fails more often than it did";
 
-export const NEW_EVIDENCE: Evidence = {
-  metrics: { errors: NEW_METRIC, latency: NEW_METRIC },
-  share: NEW_SHARE,
-  total: { errors: NOTHING, latency: NOTHING },
-  stage: { errors: NOTHING, latency: NOTHING },
-  slow_ms: null,
-};
-
-/** E-value at which a metric fails the gate. The watched metrics share α. */
-export function thresholdOf({ plan }: Rollout): number {
-  return metricsOf(plan.gates.latency).length / plan.gates.alpha;
-}
-
-function metricsOf(latency: boolean): readonly Metric[] {
-  return latency ? METRICS : ["errors"];
-}
-
-export function stageOf({ plan, stage }: Rollout): Stage {
-  return plan.stages[stage] as Stage;
-}
-
-/** When the gate is due without new clients, in ms since the epoch; undefined while time alone decides nothing. */
+/** When time alone may change something, in ms since the epoch; undefined where it decides nothing. */
 export function nextLook(rollout: Rollout): number | undefined {
-  if (rollout.phase !== "running") return undefined;
-  return rollout.stage_since + stageOf(rollout).soak_seconds * 1000;
+  const { phase, clock, soaked, elapsed, evidence, plan } = rollout;
+  const due = evidence.unsettled[0]?.due;
+  const settles =
+    due === undefined || plan.gates.require !== "evidence" ? undefined : clock + Math.max(due - elapsed, 0);
+  if (phase === "holding") return settles;
+  if (phase !== "running") return undefined;
+  const soaks = clock + Math.max(stageOf(rollout).soak_seconds * 1000 - soaked, 0);
+  return Math.min(soaks, settles ?? Number.POSITIVE_INFINITY);
 }
 
 /** @returns the transition, or why the event is refused as the rest of a sentence that begins with "the rollout" */
-export function step(rollout: Rollout, event: RolloutEvent, now: number): Result<Transition, string> {
-  const stay = ok<Transition>({ rollout, deploy: null, notice: null });
-  if (TERMINAL.has(rollout.phase)) {
-    // Repeating the command that ended the rollout succeeds. Every other command is refused.
-    const same = { abort: "aborted", promote: "promoted" } as const;
-    const isSame = (event.type === "abort" || event.type === "promote") && same[event.type] === rollout.phase;
-    const isLate = event.type === "look" || event.type === "taken_over";
-    return isSame || isLate ? stay : err(`has ended (${rollout.phase})`);
-  }
+export function step(before: Rollout, event: RolloutEvent, now: number): Result<Transition, string> {
+  if (TERMINAL.has(before.phase)) return late(before, event);
+  const rollout = tick(before, now);
   switch (event.type) {
     case "start":
       return rollout.phase === "pending"
@@ -80,10 +41,11 @@ export function step(rollout: Rollout, event: RolloutEvent, now: number): Result
     case "look":
       return ok(look(rollout, event, now));
     case "pause":
-      return rollout.phase === "paused" ? stay : ok(moveTo(rollout, "paused", "paused by an operator", now));
+      if (rollout.phase === "paused") return ok(quiet(rollout));
+      return ok(quiet({ ...rollout, phase: "paused", reason: "paused by an operator", waiting: "operator" }));
     case "resume":
       if (rollout.phase !== "paused") return err(`is not paused (${rollout.phase})`);
-      return ok(moveTo(rollout, "running", "resumed by an operator", now));
+      return ok(quiet({ ...rollout, phase: "running", reason: "resumed by an operator", waiting: "time" }));
     case "approve":
       if (rollout.phase !== "awaiting_approval" && rollout.phase !== "holding") {
         return err(`is not waiting for approval (${rollout.phase})`);
@@ -95,133 +57,134 @@ export function step(rollout: Rollout, event: RolloutEvent, now: number): Result
       return ok(end(rollout, "aborted", "aborted by an operator", now));
     case "harmed":
       return ok(end(rollout, "rolled_back", event.why, now));
-    case "taken_over":
-      return ok({
-        ...end(rollout, "aborted", `another deployment took over (${event.by})`, now),
-        deploy: null,
-      });
+    case "follow":
+      return ok(follow(rollout, event, now));
+    case "taken_over": {
+      const why = `another deployment took over (${event.by})`;
+      return ok({ ...end(rollout, "aborted", why, now), deploy: null });
+    }
   }
 }
 
-function look(before: Rollout, event: Extract<RolloutEvent, { type: "look" }>, now: number): Transition {
+/** Repeating the command that ended the rollout succeeds. Every other command is refused. */
+function late(rollout: Rollout, event: RolloutEvent): Result<Transition, string> {
+  const same = { abort: "aborted", promote: "promoted" } as const;
+  const isSame = (event.type === "abort" || event.type === "promote") && same[event.type] === rollout.phase;
+  const isLate = event.type === "look" || event.type === "taken_over" || event.type === "follow";
+  return isSame || isLate ? ok(quiet(rollout)) : err(`has ended (${rollout.phase})`);
+}
+
+/** Time goes on, or stands still while the clock is behind. A pause is no time in the stage. */
+function tick(rollout: Rollout, now: number): Rollout {
+  const passed = Math.max(now - rollout.clock, 0);
+  const soaked = rollout.phase === "paused" ? rollout.soaked : rollout.soaked + passed;
+  return { ...rollout, clock: now, elapsed: rollout.elapsed + passed, soaked };
+}
+
+function look(before: Rollout, event: Look, now: number): Transition {
   const rollout = { ...before, evidence: learn(before, event) };
-  const failing = failureOf(rollout);
+  const failing = rollout.failed ?? failureOf(rollout);
   if (failing !== undefined) {
-    return rollout.plan.on_fail === "rollback"
-      ? end(rollout, "rolled_back", failing, now)
-      : hold(rollout, failing, now);
+    if (rollout.plan.on_fail === "rollback") return end(rollout, "rolled_back", failing, now);
+    return hold({ ...rollout, failed: failing }, failing, "operator");
   }
   if (rollout.phase === "paused" || rollout.phase === "awaiting_approval") return quiet(rollout);
-  if (shareEvidence(rollout.evidence.share) >= SHARE_ALARM) {
-    return hold(rollout, "clients are not split as configured", now);
-  }
+  const alarm = alarmOf(rollout);
+  if (alarm !== undefined) return hold(rollout, alarm, "operator");
+  const follows = rollout.peer?.leads === false;
+  // Its leader is gone: nobody but an operator can move it.
+  if (follows && event.lacks !== null) return hold(rollout, event.lacks.why, "operator");
+  // The leader goes back with both.
+  if (isRelapsing(rollout)) return follows ? hold(rollout, RELAPSE, "operator") : reopen(rollout, now);
   const { soak_seconds, approval } = stageOf(rollout);
-  if (now < rollout.stage_since + soak_seconds * 1000) return quiet(rollout);
+  if (rollout.soaked < soak_seconds * 1000) return quiet(goOn(rollout, "time"));
   const lacking = lackOf(rollout);
-  if (lacking !== undefined) return hold(rollout, lacking, now);
+  if (lacking !== undefined) return hold(rollout, lacking, "traffic");
+  if (event.lacks !== null) return hold(rollout, event.lacks.why, event.lacks.waiting);
+  if (event.frozen_until !== null && event.frozen_until > now) {
+    return hold(rollout, `no stage begins before ${new Date(event.frozen_until).toISOString()}`, "window");
+  }
+  if (follows) return quiet(goOn(rollout, "traffic"));
   if (approval === "manual") {
-    return { ...moveTo(rollout, "awaiting_approval", "the gate passed", now), notice: "approval" };
+    const waiting = { phase: "awaiting_approval", reason: "the gate passed", waiting: "operator" } as const;
+    return { ...quiet({ ...rollout, ...waiting }), notice: "approval" };
   }
   return enterStage(rollout, rollout.stage + 1, now);
 }
 
-/** Approving a failing candidate accepts the evidence so far: from then on the gate judges only new clients. */
+/** What made it hold is over. */
+function goOn(rollout: Rollout, waiting: Waiting): Rollout {
+  return rollout.phase === "holding"
+    ? { ...rollout, phase: "running", reason: stageText(rollout), waiting }
+    : { ...rollout, waiting };
+}
+
+/**
+ * Approving a failing candidate accepts the evidence so far: from then on the gate judges only new failures. Approving one
+ * that is held for its processor time accepts that, because no later stage makes it less.
+ */
 function forgiven(rollout: Rollout): Rollout {
-  if (failureOf(rollout) === undefined) return rollout;
-  return { ...rollout, evidence: { ...NEW_EVIDENCE, slow_ms: rollout.evidence.slow_ms } };
-}
-
-function learn(
-  rollout: Rollout,
-  { interval, stage: seenIn, shared, slow_ms }: Extract<RolloutEvent, { type: "look" }>,
-): Evidence {
-  const { alpha, margin } = rollout.plan.gates;
-  const options: MetricOptions = { alpha, margin, tolerance: TOLERANCE };
-  const { metrics, share, total, stage } = rollout.evidence;
-  const byMetric = <T>(make: (metric: Metric) => T) => ({ errors: make("errors"), latency: make("latency") });
-  return {
-    metrics: byMetric((metric) => observe(metrics[metric], interval[metric], options)),
-    // Looks can overlap: another one may have entered the next stage since these clients were counted.
-    share: seenIn === rollout.stage ? observeShare(share, shared, stageOf(rollout).percentage / 100) : share,
-    total: byMetric((metric) => add(total[metric], interval[metric])),
-    stage: byMetric((metric) => add(stage[metric], interval[metric])),
-    slow_ms,
-  };
-}
-
-/** Why the candidate fails the gate; undefined where it does not. */
-function failureOf(rollout: Rollout): string | undefined {
-  const { metrics, total } = rollout.evidence;
-  for (const metric of metricsOf(rollout.plan.gates.latency)) {
-    const e = evidence(metrics[metric]);
-    if (e < thresholdOf(rollout)) continue;
-    const what = metric === "errors" ? "fails" : "is slow";
-    return `the candidate ${what} more often: ${describe(total[metric])} (E = ${e.toPrecision(3)})`;
-  }
-  return undefined;
-}
-
-/** Why it is too early for the next stage; undefined where it is not. */
-function lackOf(rollout: Rollout): string | undefined {
-  const { metrics, stage } = rollout.evidence;
-  const { candidate } = stage.errors;
-  if (candidate.exposures === 0) return "no client has used the candidate in this stage";
-  if (candidate.exposures >= stageOf(rollout).min_exposures) return undefined;
-  if (metricsOf(rollout.plan.gates.latency).every((metric) => goodness(metrics[metric]) >= GOOD))
-    return undefined;
-  return `${candidate.exposures} of ${stageOf(rollout).min_exposures} required clients have used the candidate`;
-}
-
-function describe({ candidate, stable }: Interval): string {
-  const of = ({ failures, exposures }: Interval["stable"]) => `${failures} of ${exposures}`;
-  return `${of(candidate)} clients, against ${of(stable)} on the stable version`;
+  const { slow_ms, total, drift, bake, cpu } = rollout.evidence;
+  // A rollout that is not held has not told its operator.
+  const isAccepted = rollout.phase === "holding" && isHeavy(rollout);
+  const cpu_alarm = isAccepted ? "accepted" : rollout.evidence.cpu_alarm;
+  if (rollout.failed === null) return { ...rollout, evidence: { ...rollout.evidence, cpu_alarm } };
+  const kept = { slow_ms, total, drift, bake, cpu, cpu_alarm };
+  return { ...rollout, failed: null, evidence: { ...NEW_EVIDENCE, ...kept, accepted: harmed(total) } };
 }
 
 const quiet = (rollout: Rollout): Transition => ({ rollout, deploy: null, notice: null });
 
-/** A pause is no time in the stage: with its end, the stage began later by as much. */
-function moveTo(rollout: Rollout, phase: Phase, reason: string, now: number): Transition {
-  const paused = Math.max(now - (rollout.paused_since ?? now), 0);
-  const stage_since = rollout.stage_since + paused;
-  return quiet({ ...rollout, phase, reason, stage_since, paused_since: phase === "paused" ? now : null });
+/** Sends one notice, however often the gate finds the same. A paused rollout stays paused. */
+function hold(rollout: Rollout, reason: string, waiting: Waiting): Transition {
+  if (rollout.phase === "paused") return quiet(rollout);
+  const held = quiet({ ...rollout, phase: "holding", reason, waiting });
+  return rollout.phase === "holding" ? held : { ...held, notice: "hold" };
 }
 
-/** Sends one notice, however often the gate finds the same. */
-function hold(rollout: Rollout, reason: string, now: number): Transition {
-  const held = moveTo(rollout, "holding", reason, now);
-  return rollout.phase === "holding" || rollout.phase === "paused" ? held : { ...held, notice: "hold" };
+/** The leader of a linked pair decides; this one goes with it. */
+function follow(
+  rollout: Rollout,
+  { stage, phase, why }: Extract<RolloutEvent, { type: "follow" }>,
+  now: number,
+): Transition {
+  if (phase === "promoted" || phase === "rolled_back" || phase === "aborted")
+    return end({ ...rollout, stage }, phase, why, now);
+  if (stage === rollout.stage) return quiet(rollout);
+  // The leader goes on in spite of a failed gate where its operator has approved that.
+  return enterStage(stage > rollout.stage ? forgiven(rollout) : rollout, stage, now);
+}
+
+/** Back to the last stage in which the candidate was compared: whether it is to blame is decided there. */
+function reopen(rollout: Rollout, now: number): Transition {
+  const earlier = lastCompared(rollout);
+  if (earlier < 0) return hold(rollout, RELAPSE, "operator");
+  const { rollout: entered, ...rest } = enterStage(rollout, earlier, now);
+  return { ...rest, rollout: { ...entered, reason: `${RELAPSE}: ${entered.reason} again` } };
 }
 
 function enterStage(rollout: Rollout, index: number, now: number): Transition {
   const next = rollout.plan.stages[index];
-  if (next === undefined || next.percentage === 100) {
-    return end(
-      { ...rollout, stage: Math.min(index, rollout.plan.stages.length - 1) },
-      "promoted",
-      "every stage passed",
-      now,
-    );
+  const isOver = next?.percentage === 100 && next.soak_seconds === 0 && next.approval === "auto";
+  if (next === undefined || isOver) {
+    const stage = Math.min(index, rollout.plan.stages.length - 1);
+    return end({ ...rollout, stage }, "promoted", "every stage passed", now);
   }
-  const { metrics } = rollout.evidence;
-  const evidenceNow: Evidence = {
-    ...rollout.evidence,
-    metrics: { errors: beginStage(metrics.errors), latency: beginStage(metrics.latency) },
-    // This stage has another split.
-    share: NEW_SHARE,
-    stage: { errors: NOTHING, latency: NOTHING },
+  const entered: Rollout = {
+    ...rollout,
+    phase: "running",
+    waiting: "time",
+    failed: null,
+    stage: index,
+    stage_since: now,
+    soaked: 0,
+    evidence: beginStage(rollout.evidence),
   };
-  return {
-    rollout: {
-      ...rollout,
-      phase: "running",
-      reason: `stage ${index + 1} of ${rollout.plan.stages.length}`,
-      stage: index,
-      stage_since: now,
-      evidence: evidenceNow,
-    },
-    deploy: next.percentage,
-    notice: "stage",
-  };
+  return { rollout: { ...entered, reason: stageText(entered) }, deploy: next.percentage, notice: "stage" };
+}
+
+function stageText({ stage, plan }: Rollout): string {
+  return `stage ${stage + 1} of ${plan.stages.length}`;
 }
 
 /** Ends a rollout. All traffic goes to the candidate where it was promoted, otherwise to the stable version. */
@@ -231,7 +194,11 @@ function end(
   reason: string,
   now: number,
 ): Transition {
-  const deploy = phase === "promoted" ? 100 : 0;
-  const notice = phase === "rolled_back" ? "rollback" : "finish";
-  return { rollout: { ...rollout, phase, reason, ended: now, paused_since: null }, deploy, notice };
+  const evidence = settleAll(rollout.evidence);
+  const ended: Rollout = { ...rollout, phase, reason, ended: now, waiting: null, evidence };
+  return {
+    rollout: ended,
+    deploy: phase === "promoted" ? 100 : 0,
+    notice: phase === "rolled_back" ? "rollback" : "finish",
+  };
 }

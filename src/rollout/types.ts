@@ -1,27 +1,55 @@
 /** A rollout: its plan, its state, its events and its transitions. */
-import type { Author, Phase } from "../versions/types.ts";
-import type { Interval, MetricState, ShareState } from "./gate.ts";
+import type { Author, Cohort, FailureRules, Phase } from "../versions/types.ts";
+import type { CpuSums } from "./cpu.ts";
+import type { Drift } from "./drift.ts";
+import type { FreezeWindow } from "./freeze.ts";
+import type { Likelihood, ShareState, Stakes, Tally } from "./gate.ts";
 
 /** One step of a plan. */
 export interface Stage {
-  /** Percentage of the candidate, more than 0 and at most 100. At 100 the candidate is promoted. */
+  /** Percentage of the candidate, at most 100. 0 only in the first stage of a plan with a cohort. */
   readonly percentage: number;
-  /** Minimum time in the stage, in seconds. */
+  /** Minimum time in the stage, in seconds. Time in which the rollout is paused does not count. */
   readonly soak_seconds: number;
-  /** New clients of the candidate that the stage needs, unless the gate is certain earlier. */
+  /** Visits to the candidate that the stage needs: a client counts at most once in `LIMITS.rollouts.visitMs`. */
   readonly min_exposures: number;
-  /** Whether an operator must approve the next stage. */
+  /** Whether an operator must approve the next stage; of the last one, the promotion. */
   readonly approval: "auto" | "manual";
 }
+
+/** What the candidate is compared with: its baseline, or all clients of the stable version. */
+export type Reference = "baseline" | "stable";
 
 /** When a rollout rolls itself back. */
 export interface Gates {
   /** Probability of a false rollback over the whole rollout and all metrics. */
   readonly alpha: number;
-  /** Allowed ratio of the candidate's failure rate to the stable version's. */
+  /** Allowed ratio of the candidate's failure rate to the reference's. */
   readonly margin: number;
-  /** Whether a second metric counts answers slower than the stable version's earlier 95th percentile as failures. */
+  /** Whether slow answers count as well. */
   readonly latency: boolean;
+  /** Whether a candidate that takes twice the processor time of its baseline is held. */
+  readonly cpu: boolean;
+  readonly reference: Reference;
+  readonly failures: FailureRules;
+  /** Rolls back when this many clients had their first failure on the candidate; null for no such cap. */
+  readonly max_harmed: number | null;
+  /** `evidence`: no stage ends before the interval of the ratio excludes twice as many failures. */
+  readonly require: "exposures" | "evidence";
+}
+
+/** A request to the candidate before the first stage. */
+export interface SmokeRequest {
+  readonly path: string;
+  readonly method: string;
+  /** Status that the candidate must answer with; null for any below 400. */
+  readonly status: number | null;
+}
+
+/** A version of another Worker that moves with this rollout. */
+export interface LinkedVersion {
+  readonly worker: string;
+  readonly version_id: string;
 }
 
 /** Fixed when the rollout starts. */
@@ -30,23 +58,74 @@ export interface Plan {
   readonly gates: Gates;
   /** After a failed gate: go back to the stable version, or keep the split and wait for an operator. */
   readonly on_fail: "rollback" | "hold";
+  readonly cohort: Cohort | null;
+  readonly smoke: readonly SmokeRequest[];
+  /** No stage begins in these windows. */
+  readonly freeze: readonly FreezeWindow[];
+  readonly linked: LinkedVersion | null;
 }
 
 export const TERMINAL: ReadonlySet<Phase> = new Set(["promoted", "rolled_back", "aborted"]);
 
-/** What the gate watches: failed answers (5xx and exceptions) and slow answers. */
+/** What the gate judges. Its share of α is in gate.ts. */
 export const METRICS = ["errors", "latency"] as const;
 export type Metric = (typeof METRICS)[number];
 
+/** What was counted of an arm. */
+export interface ArmCounts {
+  /** Visits: a client counts at most once in `LIMITS.rollouts.visitMs`. */
+  readonly exposures: number;
+  /** Clients with a first failure. */
+  readonly failures: number;
+}
+
+/** Counts by arm. `beside` is the stable version's part that the candidate is not compared with. */
+export interface Counts {
+  readonly candidate: ArmCounts;
+  readonly reference: ArmCounts;
+  readonly beside: ArmCounts;
+  readonly cohort: ArmCounts;
+}
+
+/** A first failure that can still be overtaken by an earlier request that has no answer yet. */
+export interface Unsettled {
+  /** In ms of the rollout's own time: when no earlier request can be unanswered any more. */
+  readonly due: number;
+  readonly tally: Tally;
+}
+
+/** Whether the candidate takes much more processor time than its baseline, and whether an operator has accepted that. */
+export type CpuAlarm = "none" | "raised" | "accepted";
+
 /** What decisions need to know about a candidate. */
 export interface Evidence {
-  readonly metrics: Readonly<Record<Metric, MetricState>>;
+  readonly errors: Stakes;
+  /** One per threshold of `slow_ms`. */
+  readonly latency: readonly Stakes[];
+  /** Of the ratio of the failures: settled ones only. */
+  readonly ratio: Likelihood;
+  readonly unsettled: readonly Unsettled[];
   readonly share: ShareState;
-  /** Counts of the whole rollout and of the stage. Latency is counted only once `slow_ms` is known. */
-  readonly total: Readonly<Record<Metric, Interval>>;
-  readonly stage: Readonly<Record<Metric, Interval>>;
-  /** An answer above this many ms is slow; null until the stable version has given enough answers. */
-  readonly slow_ms: number | null;
+  /** Counts of the whole rollout and of the stage. */
+  readonly total: Counts;
+  readonly stage: Counts;
+  /** Clients whose answers were judged by the thresholds, and those beyond each threshold, by arm. */
+  readonly slow: {
+    readonly candidate: readonly number[];
+    readonly reference: readonly number[];
+    readonly clients: { readonly candidate: number; readonly reference: number };
+  };
+  /** Thresholds in ms, ascending; null until they are known. */
+  readonly slow_ms: readonly number[] | null;
+  /** The stable version against its own past. */
+  readonly drift: Drift;
+  /** The candidate against its own past: decides at 100%, where there is nothing to compare it with. */
+  readonly bake: Drift;
+  /** Processor time of requests to the candidate and to its baseline. */
+  readonly cpu: CpuSums;
+  readonly cpu_alarm: CpuAlarm;
+  /** Clients harmed by the candidate that an operator has accepted: the cap of the plan counts from there. */
+  readonly accepted: number;
 }
 
 /** One of the two versions in a rollout. */
@@ -55,7 +134,17 @@ export interface Side {
   readonly number: number;
 }
 
-/** The state of a rollout. Times in ms since the epoch. */
+/** The other rollout of a linked pair. The leader moves both. */
+export interface Peer {
+  readonly worker: string;
+  readonly rollout_id: string;
+  readonly leads: boolean;
+}
+
+/** What a rollout that has not ended waits for. */
+export type Waiting = "time" | "traffic" | "window" | "operator";
+
+/** The state of a rollout. Times in ms since the epoch, unless they are of the rollout's own time. */
 export interface Rollout {
   readonly id: string;
   readonly candidate: Side;
@@ -64,33 +153,67 @@ export interface Rollout {
   readonly phase: Phase;
   /** Why it is in this phase. Shown to operators. */
   readonly reason: string;
+  /** Null where it has ended. */
+  readonly waiting: Waiting | null;
+  /** Why the gate failed; null where it has not, or where an operator has approved the candidate since. */
+  readonly failed: string | null;
   /** Index of the stage. */
   readonly stage: number;
-  /** When it entered the stage. Later by the time in which it was paused there. */
   readonly stage_since: number;
-  /** When the pause began; null before and after one, absent in rollouts of release 0.1. */
-  readonly paused_since?: number | null;
+  /** The rollout's own time: ms that have passed since it started. Never goes back, whatever the clock does. */
+  readonly elapsed: number;
+  /** Time in the stage, pauses aside, in ms. */
+  readonly soaked: number;
+  /** When the two were last brought up to date. */
+  readonly clock: number;
   readonly created: number;
   readonly ended: number | null;
   /** Time in ms from the decision that ended it until no request went to the losing version; null before that. */
   readonly settled_ms: number | null;
   readonly author: Author;
+  readonly peer: Peer | null;
+  /** Seed of the split in place of the candidate's id: clients move together with those of a linked rollout. */
+  readonly salt: string | null;
   readonly evidence: Evidence;
+}
+
+/** What was counted between two looks. */
+export interface LookCounts {
+  /** First failures, by share. */
+  readonly errors: readonly Tally[];
+  /** Clients with an answer beyond each threshold, by share: one list per threshold. */
+  readonly latency: readonly (readonly Tally[])[];
+  /** Clients whose answers were judged by the thresholds. */
+  readonly judged: { readonly candidate: number; readonly reference: number };
+  /** New clients of this stage, by share: evidence for or against its split. */
+  readonly shared: readonly Tally[];
+  readonly counts: Counts;
+  readonly cpu: CpuSums;
+}
+
+/** The gate judges what came since the last look. */
+export interface Look {
+  readonly type: "look";
+  readonly counts: LookCounts;
+  /** Index of the stage in which they were counted. */
+  readonly stage: number;
+  readonly slow_ms: readonly number[] | null;
+  /** Until when no stage may begin, in ms since the epoch; null for not frozen. */
+  readonly frozen_until: number | null;
+  /** What else the next stage lacks; null for nothing. */
+  readonly lacks: Lack | null;
+}
+
+/** What a rollout lacks beside its own evidence: the linked one is not ready, or a version cannot be loaded. */
+export interface Lack {
+  readonly why: string;
+  readonly waiting: Extract<Waiting, "traffic" | "operator">;
 }
 
 /** What can happen to a rollout. */
 export type RolloutEvent =
   | { readonly type: "start" }
-  /** The gate judges the clients since the last look. */
-  | {
-      readonly type: "look";
-      readonly interval: Readonly<Record<Metric, Interval>>;
-      /** Index of the stage in which they were counted. */
-      readonly stage: number;
-      /** The clients that were split by that stage: evidence for or against its split. */
-      readonly shared: Interval;
-      readonly slow_ms: number | null;
-    }
+  | Look
   | { readonly type: "pause" }
   | { readonly type: "resume" }
   /** An operator takes responsibility for the next stage. */
@@ -99,6 +222,8 @@ export type RolloutEvent =
   | { readonly type: "abort" }
   /** The candidate ended the process that ran it. @see registry/quarantine.ts */
   | { readonly type: "harmed"; readonly why: string }
+  /** The leader of a linked pair has moved, or its follower has to go back. */
+  | { readonly type: "follow"; readonly stage: number; readonly phase: Phase; readonly why: string }
   /** An operator deployed something else. That deployment stays, and the rollout ends. */
   | { readonly type: "taken_over"; readonly by: string };
 

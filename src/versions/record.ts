@@ -1,7 +1,7 @@
 /** The records that the router reads from KV. */
 
 import { checkShares } from "./deployment.ts";
-import type { Affinity, Phase, Retained, Share } from "./types.ts";
+import type { Affinity, Cohort, FailureRules, Phase, Retained, Share } from "./types.ts";
 
 /** The active deployment, key `deployment/<worker>`. Self-contained: routing a request needs no other read. */
 export interface DeploymentRecord {
@@ -122,8 +122,32 @@ function isAffinitySource(value: unknown): boolean {
 
 function isWatched(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
-  const { id, candidate } = value as Record<string, unknown>;
-  return typeof id === "string" && typeof candidate === "string";
+  const { id, candidate, salt, baseline, cohort, failures } = value as Record<string, unknown>;
+  return (
+    typeof id === "string" &&
+    typeof candidate === "string" &&
+    (salt === undefined || typeof salt === "string") &&
+    (baseline === undefined || typeof baseline === "number") &&
+    (cohort === undefined || isCohort(cohort)) &&
+    (failures === undefined || isFailureRules(failures))
+  );
+}
+
+function isCohort(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { type, name, value: wanted } = value as Record<string, unknown>;
+  return (type === "header" || type === "cookie") && typeof name === "string" && typeof wanted === "string";
+}
+
+function isFailureRules(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { statuses, timeout_seconds, body, dataset } = value as Record<string, unknown>;
+  return (
+    isListOf((status) => typeof status === "number")(statuses) &&
+    typeof timeout_seconds === "number" &&
+    typeof body === "boolean" &&
+    (dataset === null || typeof dataset === "string")
+  );
 }
 
 function isRetained(value: unknown): boolean {
@@ -147,9 +171,17 @@ function isShare(value: unknown): value is Share {
   );
 }
 
-/** What the router needs to know about a rollout. */
-interface WatchedRollout {
+/** What processes that serve need to know about a rollout. Release 0.1 wrote `id` and `candidate` only. */
+export interface WatchedRollout {
   readonly id: string;
   /** Version id. */
   readonly candidate: string;
+  /** Seed of the hash in place of the candidate's id: the leader's of a linked pair, whose clients move together. */
+  readonly salt?: string;
+  /** Percentage of the clients, next above the candidate's, that the baseline serves; absent where there is none. */
+  readonly baseline?: number;
+  /** Clients that get the candidate whatever their key. */
+  readonly cohort?: Cohort;
+  /** Which answers are failures; absent for 5xx and exceptions alone. */
+  readonly failures?: FailureRules;
 }

@@ -177,6 +177,34 @@ export type Phase =
   | "rolled_back"
   | "aborted";
 
+/** Clients that get a rollout's candidate whatever their request key: those with this value in a header or a cookie. */
+export interface Cohort {
+  readonly type: "header" | "cookie";
+  readonly name: string;
+  readonly value: string;
+}
+
+/** What the process of candidates did in a while: requests that ended, and its processor time. */
+export interface CpuSample {
+  readonly candidate: number;
+  readonly baseline: number;
+  /** Requests of others: candidates of other Workers, and previews. */
+  readonly other: number;
+  readonly cpu_ms: number;
+}
+
+/** Which answers count as failures of a client in a rollout, beside 5xx, exceptions and a version that cannot be loaded. */
+export interface FailureRules {
+  /** Further statuses, 400 to 499. */
+  readonly statuses: readonly number[];
+  /** An answer that has not begun after this time is a failure. */
+  readonly timeout_seconds: number;
+  /** Whether a body that breaks off or stalls is a failure. */
+  readonly body: boolean;
+  /** Dataset of Analytics Engine: each point that a version writes to it is a failure of the client in `indexes[0]`. */
+  readonly dataset: string | null;
+}
+
 /** A receiver of notices. */
 export interface Webhook {
   readonly url: string;

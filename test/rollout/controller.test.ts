@@ -1,109 +1,30 @@
 /** The controller as operators, gates, other deployments and crashes treat it: any sequence of them. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Interval } from "../../src/rollout/gate.ts";
-import { makePlan } from "../../src/rollout/plan.ts";
-import { GATE, Rollouts } from "../../src/rollout/runner.ts";
+import { addSample, NO_CPU } from "../../src/rollout/cpu.ts";
 import { step } from "../../src/rollout/step.ts";
+import { type LookCounts, type Rollout, TERMINAL } from "../../src/rollout/types.ts";
 import {
-  type Plan,
-  type Rollout,
-  type RolloutCommand,
-  type RolloutEvent,
-  TERMINAL,
-} from "../../src/rollout/types.ts";
-import { openSqlite } from "../support/sqlite.ts";
-
-const WHO = { id: "anna", email: "anna@example.com" };
-const STABLE = { version_id: "stable", number: 1 };
-const CANDIDATE = { version_id: "candidate", number: 2 };
-
-const plan = (change: Parameters<typeof makePlan>[0] = {}): Plan => {
-  const made = makePlan({
-    stages: [
-      { percentage: 10, soak_seconds: 60, min_exposures: 50 },
-      { percentage: 50, soak_seconds: 60, min_exposures: 50, approval: "manual" },
-      { percentage: 100 },
-    ],
-    ...change,
-  });
-  if (!made.ok) throw new Error(made.error);
-  return made.value;
-};
-
-const none: Interval = { candidate: { exposures: 0, failures: 0 }, stable: { exposures: 0, failures: 0 } };
-const healthy: Interval = {
-  candidate: { exposures: 60, failures: 0 },
-  stable: { exposures: 540, failures: 1 },
-};
-const failing: Interval = {
-  candidate: { exposures: 60, failures: 40 },
-  stable: { exposures: 540, failures: 1 },
-};
-const lopsided: Interval = {
-  candidate: { exposures: 500, failures: 0 },
-  stable: { exposures: 100, failures: 0 },
-};
-
-/** What the registry does with a controller: commits, deployments, restarts. */
-class World {
-  readonly sql = openSqlite();
-  now = 1_000_000;
-  rollouts = new Rollouts(this.sql, () => this.now);
-  /** Share of the candidate in the active deployment, and whose it is. */
-  active: { share: number; by: string } = { share: 0, by: "first" };
-  readonly deployments: string[] = [];
-
-  crash(): void {
-    this.rollouts = new Rollouts(this.sql, () => this.now);
-  }
-
-  start(given = plan()): Rollout | undefined {
-    // As the registry: one at a time, and a candidate that has everything already is none.
-    if (this.rollouts.active() !== undefined || this.active.share === 100) return undefined;
-    const rollout = this.rollouts.make(CANDIDATE, STABLE, given, WHO);
-    return this.apply(rollout, { type: "start" });
-  }
-
-  apply(rollout: Rollout, event: RolloutEvent): Rollout | undefined {
-    const applied = this.rollouts.apply(rollout, event, event.type === "look" ? GATE : WHO, (_, share) => {
-      const id = `deployment-${this.deployments.length}`;
-      this.deployments.push(id);
-      this.active = { share, by: id };
-      return id;
-    });
-    return applied.ok ? applied.value.rollout : undefined;
-  }
-
-  look(interval: Interval): void {
-    const rollout = this.rollouts.active();
-    if (rollout === undefined) return;
-    this.apply(rollout, {
-      type: "look",
-      interval: { errors: interval, latency: none },
-      stage: rollout.stage,
-      shared: interval,
-      slow_ms: null,
-    });
-  }
-
-  command(type: RolloutCommand): Rollout | undefined {
-    const [newest] = this.rollouts.list();
-    return newest && this.apply(newest, { type });
-  }
-
-  deployOutside(): void {
-    this.active = { share: 0, by: "outside" };
-    const rollout = this.rollouts.active();
-    if (rollout !== undefined) this.apply(rollout, { type: "taken_over", by: "outside" });
-  }
-
-  get phase(): string {
-    return this.rollouts.list()[0]?.phase ?? "none";
-  }
-}
+  CANDIDATE,
+  failing,
+  healthy,
+  healthyHalf,
+  lopsided,
+  none,
+  plan,
+  STABLE,
+  seen,
+  WHO,
+  World,
+} from "./world.ts";
 
 type Action = (world: World) => void;
+
+/** Samples of a candidate that takes 9 ms of processor time for a request, and its baseline 3 ms. */
+const HEAVY = Array.from({ length: 100 }, (_, i) => {
+  const [candidate, baseline] = i % 2 === 0 ? ([12, 8] as const) : ([8, 12] as const);
+  return { candidate, baseline, other: 0, cpu_ms: candidate * 9 + baseline * 3 };
+}).reduce(addSample, NO_CPU);
 
 const ACTIONS: Readonly<Record<string, Action>> = {
   start: (world) => void world.start(),
@@ -180,8 +101,8 @@ describe("a rollout", () => {
     world.start(given);
     return world;
   };
-  const soak = (world: World, interval: Interval = healthy) => {
-    world.look(interval);
+  const soak = (world: World, counts: LookCounts = healthy) => {
+    world.look(counts);
     world.now += 61_000;
     world.look(none);
   };
@@ -193,7 +114,7 @@ describe("a rollout", () => {
     expect(world.active.share).toBe(10);
     soak(world);
     expect([world.phase, world.active.share]).toEqual(["running", 50]);
-    soak(world, { candidate: { exposures: 60, failures: 0 }, stable: { exposures: 60, failures: 0 } });
+    soak(world, healthyHalf);
     expect([world.phase, world.active.share]).toEqual(["awaiting_approval", 50]);
     world.command("approve");
     expect([world.phase, world.active.share]).toEqual(["promoted", 100]);
@@ -205,7 +126,7 @@ describe("a rollout", () => {
       (world: World) => void world.command("pause"),
       (world: World) => {
         soak(world);
-        soak(world, { candidate: { exposures: 60, failures: 0 }, stable: { exposures: 60, failures: 0 } });
+        soak(world, healthyHalf);
       },
     ]) {
       const world = started();
@@ -217,9 +138,11 @@ describe("a rollout", () => {
 
   test("is not rolled back by an outage that hits both versions after a stage with few clients of the candidate", () => {
     const world = started();
-    soak(world, { candidate: { exposures: 60, failures: 0 }, stable: { exposures: 540, failures: 0 } });
+    soak(world, seen(0.1, [60, 0], [540, 0]));
     expect(world.active.share).toBe(50);
-    world.look({ candidate: { exposures: 100, failures: 90 }, stable: { exposures: 100, failures: 90 } });
+    world.look(seen(0.5, [100, 90], [100, 90]));
+    expect([world.phase, world.active.share]).toEqual(["holding", 50]);
+    for (let i = 0; i < 8; i++) world.look(seen(0.5, [100, 0], [100, 0]));
     expect([world.phase, world.active.share]).toEqual(["running", 50]);
   });
 
@@ -240,24 +163,28 @@ describe("a rollout", () => {
     expect(world.active.share).toBe(50);
   });
 
-  test("does not count the time of a pause that a failing gate has ended either", () => {
-    const world = started(plan({ on_fail: "hold" }));
-    world.command("pause");
-    const since = world.rollouts.active()?.stage_since ?? 0;
-    world.now += 3_600_000;
-    world.look(failing);
-    expect(world.phase).toBe("holding");
-    expect(world.rollouts.active()?.stage_since).toBe(since + 3_600_000);
+  test("is not made longer or shorter by a clock that is set back or forth while it stands still", () => {
+    const world = started();
+    world.look(healthy);
+    world.now += 30_000;
+    world.look(none);
+    world.now -= 3_600_000;
+    world.look(none);
+    world.now += 30_000;
+    world.look(none);
+    expect(world.active.share).toBe(50);
   });
 
   test("looks at failures at once after the clock was set back", () => {
     const world = started();
-    world.rollouts.takeLook();
+    world.judge();
     world.now -= 500_000;
-    const id = world.rollouts.active()?.id ?? "";
-    expect(world.rollouts.observe(id, [[1, true, true, 5, 10]])).toBe(true);
-    world.rollouts.takeLook();
-    expect(world.rollouts.observe(id, [[2, true, true, 5, 10]])).toBe(false);
+    const failure = (hash: number) => ({
+      failures: [{ hash, arm: "candidate", kind: "status", share: 0.5, percentage: 10 } as const],
+    });
+    expect(world.observe(failure(1))).toBe(true);
+    world.judge();
+    expect(world.observe(failure(2))).toBe(false);
     expect(world.rollouts.nextLook()).toBeLessThanOrEqual(world.now + 1_000);
   });
 
@@ -277,127 +204,178 @@ describe("a rollout", () => {
     expect([world.phase, world.active.share]).toEqual(["holding", 10]);
   });
 
+  test("is held when the candidate takes far more processor time, and an approval accepts that for all later stages", () => {
+    const world = new World();
+    const stage = { soak_seconds: 60, min_exposures: 0 };
+    world.start(plan({ stages: [10, 50].map((percentage) => ({ ...stage, percentage })) }));
+    world.observe({ cpu: HEAVY });
+    world.judge();
+    const held = world.rollouts.list()[0];
+    expect([held?.phase, held?.waiting]).toEqual(["holding", "operator"]);
+    expect(held?.reason).toBe(
+      "a request takes 9 ms of processor time on the candidate, and 3 ms on the stable version",
+    );
+    world.command("approve");
+    world.observe({ cpu: HEAVY });
+    world.judge();
+    expect([world.phase, world.rollouts.list()[0]?.stage, world.active.share]).toEqual(["running", 1, 50]);
+  });
+
+  test("is not held for processor time where the plan says so", () => {
+    const world = new World();
+    world.start(plan({ gates: { cpu: false } }));
+    world.observe({ cpu: HEAVY });
+    world.judge();
+    expect(world.phase).toBe("running");
+  });
+
   test("with on_fail hold keeps the split on a failure until an operator approves, and then judges new clients only", () => {
     const world = started(plan({ on_fail: "hold" }));
     world.look(failing);
     expect([world.phase, world.active.share]).toEqual(["holding", 10]);
     world.command("approve");
     expect([world.phase, world.active.share]).toEqual(["running", 50]);
-    world.look({ candidate: { exposures: 60, failures: 0 }, stable: { exposures: 60, failures: 0 } });
+    world.look(healthyHalf);
     expect(world.phase).toBe("running");
   });
 
-  test("counts a client once, over a crash as well", () => {
-    const world = started();
-    const id = world.rollouts.active()?.id ?? "";
-    world.now += 2_000;
-    world.rollouts.observe(id, [
-      [1, true, true, 5, 10],
-      [2, false, false, 5, 90],
-      [1, true, true, 5, 10],
-    ]);
-    const first = world.rollouts.takeLook();
-    expect(first.interval.errors).toEqual({
-      candidate: { exposures: 1, failures: 1 },
-      stable: { exposures: 1, failures: 0 },
-    });
-    world.now += 20_000;
-    world.apply(world.rollouts.active() as Rollout, first);
-    world.crash();
-    world.rollouts.observe(id, [
-      [1, true, true, 5, 10],
-      [3, true, false, 5, 10],
-    ]);
-    expect(world.rollouts.takeLook().interval.errors.candidate).toEqual({ exposures: 1, failures: 0 });
-  });
-
-  test("does not take answers from before a stage for its shares", () => {
-    const world = started();
-    soak(world);
-    const { id = "", stage } = world.rollouts.active() ?? {};
-    expect(stage).toBe(1);
-    const late = Array.from(
-      { length: 400 },
-      (_, i) => [i, i % 10 === 0, false, 1, i % 10 === 0 ? 10 : 90] as const,
-    );
-    world.rollouts.observe(id, late);
-    const event = world.rollouts.takeLook();
-    expect([event.interval.errors.candidate.exposures, event.shared]).toEqual([40, none]);
-    world.apply(world.rollouts.active() as Rollout, event);
-    expect(world.phase).toBe("running");
-  });
-
-  test("does not take answers for the shares of a stage that came while it was prepared", () => {
-    const world = started();
-    const { id = "" } = world.rollouts.active() ?? {};
-    world.look(healthy);
-    world.now += 61_000;
-    const event = world.rollouts.takeLook();
-    const meanwhile = Array.from(
-      { length: 400 },
-      (_, i) => [i, i % 10 === 0, false, 1, i % 10 === 0 ? 10 : 90] as const,
-    );
-    world.rollouts.observe(id, meanwhile);
-    world.apply(world.rollouts.active() as Rollout, event);
-    expect(world.rollouts.active()?.stage).toBe(1);
-    expect(world.rollouts.takeLook().shared).toEqual(none);
-  });
-
-  test("does not take what one look saw for the shares of the stage that another one has begun meanwhile", () => {
-    const world = started();
-    const { id = "" } = world.rollouts.active() ?? {};
-    world.look(healthy);
-    world.now += 61_000;
-    const first = world.rollouts.takeLook();
-    const seen = Array.from(
-      { length: 400 },
-      (_, i) => [i, i % 10 === 0, false, 1, i % 10 === 0 ? 10 : 90] as const,
-    );
-    world.rollouts.observe(id, seen);
-    const second = world.rollouts.takeLook();
-    world.apply(world.rollouts.active() as Rollout, first);
-    world.apply(world.rollouts.active() as Rollout, second);
-    expect([world.phase, world.rollouts.active()?.stage]).toEqual(["running", 1]);
-  });
-
-  test("calls an answer slow when it is slower than the stable version's own past, once that past is known", () => {
-    const world = started();
-    const id = world.rollouts.active()?.id ?? "";
-    const observations = Array.from(
-      { length: 200 },
-      (_, i) => [i, false, false, i < 190 ? 10 : 100, 90] as const,
-    );
-    world.rollouts.observe(id, observations);
-    const calibration = world.rollouts.takeLook();
-    expect([calibration.slow_ms, calibration.interval.latency]).toEqual([10, none]);
-    world.rollouts.observe(id, [
-      [1_000, true, false, 11, 10],
-      [1_001, false, false, 10, 90],
-    ]);
-    expect(world.rollouts.takeLook().interval.latency).toEqual({
-      candidate: { exposures: 1, failures: 1 },
-      stable: { exposures: 1, failures: 0 },
-    });
-  });
-});
-
-describe("a plan", () => {
-  test("ends with everybody, grows with each stage, and has a default for all that is left out", () => {
-    expect(plan({ stages: [{ percentage: 5 }] }).stages.map(({ percentage }) => percentage)).toEqual([
-      5, 100,
-    ]);
-    expect(
-      plan({ stages: undefined, template: "standard" }).stages.map(({ percentage }) => percentage),
-    ).toEqual([1, 5, 25, 50, 100]);
-    for (const [percentages, why] of [
-      [[0, 100], "more than 0"],
-      [[101], "at most 100"],
-      [[50, 10], "larger than the one before"],
-      [[0.0001], "three decimals"],
-      [[Number.NaN], "more than 0"],
-    ] as const) {
-      const made = makePlan({ stages: percentages.map((percentage) => ({ percentage })) });
-      expect(made, String(percentages)).toMatchObject({ ok: false, error: expect.stringContaining(why) });
+  test("stays held after a failed gate, however well the candidate does afterwards", () => {
+    const world = started(plan({ on_fail: "hold" }));
+    world.look(failing);
+    for (let i = 0; i < 50; i++) {
+      world.now += 61_000;
+      world.look(seen(0.1, [600, 0], [5_400, 50]));
     }
+    expect([world.phase, world.active.share]).toEqual(["holding", 10]);
+  });
+
+  describe("at 100%", () => {
+    const baking = () => {
+      const stages = [
+        { percentage: 50, min_exposures: 50 },
+        { percentage: 100, soak_seconds: 600 },
+      ];
+      const world = started(plan({ stages }));
+      world.look(seen(0.5, [1_000, 0], [1_000, 0]));
+      expect([world.phase, world.active.share]).toEqual(["running", 100]);
+      return world;
+    };
+    const alone = (exposures: number, failures: number) => seen(1, [exposures, failures], [0, 0]);
+
+    test("soaks before it is promoted", () => {
+      const world = baking();
+      world.now += 599_000;
+      world.look(alone(1_000, 0));
+      expect(world.phase).toBe("running");
+      world.now += 1_000;
+      world.look(none);
+      expect([world.phase, world.active.share]).toEqual(["promoted", 100]);
+    });
+
+    test("goes back to the last comparison where the candidate fails more often than it did, and is rolled back by that", () => {
+      const world = baking();
+      world.look(alone(1_000, 200));
+      expect([world.phase, world.active.share]).toEqual(["running", 50]);
+      world.look(seen(0.5, [100, 40], [100, 2]));
+      expect([world.phase, world.active.share]).toEqual(["rolled_back", 0]);
+    });
+
+    test("is not rolled back by an outage of both versions", () => {
+      const world = baking();
+      world.look(alone(1_000, 900));
+      world.look(seen(0.5, [100, 90], [100, 90]));
+      expect(world.phase).not.toBe("rolled_back");
+    });
+
+    test("waits for an operator where the plan says so", () => {
+      const stages = [{ percentage: 50 }, { percentage: 100, approval: "manual" as const }];
+      const world = started(plan({ stages }));
+      world.look(seen(0.5, [600, 0], [600, 0]));
+      world.look(none);
+      expect([world.phase, world.active.share]).toEqual(["awaiting_approval", 100]);
+      world.command("approve");
+      expect(world.phase).toBe("promoted");
+    });
+  });
+
+  test("begins with its cohort at 0%, which nobody else sees, and holds when it fails", () => {
+    const stages = [{ percentage: 0, soak_seconds: 60, min_exposures: 5 }, { percentage: 50 }];
+    const cohort = { type: "cookie", name: "staff", value: "1" } as const;
+    const of = (exposures: number, failures: number): LookCounts => ({
+      ...none,
+      counts: { ...none.counts, cohort: { exposures, failures } },
+    });
+    const world = started(plan({ stages, cohort }));
+    expect([world.phase, world.active.share]).toEqual(["running", 0]);
+    world.now += 61_000;
+    world.look(of(4, 0));
+    expect([world.phase, world.active.share]).toEqual(["holding", 0]);
+    world.look(of(1, 0));
+    expect([world.phase, world.active.share]).toEqual(["running", 50]);
+    const bad = started(plan({ stages, cohort }));
+    bad.look(of(10, 3));
+    expect([bad.phase, bad.active.share]).toEqual(["holding", 0]);
+  });
+
+  test("is rolled back by the cap on harmed clients, even where the reference fails as often", () => {
+    const world = started(plan({ gates: { max_harmed: 20 } }));
+    world.look(seen(0.5, [100, 19], [100, 19]));
+    expect(world.phase).toBe("running");
+    world.look(seen(0.5, [10, 1], [10, 1]));
+    expect(world.phase).toBe("rolled_back");
+    expect(world.rollouts.list()[0]?.reason).toContain("20 clients had a failure on the candidate");
+  });
+
+  test("with evidence required ends no stage on a count, and does on an interval below two", () => {
+    const world = started(plan({ gates: { require: "evidence" } }));
+    world.now += 61_000;
+    world.look(seen(0.5, [600, 6], [600, 6]));
+    expect([world.phase, world.rollouts.active()?.waiting]).toEqual(["holding", "traffic"]);
+    world.look(seen(0.5, [15_000, 150], [15_000, 150]));
+    expect(world.active.share).toBe(10);
+    // A timeout of the candidate could still come.
+    world.now += 40_000;
+    world.look(none);
+    expect(world.active.share).toBe(50);
+  });
+
+  test("begins no stage in a window, and the next one after it", () => {
+    const world = started();
+    world.look(healthy);
+    world.now += 61_000;
+    world.look(none, { frozen_until: world.now + 1_000 });
+    expect([world.phase, world.rollouts.active()?.waiting, world.active.share]).toEqual([
+      "holding",
+      "window",
+      10,
+    ]);
+    world.now += 1_000;
+    world.look(none, { frozen_until: world.now });
+    expect([world.phase, world.active.share]).toEqual(["running", 50]);
+  });
+
+  test("holds while the stable version fails more often than it did, and is never rolled back by that", () => {
+    const world = started();
+    world.look(seen(0.1, [600, 0], [5_400, 5]));
+    world.look(seen(0.1, [60, 6], [540, 60]));
+    expect([world.phase, world.active.share]).toEqual(["holding", 10]);
+    expect(world.rollouts.active()?.reason).toContain("the stable version fails more often than it did");
+  });
+
+  test("of a linked pair goes with its leader, and lacks what the other one lacks", () => {
+    const world = new World();
+    const peer = { worker: "other", rollout_id: "leader", leads: false };
+    const made = { candidate: CANDIDATE, stable: STABLE, plan: plan(), author: WHO, peer };
+    world.apply(world.rollouts.make(made), { type: "start" });
+    soak(world);
+    expect([world.phase, world.active.share]).toEqual(["running", 10]);
+    const current = world.rollouts.active() as Rollout;
+    world.apply(current, { type: "follow", stage: 1, phase: "running", why: "stage 2" });
+    expect(world.active.share).toBe(50);
+    const leader = started();
+    leader.look(healthy);
+    leader.now += 61_000;
+    leader.look(none, { lacks: { why: "no client has used the candidate of other", waiting: "traffic" } });
+    expect([leader.phase, leader.active.share]).toEqual(["holding", 10]);
   });
 });

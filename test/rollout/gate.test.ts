@@ -1,22 +1,27 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ClientSet } from "../../src/rollout/clients.ts";
+import { isDrifting, NO_DRIFT, watchDrift } from "../../src/rollout/drift.ts";
 import {
+  bet,
   evidence,
-  goodness,
-  type Interval,
-  type MetricOptions,
-  NEW_METRIC,
+  learnRatio,
   NEW_SHARE,
-  observe,
+  NO_LIKELIHOOD,
+  NO_STAKES,
   observeShare,
+  placeStakes,
+  ratioInterval,
+  type Stakes,
   shareEvidence,
+  STAKE_MS,
+  type Tally,
 } from "../../src/rollout/gate.ts";
 
-const OPTIONS: MetricOptions = { alpha: 0.01, margin: 1, tolerance: 2 };
-const interval = (ce: number, cf: number, se: number, sf: number): Interval => ({
-  candidate: { exposures: ce, failures: cf },
-  stable: { exposures: se, failures: sf },
+const tally = (share: number, candidate: number, reference: number): Tally => ({
+  share,
+  candidate,
+  reference,
 });
 
 /** Probability of k successes of n. */
@@ -26,109 +31,132 @@ function binomial(n: number, k: number, p: number): number {
   return probability * (1 - p) ** (n - k);
 }
 
-/** The mean of something over all outcomes of an interval. */
-function expectation(
-  c: number,
-  s: number,
-  pc: number,
-  ps: number,
-  of: (outcome: Interval) => number,
-): number {
-  let sum = 0;
-  for (let fc = 0; fc <= c; fc++) {
-    for (let fs = 0; fs <= s; fs++)
-      sum += binomial(c, fc, pc) * binomial(s, fs, ps) * of(interval(c, fc, s, fs));
+const share = fc.double({ min: 0.001, max: 0.999, noNaN: true });
+const looks = fc.array(fc.tuple(share, fc.nat(5), fc.nat(5), fc.nat(5)), { maxLength: 12 });
+
+/** The stakes after some looks, minutes apart. */
+function stakesAfter(history: readonly (readonly [number, number, number, number])[]): [Stakes, number] {
+  let [stakes, minute]: [Stakes, number] = [placeStakes(NO_STAKES, 0), 0];
+  for (const [at, c, r, minutes] of history) {
+    minute += minutes;
+    stakes = bet(placeStakes(stakes, minute * STAKE_MS), [tally(at, c, r)], 1);
   }
-  return sum;
+  return [stakes, minute];
 }
 
-const count = fc.integer({ min: 0, max: 12 });
-const probability = fc.double({ min: 0, max: 1, noNaN: true });
-
 describe("the evidence against a candidate", () => {
-  test("never grows on average while the candidate fails no more often, whatever the rate and the share", () => {
+  test("is the same on average after a failure that the code has no part in, whatever came before and whatever the share", () => {
     fc.assert(
-      fc.property(count, count, probability, probability, (c, s, ps, part) => {
-        const mean = expectation(c, s, ps * part, ps, (outcome) =>
-          evidence(observe(NEW_METRIC, outcome, OPTIONS)),
-        );
-        expect(mean).toBeLessThanOrEqual(1 + 1e-9);
+      fc.property(looks, share, fc.nat(10), (history, at, minutes) => {
+        const [stakes, minute] = stakesAfter(history);
+        const placed = placeStakes(stakes, (minute + minutes) * STAKE_MS);
+        const candidate = evidence(bet(placed, [tally(at, 1, 0)], 1));
+        const reference = evidence(bet(placed, [tally(at, 0, 1)], 1));
+        const mean = at * candidate + (1 - at) * reference;
+        expect(mean / evidence(stakes)).toBeCloseTo(1, 9);
       }),
     );
   });
 
-  test("never grows on average within the margin either", () => {
+  test("never grows on average while the candidate fails at most as often as the margin allows", () => {
     fc.assert(
       fc.property(
-        count,
-        count,
-        probability,
-        fc.double({ min: 1, max: 3, noNaN: true }),
-        (c, s, ps, margin) => {
-          const pc = Math.min(ps * margin, 1);
-          const mean = expectation(c, s, pc, ps, (outcome) =>
-            evidence(observe(NEW_METRIC, outcome, { ...OPTIONS, margin })),
-          );
-          expect(mean).toBeLessThanOrEqual(1 + 1e-9);
+        share,
+        fc.double({ min: 1, max: 5, noNaN: true }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (at, margin, part) => {
+          const stakes = placeStakes(NO_STAKES, 0);
+          const ratio = margin * part;
+          const probability = (ratio * at) / (ratio * at + 1 - at);
+          const candidate = evidence(bet(stakes, [tally(at, 1, 0)], margin));
+          const reference = evidence(bet(stakes, [tally(at, 0, 1)], margin));
+          expect(probability * candidate + (1 - probability) * reference).toBeLessThanOrEqual(1 + 1e-9);
         },
       ),
     );
   });
 
-  test("for its being good enough never grows on average while it is at least twice as bad", () => {
-    fc.assert(
-      fc.property(count, count, fc.double({ min: 0, max: 0.5, noNaN: true }), (c, s, ps) => {
-        const mean = expectation(c, s, ps * 2, ps, (outcome) =>
-          goodness(observe(NEW_METRIC, outcome, OPTIONS)),
-        );
-        expect(mean).toBeLessThanOrEqual(1 + 1e-9);
-      }),
-    );
+  test("does not depend on how the failures of a minute are cut into looks", () => {
+    const stakes = placeStakes(NO_STAKES, 0);
+    const once = bet(stakes, [tally(0.1, 5, 5), tally(0.5, 3, 1)], 1);
+    const parts = [tally(0.5, 1, 0), tally(0.1, 2, 5), tally(0.5, 2, 1), tally(0.1, 3, 0)];
+    const often = parts.reduce((sum, part) => bet(sum, [part], 1), stakes);
+    expect(evidence(often)).toBeCloseTo(evidence(once), 9);
   });
 
-  test("does not depend on how the same outcomes are cut into looks of the same share", () => {
-    const once = observe(NEW_METRIC, interval(10, 4, 90, 6), OPTIONS);
-    const twice = observe(
-      observe(NEW_METRIC, interval(5, 3, 45, 2), OPTIONS),
-      interval(5, 1, 45, 4),
-      OPTIONS,
-    );
-    expect(evidence(once)).toBeCloseTo(evidence(twice), 9);
+  test("has all of its stakes at any time: what is placed and what is not sum to 1", () => {
+    for (const minutes of [0, 1, 59, 600, 100_000]) {
+      expect(evidence(placeStakes(NO_STAKES, minutes * STAKE_MS))).toBeCloseTo(1, 9);
+    }
   });
 
-  test("is absent without clients, and without failures", () => {
-    expect(observe(NEW_METRIC, interval(0, 0, 0, 0), OPTIONS)).toBe(NEW_METRIC);
-    expect(observe(NEW_METRIC, interval(1_000, 0, 9_000, 0), OPTIONS)).toBe(NEW_METRIC);
-    expect(evidence(NEW_METRIC)).toBe(1);
+  test("grows within ten failures after a hundred hours in which both versions failed alike", () => {
+    let stakes = NO_STAKES;
+    for (let minute = 0; minute < 6_000; minute++) {
+      stakes = bet(placeStakes(stakes, minute * STAKE_MS), [tally(0.5, 1, 1)], 1);
+    }
+    expect(evidence(stakes)).toBeLessThan(1);
+    stakes = placeStakes(stakes, 6_000 * STAKE_MS);
+    expect(evidence(bet(stakes, [tally(0.1, 20, 0)], 1))).toBeGreaterThan(125);
   });
 
   test("is finite after any number of failures", () => {
-    let state = NEW_METRIC;
-    for (let i = 0; i < 2_000; i++) state = observe(state, interval(100, 100, 100, 0), OPTIONS);
-    expect(Number.isFinite(evidence(state))).toBe(true);
-    expect(evidence(state)).toBeGreaterThan(1e100);
+    const stakes = bet(placeStakes(NO_STAKES, 0), [tally(0.01, 100_000, 0)], 1);
+    expect(Number.isFinite(evidence(stakes))).toBe(true);
+    expect(evidence(stakes)).toBeGreaterThan(1e100);
+  });
+
+  test("is kept through JSON", () => {
+    const [stakes] = stakesAfter([[0.3, 2, 1, 4]]);
+    expect(JSON.parse(JSON.stringify(stakes))).toEqual(stakes);
+    expect(JSON.parse(JSON.stringify(NO_STAKES))).toEqual(NO_STAKES);
+  });
+});
+
+describe("the interval of the ratio", () => {
+  test("holds every ratio before the first failure, and narrows around the true one", () => {
+    expect(ratioInterval(NO_LIKELIHOOD)).toEqual({ from: null, to: null });
+    const { from, to } = ratioInterval(learnRatio(NO_LIKELIHOOD, [tally(0.5, 300, 100)]));
+    expect(from).toBeGreaterThan(2);
+    expect(from).toBeLessThan(3);
+    expect(to).toBeGreaterThan(3);
+    expect(to).toBeLessThan(5);
+  });
+
+  test("is open above when only the candidate fails, and below when only the reference does", () => {
+    expect(ratioInterval(learnRatio(NO_LIKELIHOOD, [tally(0.5, 30, 0)])).to).toBeNull();
+    expect(ratioInterval(learnRatio(NO_LIKELIHOOD, [tally(0.5, 0, 30)])).from).toBeNull();
   });
 });
 
 describe("the check of the shares", () => {
   test("never grows on average while clients come as configured, and finds a share that is not", () => {
     fc.assert(
-      fc.property(
-        fc.integer({ min: 0, max: 30 }),
-        fc.double({ min: 0.001, max: 0.999, noNaN: true }),
-        (n, share) => {
-          let mean = 0;
-          for (let c = 0; c <= n; c++) {
-            mean +=
-              binomial(n, c, share) * shareEvidence(observeShare(NEW_SHARE, interval(c, 0, n - c, 0), share));
-          }
-          expect(mean).toBeLessThanOrEqual(1 + 1e-9);
-        },
-      ),
+      fc.property(fc.integer({ min: 0, max: 30 }), share, (n, at) => {
+        let mean = 0;
+        for (let c = 0; c <= n; c++) {
+          mean += binomial(n, c, at) * shareEvidence(observeShare(NEW_SHARE, [tally(at, c, n - c)]));
+        }
+        expect(mean).toBeLessThanOrEqual(1 + 1e-9);
+      }),
     );
-    expect(shareEvidence(observeShare(NEW_SHARE, interval(100, 0, 900, 0), 0.1))).toBeLessThan(10);
-    expect(shareEvidence(observeShare(NEW_SHARE, interval(200, 0, 800, 0), 0.1))).toBeGreaterThan(1_000);
-    expect(shareEvidence(observeShare(NEW_SHARE, interval(40, 0, 960, 0), 0.1))).toBeGreaterThan(1_000);
+    const of = (candidate: number) =>
+      shareEvidence(observeShare(NEW_SHARE, [tally(0.1, candidate, 1_000 - candidate)]));
+    expect(of(100)).toBeLessThan(10);
+    expect(of(200)).toBeGreaterThan(1_000);
+    expect(of(40)).toBeGreaterThan(1_000);
+  });
+});
+
+describe("drift", () => {
+  test("is silent at the rate of the past, loud at six times of it, and over when that is over", () => {
+    let drift = NO_DRIFT;
+    for (let i = 0; i < 1_000; i++) drift = watchDrift(drift, 100, 1);
+    expect(isDrifting(drift)).toBe(false);
+    for (let i = 0; i < 20; i++) drift = watchDrift(drift, 100, 6);
+    expect(isDrifting(drift)).toBe(true);
+    for (let i = 0; i < 20; i++) drift = watchDrift(drift, 100, 1);
+    expect(isDrifting(drift)).toBe(false);
   });
 });
 
