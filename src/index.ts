@@ -10,11 +10,13 @@ import { Meter } from "./metrics/meter.ts";
 import type { MetricsSink } from "./metrics/store.ts";
 import { Control } from "./operators.ts";
 import type { RolloutSink } from "./registry/rollout-sink.ts";
-import { Observer } from "./rollout/observer.ts";
+import { CpuReports } from "./rollout/cpu-reports.ts";
+import { Observer, type SendObservations } from "./rollout/observer.ts";
 import { workersUnder } from "./router/hosts.ts";
 import { createRouter } from "./router/index.ts";
 import { openChannel } from "./runtime/channels.ts";
 import { heed } from "./runtime/follower.ts";
+import { onLaneSample } from "./runtime/lane-cpu.ts";
 import { versionSource } from "./runtime/lanes.ts";
 import { refreshMsOf } from "./runtime/process.ts";
 import { refusal } from "./runtime/shortage.ts";
@@ -55,6 +57,14 @@ const { SLUICE_LOG_KEY, SLUICE_TOLD } = bindings as Env;
 setLogKey(SLUICE_LOG_KEY ?? "");
 if (SLUICE_TOLD) heed(bindings as Env, JSON.parse(SLUICE_TOLD));
 
+/** Takes what this process sees of rollouts to their registries. */
+function sendTo(env: Env): SendObservations {
+  return (worker, rollout, observations) =>
+    openChannel<RolloutSink>(env, "RolloutSink", { worker }).observe(rollout, observations);
+}
+
+const cpuReports = new CpuReports(sendTo(bindings as Env));
+
 const router = createRouter<Env>((env) => ({
   deployments: env.SLUICE_KV,
   source: versionSource(env),
@@ -64,10 +74,10 @@ const router = createRouter<Env>((env) => ({
   served: servedBy(env),
   hasAddresses: true,
   meter: new Meter((batch) => openChannel<MetricsSink>(env, "MetricsSink", {}).add(batch)),
-  observer: new Observer((worker, rollout, observations) =>
-    openChannel<RolloutSink>(env, "RolloutSink", { worker }).observe(rollout, observations),
-  ),
+  observer: new Observer(sendTo(env)),
 }));
+
+onLaneSample(({ worker, rollout, ...sample }) => cpuReports.take(worker, rollout, sample));
 
 export default {
   fetch(request: Request, env: Env, ctx: ExecutionContext): Response | Promise<Response> {

@@ -1,119 +1,232 @@
 /**
- * What this isolate sees of rollouts: for each client its first answer, by version. Collected after the answer and sent at most
- * once a second, behind a request. Bounded in memory.
+ * What this isolate sees of rollouts. Collects it (watch.ts) and sends it once a second behind a request, each report until
+ * it has arrived.
  */
 import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import { hashKey, prepareSeed, type Seed } from "../router/hash.ts";
-import type { ObserverPort, Seen } from "../router/ports.ts";
-import { ClientSet } from "./clients.ts";
-import type { Observation } from "./records.ts";
+import {
+  type Arrival,
+  type ObserverPort,
+  type Sighting,
+  startOf,
+  VersionLost,
+  VersionUnavailable,
+} from "../router/ports.ts";
+import { OUTCOME_HEADER } from "../router/signals.ts";
+import type { Observed } from "../router/split.ts";
+import { onFlush } from "../versions/changes.ts";
+import type { WatchedRollout } from "../versions/record.ts";
+import type { FailureRules } from "../versions/types.ts";
+import { watchBody } from "./bodies.ts";
+import { prefixOf } from "./prefixes.ts";
+import type { Observations } from "./records.ts";
+import { type Ticket, Watch } from "./watch.ts";
 
 /** Takes observations to the Worker's registry. */
-type SendObservations = (
-  worker: string,
-  rollout: string,
-  observations: readonly Observation[],
-) => Promise<void>;
+export type SendObservations = (worker: string, rollout: string, observations: Observations) => Promise<void>;
+
+/** What a version said of a client. */
+export interface BadOutcome {
+  readonly worker: string;
+  readonly rollout: WatchedRollout;
+  readonly observed: Observed;
+  /** The client's request key. */
+  readonly key: string;
+}
+
+/** Of rollouts that do not say what a failure is. */
+const PLAIN: FailureRules = { statuses: [], timeout_seconds: 30, body: false, dataset: null };
 
 interface Watched {
+  readonly worker: string;
   readonly rollout: string;
+  readonly rules: FailureRules;
   readonly seed: Seed;
-  readonly clients: ClientSet;
-  /** Requests without a key, by the prefix of their address. */
-  readonly prefixes: Map<string, number>;
-  /** Versions that this isolate has had a first answer of: that one may have had to warm up. */
-  readonly warm: Set<string>;
-  /** When something was seen last, in ms since the epoch. */
+  readonly watch: Watch;
+  /** When a request was seen last, in ms since the epoch. */
   usedAt: number;
-  pending: Observation[];
-  isSending: boolean;
+  /** Stands for the request behind which reports are sent. */
+  courier: object | undefined;
+  /** How often it has sent, and when it last woke up, in ms since the epoch. */
+  rounds: number;
+  wokeAt: number;
+  /** Whether the last attempt failed: logged once, not every second. */
+  isKeeping: boolean;
 }
 
 export class Observer implements ObserverPort {
   readonly #send: SendObservations;
+  /** By the rollout's id. */
   readonly #watched = new Map<string, Watched>();
 
   constructor(send: SendObservations) {
     this.#send = send;
+    onFlush(async () => {
+      await Promise.all([...this.#watched.values()].map((watched) => this.#report(watched)));
+    });
   }
 
-  observe(
-    { split, decision, key, address, status, ms }: Seen,
-    ctx: Pick<ExecutionContext, "waitUntil">,
-  ): void {
-    const { version, reason } = decision;
-    const { worker, rollout } = split.record;
-    if (rollout === undefined || (reason !== "key" && reason !== "random")) return;
-    const watched = this.#of(worker, rollout.id);
-    if (!watched.warm.has(version.version_id)) {
-      watched.warm.add(version.version_id);
-      return;
-    }
-    const hash = key === undefined ? null : hashKey(watched.seed, key);
-    if (hash === null ? !isWithinCap(watched.prefixes, address) : !watched.clients.admit(hash)) return;
-    if (watched.pending.length >= LIMITS.rollouts.maxObservations) return;
-    const isCandidate = version.version_id === rollout.candidate;
-    watched.pending.push([hash, isCandidate, status >= 500, ms, version.percentage]);
-    if (watched.isSending) return;
-    watched.isSending = true;
-    ctx.waitUntil(this.#sendSoon(worker, watched));
+  begin(arrival: Arrival, ctx: Pick<ExecutionContext, "waitUntil">): Sighting {
+    const { decision, rollout, observed, key, address, method } = arrival;
+    const now = Date.now();
+    const watched = this.#of(decision.worker, rollout, now);
+    const { watch, rules } = watched;
+    const ticket =
+      key === undefined
+        ? watch.begin(null, observed, now, address && prefixOf(address))
+        : watch.begin(hashKey(watched.seed, key), observed, now);
+    this.#keepSending(watched, now, ctx);
+    const isCompared = observed.arm === "candidate" || observed.arm === "reference";
+    const watchesBody = rules.body && isCompared && method !== "HEAD";
+    return new Seen({ watch, rules, ticket, now, ctx, watchesBody });
   }
 
-  #of(worker: string, rollout: string): Watched {
-    const held = this.#watched.get(worker);
-    const usedAt = Date.now();
-    if (held?.rollout === rollout) {
-      held.usedAt = usedAt;
+  /** A version has said that a client's experience was bad, behind its answer. */
+  note({ worker, rollout, observed, key }: BadOutcome, ctx: Pick<ExecutionContext, "waitUntil">): void {
+    const now = Date.now();
+    const watched = this.#of(worker, rollout, now);
+    watched.watch.note(hashKey(watched.seed, key), observed, "outcome", now);
+    this.#keepSending(watched, now, ctx);
+  }
+
+  #of(worker: string, { id, failures = PLAIN }: WatchedRollout, now: number): Watched {
+    const held = this.#watched.get(id);
+    if (held !== undefined) {
+      held.usedAt = now;
       return held;
     }
-    // Rollouts end without a word to those who watch.
-    for (const [name, old] of this.#watched) {
-      if (usedAt - old.usedAt > LIMITS.rollouts.forgetWatchedMs) this.#watched.delete(name);
-    }
+    this.#forgetOld(now);
     const watched: Watched = {
-      rollout,
-      seed: prepareSeed(rollout),
-      clients: new ClientSet(LIMITS.rollouts.observedClients),
-      prefixes: new Map(),
-      warm: new Set(),
-      usedAt,
-      pending: [],
-      isSending: false,
+      worker,
+      rollout: id,
+      rules: failures,
+      seed: prepareSeed(id),
+      watch: new Watch(crypto.randomUUID()),
+      usedAt: now,
+      courier: undefined,
+      rounds: 0,
+      wokeAt: now,
+      isKeeping: false,
     };
-    this.#watched.set(worker, watched);
+    this.#watched.set(id, watched);
     return watched;
   }
 
-  async #sendSoon(worker: string, watched: Watched): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, LIMITS.rollouts.observeMs));
-    const observations = watched.pending;
-    watched.pending = [];
-    watched.isSending = false;
-    try {
-      await this.#send(worker, watched.rollout, observations);
-    } catch (error) {
-      log("warn", "observations-lost", { worker, count: observations.length, why: String(error) });
+  /** Rollouts end without a word to those who watch. */
+  #forgetOld(now: number): void {
+    for (const [id, { usedAt }] of this.#watched) {
+      if (now - usedAt > LIMITS.rollouts.forgetWatchedMs) this.#watched.delete(id);
     }
+  }
+
+  #keepSending(watched: Watched, now: number, ctx: Pick<ExecutionContext, "waitUntil">): void {
+    // No request goes on for ever for the others' sake: the next one takes over.
+    const isSent =
+      watched.courier !== undefined &&
+      watched.rounds < LIMITS.rollouts.observeRounds &&
+      Math.abs(now - watched.wokeAt) < LIMITS.rollouts.observerLostMs;
+    if (isSent) return;
+    watched.courier = {};
+    watched.rounds = 0;
+    watched.wokeAt = now;
+    ctx.waitUntil(this.#carry(watched, watched.courier));
+  }
+
+  async #carry(watched: Watched, courier: object): Promise<void> {
+    while (watched.courier === courier) {
+      await new Promise((resolve) => setTimeout(resolve, LIMITS.rollouts.observeMs));
+      if (watched.courier !== courier) return;
+      watched.rounds++;
+      watched.wokeAt = Date.now();
+      await this.#report(watched);
+      this.#forgetOld(Date.now());
+      const isDone = watched.watch.isIdle || !this.#watched.has(watched.rollout);
+      if (isDone && watched.courier === courier) watched.courier = undefined;
+    }
+  }
+
+  /** Sends what there is to say. Where that fails it is kept. Never rejects. */
+  async #report(watched: Watched): Promise<void> {
+    const { worker, rollout, rules, watch } = watched;
+    watch.sweep(Date.now(), rules.timeout_seconds * 1000);
+    const report = watch.drain();
+    if (report === undefined) return;
+    try {
+      await this.#send(worker, rollout, report);
+    } catch (error) {
+      if (!watched.isKeeping) log("warn", "observations-kept", { worker, rollout, why: String(error) });
+      watched.isKeeping = true;
+      return;
+    }
+    watched.isKeeping = false;
+    watch.acknowledge(report);
   }
 }
 
-/** Whether a request without a key counts: nobody's many requests are everybody's experience. */
-function isWithinCap(prefixes: Map<string, number>, address: string | undefined): boolean {
-  if (address === undefined) return true;
-  const prefix = prefixOf(address);
-  const count = prefixes.get(prefix) ?? 0;
-  if (
-    count >= LIMITS.rollouts.observationsPerPrefix ||
-    (count === 0 && prefixes.size >= LIMITS.rollouts.observedClients)
-  )
-    return false;
-  prefixes.set(prefix, count + 1);
-  return true;
+interface SeenOptions {
+  readonly watch: Watch;
+  readonly rules: FailureRules;
+  readonly ticket: Ticket;
+  /** When the request came, in ms since the epoch. */
+  readonly now: number;
+  readonly ctx: Pick<ExecutionContext, "waitUntil">;
+  readonly watchesBody: boolean;
 }
 
-/** /24 of IPv4, /48 of IPv6. */
-function prefixOf(address: string): string {
-  const separator = address.includes(":") ? ":" : ".";
-  return address.split(separator).slice(0, 3).join(separator);
+class Seen implements Sighting {
+  readonly #options: SeenOptions;
+
+  constructor(options: SeenOptions) {
+    this.#options = options;
+  }
+
+  answered(response: Response): Response {
+    const { watch, ticket, rules } = this.#options;
+    const { status, headers } = response;
+    const now = this.#answer(startOf(response, this.#options.now));
+    if (status >= 500 || rules.statuses.includes(status)) watch.fail(ticket, "status", now);
+    else if (headers.get(OUTCOME_HEADER) === "bad") watch.fail(ticket, "outcome", now);
+    else return this.#watchBody(response);
+    return response;
+  }
+
+  threw(error: unknown): void {
+    const { watch, ticket } = this.#options;
+    if (error instanceof VersionLost) {
+      if (error.isItsFault) watch.fail(ticket, "lost", Date.now());
+      watch.end(ticket);
+      return;
+    }
+    watch.fail(ticket, "exception", this.#answer(this.#options.now));
+  }
+
+  unavailable(error: unknown): void {
+    const { watch, ticket } = this.#options;
+    // A process that is down is nobody's failure.
+    const isItsFault = error instanceof VersionUnavailable && error.isItsFault;
+    if (isItsFault) watch.fail(ticket, "unavailable", Date.now());
+    watch.end(ticket);
+  }
+
+  /** @param started in ms since the epoch @returns the time */
+  #answer(started: number): number {
+    const now = Date.now();
+    this.#options.watch.answer(this.#options.ticket, Math.max(now - started, 0), now);
+    return now;
+  }
+
+  /** An encoded body is left alone: it would be encoded again. */
+  #watchBody(response: Response): Response {
+    const { watch, ticket, rules, ctx, watchesBody } = this.#options;
+    const { body, status, headers } = response;
+    if (!watchesBody || body === null || status === 101 || headers.has("Content-Encoding")) return response;
+    // Events may be rare.
+    const mayPause = headers.get("Content-Type")?.startsWith("text/event-stream");
+    const watched = watchBody(body, mayPause ? undefined : rules.timeout_seconds * 1000, () =>
+      watch.fail(ticket, "body", Date.now()),
+    );
+    ctx.waitUntil(watched.done);
+    return new Response(watched.body, response);
+  }
 }

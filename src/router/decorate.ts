@@ -1,12 +1,15 @@
-/** What Sluice adds to a response where the Worker's settings ask for it: the client's identity, and the version. */
+/**
+ * What Sluice adds to a response where the Worker's settings ask for it, the client's identity and the version, and what
+ * it takes away: a word of the version to the rollout.
+ */
 import { serialize } from "hono/utils/cookie";
 import type { IssuedCookie } from "../versions/types.ts";
-import type { RequestData } from "./signals.ts";
+import { OUTCOME_HEADER, type RequestData } from "./signals.ts";
 import type { Decision, Split } from "./split.ts";
 
 export const VERSION_HEADER = "Sluice-Version";
 
-/** The response with its additions, if any. A response that opens a WebSocket stays as it is. */
+/** The response with these changes, if any. A response that opens a WebSocket stays as it is. */
 export function decorate(
   split: Split,
   request: RequestData,
@@ -18,8 +21,10 @@ export function decorate(
       ? undefined
       : cookieOf(split.issued, decision.identity, request);
   const adds = cookie !== undefined || split.record.expose_version === true;
-  if (response.status === 101 || !adds) return response;
+  const tells = split.record.rollout !== undefined && response.headers.has(OUTCOME_HEADER);
+  if (response.status === 101 || !(adds || tells)) return response;
   const decorated = new Response(response.body, response);
+  if (tells) decorated.headers.delete(OUTCOME_HEADER);
   if (split.record.expose_version) {
     decorated.headers.set(VERSION_HEADER, `${decision.version.version_id};reason=${decision.reason}`);
   }

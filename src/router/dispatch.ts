@@ -2,16 +2,26 @@
 import type { Context } from "hono";
 import { log } from "../lib/log.ts";
 import { decideFallback } from "./decide.ts";
-import { type MeterPort, startOf, type VersionHandler, VersionLost, type VersionSource } from "./ports.ts";
+import {
+  type MeterPort,
+  type Sighting,
+  startOf,
+  type VersionHandler,
+  VersionLost,
+  type VersionSource,
+  VersionUnavailable,
+} from "./ports.ts";
 import type { Decision, Outcome, Split } from "./split.ts";
 
 /** Seconds after which a client may try again when no version can be loaded. */
 const RETRY_AFTER_SECONDS = "5";
 
-/** Where versions come from, and who counts their answers. */
+/** Where versions come from, who counts their answers, and who watches this request. */
 export interface Dispatch {
   readonly source: VersionSource;
   readonly meter?: MeterPort | undefined;
+  /** Undefined for a request that no rollout counts. */
+  readonly sighting?: Sighting | undefined;
 }
 
 /** Serves the request with the version decided on, or with the other one where it cannot be loaded. Never rejects. */
@@ -21,8 +31,8 @@ export function dispatch(
   decision: Decision,
   c: Context,
 ): Promise<Response> | Response {
-  const handler = to.source.ready(decision.version.version_id);
-  return handler === undefined ? loadAndRun(to, split, decision, c) : run(handler, to.meter, decision, c);
+  const handler = to.source.ready(decision.instance);
+  return handler === undefined ? loadAndRun(to, split, decision, c) : run(handler, to, decision, c);
 }
 
 /**
@@ -31,7 +41,7 @@ export function dispatch(
  */
 function run(
   handler: VersionHandler,
-  meter: MeterPort | undefined,
+  { meter, sighting }: Dispatch,
   decision: Decision,
   c: Context,
 ): Promise<Response> | Response {
@@ -39,10 +49,11 @@ function run(
   const started = meter === undefined ? 0 : Date.now();
   const answered = (response: Response): Response => {
     meter?.count(decision, outcomeOf(response), startOf(response, started), ctx);
-    return response;
+    return sighting === undefined ? response : sighting.answered(response);
   };
   const failed = (error: unknown): Response => {
     meter?.count(decision, "exception", started, ctx);
+    sighting?.threw(error);
     return exceptionOf(decision, error);
   };
   try {
@@ -71,26 +82,35 @@ function isVisit({ reason }: Decision): boolean {
   return reason === "preview" || reason === "pin";
 }
 
-async function loadAndRun(
-  { source, meter }: Dispatch,
-  split: Split,
-  decision: Decision,
-  c: Context,
-): Promise<Response> {
+async function loadAndRun(to: Dispatch, split: Split, decision: Decision, c: Context): Promise<Response> {
+  const { source, meter } = to;
   const { worker } = decision;
   const started = Date.now();
+  let { sighting } = to;
   for (let next: Decision | undefined = decision; next !== undefined; ) {
-    const { version_id } = next.version;
+    const { instance } = next;
     try {
-      const handler = source.ready(version_id) ?? (await source.load(worker, version_id, isVisit(next)));
-      return await run(handler, meter, next, c);
-    } catch {
+      const handler = source.ready(instance) ?? (await source.load(worker, instance, isVisit(next)));
+      return await run(handler, { source, meter, sighting }, next, c);
+    } catch (error) {
       // The source has logged why.
+      if (!isStandIn(next, error)) {
+        sighting?.unavailable(error);
+        sighting = undefined;
+      }
       next = next.reason === "fallback" ? undefined : decideFallback(split, next);
     }
   }
   meter?.count(decision, "error", started, c.executionCtx as ExecutionContext);
   return unavailable();
+}
+
+/**
+ * Whether the stable version's own isolate stands in for its baseline, which does not load. The clients of the baseline
+ * still count: without them, the candidate would be compared with nobody.
+ */
+function isStandIn({ instance, version }: Decision, error: unknown): boolean {
+  return instance !== version.version_id && error instanceof VersionUnavailable && error.isItsFault;
 }
 
 function unavailable(): Response {

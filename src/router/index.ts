@@ -13,7 +13,7 @@ import { dispatch } from "./dispatch.ts";
 import { givenBy } from "./given.ts";
 import { hostOf } from "./hosts.ts";
 import { OneRoute } from "./one-route.ts";
-import { type MeterPort, type ObserverPort, startOf, type VersionSource } from "./ports.ts";
+import type { MeterPort, ObserverPort, Sighting, VersionSource } from "./ports.ts";
 import { readAddress, readKey } from "./signals.ts";
 import { Snapshot } from "./snapshot.ts";
 import { type Decision, previewOf, type Split } from "./split.ts";
@@ -92,30 +92,32 @@ function serve(router: Router, split: Split, host: string, c: Context): Answer {
     return notFound(host);
   const decision = decide(split, request, router.given);
   if (!split.decorates) return dispatch(router, split, decision, c);
-  const started = Date.now();
-  const finish = (response: Response): Response => {
-    if (split.record.rollout !== undefined) observe(router, { split, decision, started, response }, c);
-    return decorate(split, request, decision, response);
-  };
-  const response = dispatch(router, split, decision, c);
+  const sighting = sight(router, split, decision, c);
+  const { source, meter } = router;
+  const response = dispatch(
+    sighting === undefined ? router : { source, meter, sighting },
+    split,
+    decision,
+    c,
+  );
+  const finish = (answer: Response): Response => decorate(split, request, decision, answer);
   return response instanceof Promise ? response.then(finish) : finish(response);
 }
 
-interface Served {
-  readonly split: Split;
-  readonly decision: Decision;
-  /** In ms since the epoch. */
-  readonly started: number;
-  readonly response: Response;
-}
-
-function observe({ observer, given }: Router, served: Served, c: Context): void {
-  const { split, decision, started, response } = served;
-  const { headers } = c.req.raw;
+/** Tells the observer of a request that a rollout counts. */
+function sight(
+  { observer, given }: Router,
+  split: Split,
+  decision: Decision,
+  c: Context,
+): Sighting | undefined {
+  const { rollout } = split.record;
+  const { observed } = decision;
+  if (observer === undefined || rollout === undefined || observed === undefined) return undefined;
+  const { headers, method } = c.req.raw;
   const key = decision.identity ?? readKey(headers, split.affinity, given.addressHeader);
   const address = readAddress(headers, given.addressHeader);
-  const ms = Date.now() - startOf(response, started);
-  observer?.observe({ split, decision, key, address, status: response.status, ms }, c.executionCtx);
+  return observer.begin({ rollout, decision, observed, method, key, address }, c.executionCtx);
 }
 
 /** For a host that this isolate has not served yet, or not for a while. */

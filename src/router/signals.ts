@@ -4,7 +4,7 @@
  */
 import { parse } from "hono/utils/cookie";
 import { parseDictionary, serializeDictionary } from "structured-headers";
-import type { Affinity, AffinitySource } from "../versions/types.ts";
+import type { Affinity, AffinitySource, Cohort } from "../versions/types.ts";
 
 /** The part of a request that decides its version. */
 export interface RequestData {
@@ -14,6 +14,9 @@ export interface RequestData {
 
 export const OVERRIDES_HEADER = "cloudflare-workers-version-overrides";
 export const KEY_HEADER = "cloudflare-workers-version-key";
+
+/** Response header with which a version says how its answer turned out. Clients do not get it. */
+export const OUTCOME_HEADER = "Sluice-Outcome";
 
 /**
  * The version id that the overrides header names for this Worker. The header is an RFC 9651 dictionary whose values
@@ -66,6 +69,11 @@ function readSource(
       return (cookies && parse(cookies, source.name)[source.name]) || undefined;
     }
   }
+}
+
+/** Whether a request has the cohort's header or cookie, with its value. */
+export function isInCohort(headers: Pick<Headers, "get">, { type, name, value }: Cohort): boolean {
+  return readSource(headers, { type, name }, "") === value;
 }
 
 /** The client's address; undefined where no trusted header carries it. */

@@ -4,8 +4,10 @@ import { decide } from "../../src/router/decide.ts";
 import { dispatch } from "../../src/router/dispatch.ts";
 import { givenBy } from "../../src/router/given.ts";
 import { moduleSource, type VersionModule } from "../../src/router/modules.ts";
+import { type Sighting, type VersionSource, VersionUnavailable } from "../../src/router/ports.ts";
 import { requestWith } from "../../src/router/signals.ts";
-import { compileSplit } from "../../src/router/split.ts";
+import { type Arm, compileSplit } from "../../src/router/split.ts";
+import type { WatchedRollout } from "../../src/versions/record.ts";
 
 const GIVEN = givenBy("", true);
 const CANDIDATE = "candidate";
@@ -25,7 +27,13 @@ const throwing: VersionModule = {
 
 /** Sends one request to the version named, of the modules given. */
 async function send(modules: Record<string, VersionModule>, version: string, candidateShare = 50) {
-  const split = compileSplit({
+  const split = splitAt(candidateShare);
+  const decision = decide(split, requestWith("w", { override: version }), GIVEN);
+  return dispatch({ source: moduleSource(modules) }, split, decision, requested());
+}
+
+function splitAt(candidateShare: number, rollout?: WatchedRollout) {
+  return compileSplit({
     schema: 1,
     worker: "w",
     revision: 1,
@@ -35,11 +43,35 @@ async function send(modules: Record<string, VersionModule>, version: string, can
       { version_id: STABLE, number: 1, percentage: 100 - candidateShare },
       { version_id: CANDIDATE, number: 2, percentage: candidateShare },
     ],
+    ...(rollout === undefined ? {} : { rollout }),
   });
-  const decision = decide(split, requestWith("w", { override: version }), GIVEN);
+}
+
+function requested(): Context {
   const request = new Request("http://w.localhost/", { method: "POST", body: "the body" });
-  const c = { req: { raw: request }, env: {}, executionCtx: {} } as unknown as Context;
-  return dispatch({ source: moduleSource(modules) }, split, decision, c);
+  return { req: { raw: request }, env: {}, executionCtx: {} } as unknown as Context;
+}
+
+/** What a rollout is told of one request to its baseline. @param load why it cannot be loaded */
+async function toBaseline(load: VersionUnavailable): Promise<string[]> {
+  const split = splitAt(10, { id: "r", candidate: CANDIDATE, baseline: 10 });
+  const stable = () => new Response("stable");
+  const source: VersionSource = {
+    ready: (instance) => (instance === STABLE ? stable : undefined),
+    load: () => Promise.reject(load),
+  };
+  const told: string[] = [];
+  const sighting: Sighting = {
+    answered: (response) => {
+      told.push("answered");
+      return response;
+    },
+    threw: () => void told.push("threw"),
+    unavailable: () => void told.push("unavailable"),
+  };
+  const response = await dispatch({ source, sighting }, split, (split.baseline as Arm).key, requested());
+  expect(await response.text()).toBe("stable");
+  return told;
 }
 
 beforeEach(() => {
@@ -69,6 +101,16 @@ describe("a version that cannot be loaded", () => {
     expect(response.status).toBe(503);
     expect(Number(response.headers.get("Retry-After"))).toBeGreaterThan(0);
     expect(await response.text()).not.toContain(CANDIDATE);
+  });
+});
+
+describe("a baseline that cannot be loaded", () => {
+  test("has its clients counted with the answers of the stable version's own isolate, where its code is to blame", async () => {
+    expect(await toBaseline(new VersionUnavailable(STABLE, "it does not load"))).toEqual(["answered"]);
+  });
+
+  test("has its clients counted no more than the candidate's, where the process of both is down", async () => {
+    expect(await toBaseline(new VersionUnavailable(STABLE, "it is down", false))).toEqual(["unavailable"]);
   });
 });
 

@@ -70,6 +70,30 @@ describe("a preparation", () => {
   });
 });
 
+test("a preparation names the isolates that each kind of process runs, a rollout's baseline among them", async () => {
+  const told: [string, readonly string[]][] = [];
+  const noting = (name: string) =>
+    processOf(async (message) => {
+      if (message.type === "prepare") told.push([name, message.instances]);
+      return Response.json({ why: null });
+    });
+  const lanes = ["traffic", "canary", "objects"] as const;
+  const env = {
+    SLUICE_FOLLOWERS: lanes.map((lane) => ({ name: lane, lane })),
+    ...Object.fromEntries(lanes.map((lane) => [lane, noting(lane)])),
+  };
+  const shares = [
+    { ...SHARE, percentage: 95 },
+    { version_id: "c", number: 2, percentage: 5 },
+  ];
+  const several = fleetOf(env as unknown as Env, answering);
+  await several.prepare("w", shares, { id: "r", candidate: "c", baseline: 5 });
+  expect(told).toEqual([
+    ["traffic", ["v"]],
+    ["canary", ["c", "v.baseline"]],
+  ]);
+});
+
 test("a fleet with a process that is gone is not ready", async () => {
   expect(await fleet(answering, gone).ready()).toBe(false);
   expect(await fleet(answering, answering).ready()).toBe(true);
@@ -100,7 +124,7 @@ describe("a fleet in safe mode", () => {
     await safe.publish("w", { ...record, versions: split });
     await safe.publish("w", null);
     expect(told).toEqual([
-      { type: "prepare", worker: "w", versions: ["v"] },
+      { type: "prepare", worker: "w", instances: ["v"] },
       { type: "publish", worker: "w", record: { ...record, versions: [SHARE], stable_only: true } },
       { type: "publish", worker: "w", record: null },
     ]);
