@@ -8,8 +8,8 @@ import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import { isSafeMode } from "../lib/safe-mode.ts";
 import { notify, notifyRoutes } from "../versions/changes.ts";
-import { type Lane, versionsIn } from "../versions/placement.ts";
-import type { DeploymentRecord, RoutesRecord } from "../versions/record.ts";
+import { instancesIn, type Lane } from "../versions/placement.ts";
+import type { DeploymentRecord, RoutesRecord, WatchedRollout } from "../versions/record.ts";
 import { stableOnly, stableShares } from "../versions/safe-mode.ts";
 import type { Share } from "../versions/types.ts";
 import type { FollowerMessage, FollowerReply } from "./messages.ts";
@@ -23,9 +23,10 @@ export interface Fleet {
    * Loads the versions of a deployment in every process that will run them. A process that does not answer is skipped: it is down, and
    * reads the deployment when it starts.
    *
+   * @param rollout the one that the deployment will belong to: its baseline is loaded too
    * @returns why one of them cannot serve; undefined if all of them can
    */
-  prepare(worker: string, shares: readonly Share[]): Promise<string | undefined>;
+  prepare(worker: string, shares: readonly Share[], rollout?: WatchedRollout): Promise<string | undefined>;
   /**
    * Tells every process of a deployment; the record is null if the Worker was deleted. Never rejects.
    *
@@ -62,7 +63,7 @@ export function fleetOf(env: Env, follower: Fetcher): Fleet {
 function runningStable(fleet: Fleet): Fleet {
   return {
     ...fleet,
-    prepare: (worker, shares) => fleet.prepare(worker, stableShares(shares)),
+    prepare: (worker, shares, rollout) => fleet.prepare(worker, stableShares(shares, rollout?.candidate)),
     publish: (worker, record) => fleet.publish(worker, record && stableOnly(record)),
   };
 }
@@ -99,18 +100,18 @@ function processes(all: readonly Process[]): Fleet {
     Promise.all(to.map((process) => tell(process, message, deadlineMs)));
   return {
     ready: async () => {
-      const replies = await tellAll(serving, { type: "prepare", worker: "", versions: [] }, acknowledgeMs);
+      const replies = await tellAll(serving, { type: "prepare", worker: "", instances: [] }, acknowledgeMs);
       return replies.every((reply) => reply !== undefined);
     },
-    prepare: async (worker, shares) => {
+    prepare: async (worker, shares, rollout) => {
       const deadline = LIMITS.loading.prepareMs + acknowledgeMs;
       const replies = await Promise.all(
         all
           // Durable Objects load what they run when they are called.
           .filter(({ lane }) => lane !== "objects")
-          .map((process) => ({ process, versions: versionsIn(process.lane, shares) }))
-          .filter(({ versions }) => versions.length > 0)
-          .map(({ process, versions }) => tell(process, { type: "prepare", worker, versions }, deadline)),
+          .map((process) => ({ process, instances: instancesIn(process.lane, shares, rollout) }))
+          .filter(({ instances }) => instances.length > 0)
+          .map(({ process, instances }) => tell(process, { type: "prepare", worker, instances }, deadline)),
       );
       return replies.find((reply) => typeof reply?.why === "string")?.why ?? undefined;
     },

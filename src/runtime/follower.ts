@@ -8,15 +8,17 @@ import type { Env } from "../lib/env.ts";
 import { LIMITS } from "../lib/limits.ts";
 import { beginNothing } from "../lib/under-way.ts";
 import { flushCounts, moveAll, notify, notifyRoutes } from "../versions/changes.ts";
-import { versionsIn } from "../versions/placement.ts";
+import { instancesIn } from "../versions/placement.ts";
 import type { IsolateSource } from "./isolates.ts";
+import { sampleCpu } from "./lane-cpu.ts";
 import { laneSource } from "./lanes.ts";
-import type { FollowerMessage, FollowerReply, ProcessesMessage } from "./messages.ts";
+import type { FollowerMessage, FollowerReply, ProcessesMessage, RunningApart } from "./messages.ts";
 import { isolateSource } from "./process.ts";
 import { sendMessage } from "./send.ts";
 import { setShort } from "./shortage.ts";
+import { answerSmoke } from "./smoke.ts";
 import { isUp, setUp } from "./up.ts";
-import { type Running, setWitness } from "./witness.ts";
+import { setWitness } from "./witness.ts";
 
 /** By when the request that waits for the drain will have swept, in ms since the epoch. */
 let sweptBy = 0;
@@ -27,17 +29,20 @@ export class Follower extends WorkerEntrypoint<Env> {
     const source = isolateSource(this.env);
     switch (message.type) {
       case "prepare": {
-        const why = await source.prepare(message.worker, message.versions);
+        if (message.cpu_ms !== undefined) this.ctx.waitUntil(sampleCpu(this.env, message.cpu_ms));
+        const why = await source.prepare(message.worker, message.instances);
         // In another request: this one keeps the isolates that it has loaded.
         if (source.leaving > 0) await this.#tell({ type: "tidy" });
         return reply({ why: why ?? null });
       }
-      case "publish":
-        notify(message.worker, message.record);
-        source.retain(message.worker, versionsIn(this.env.SLUICE_LANE, message.record?.versions ?? []));
+      case "publish": {
+        const { worker, record } = message;
+        notify(worker, record);
+        source.retain(worker, instancesIn(this.env.SLUICE_LANE, record?.versions ?? [], record?.rollout));
         this.#unload(source);
-        this.ctx.waitUntil(moveAll(this.env, message.worker));
+        this.ctx.waitUntil(moveAll(this.env, worker));
         return reply({ why: null });
+      }
       case "tail":
         await source.setTailing(message.worker, message.on);
         if (source.leaving > 0) await this.#tell({ type: "tidy" });
@@ -45,6 +50,8 @@ export class Follower extends WorkerEntrypoint<Env> {
       case "routes":
         notifyRoutes(message.record);
         return reply({ why: null });
+      case "smoke":
+        return reply(await answerSmoke(source, message, this.env, this.ctx));
       case "flush":
         await flushCounts();
         return reply({ why: null });
@@ -86,7 +93,7 @@ export class Follower extends WorkerEntrypoint<Env> {
 }
 
 /** Does what the supervisor says. @returns where the canary process has just ended: the versions with requests under way there */
-export function heed(env: Env, message: ProcessesMessage): Running[] {
+export function heed(env: Env, message: ProcessesMessage): RunningApart[] {
   setUp(message.up);
   setWitness(message.isWitnessed, message.paused);
   setShort(message.isShort);

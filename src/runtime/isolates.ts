@@ -4,6 +4,7 @@ import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import { type VersionHandler, type VersionSource, VersionUnavailable } from "../router/ports.ts";
 import { decodeBlob } from "../versions/blob.ts";
+import { isBaseline, versionOf } from "../versions/placement.ts";
 import { readVersion } from "../versions/replica.ts";
 import type { AssetsOfVersion } from "../versions/types.ts";
 import { READY_ENTRYPOINT, READY_URL, servingCode, UNLOAD_URL } from "./code.ts";
@@ -18,6 +19,8 @@ interface Failure {
   /** Until when no request tries again, in ms since the epoch. */
   readonly until: number;
   readonly why: string;
+  /** Whether the version is to blame, as opposed to KV. */
+  readonly isItsFault: boolean;
 }
 
 type IsolateHandler = VersionHandler & { readonly worker: () => WorkerStub };
@@ -44,6 +47,9 @@ interface IsolateOptions {
   readonly outbound: Fetcher | undefined;
 }
 
+/** KV did not answer, which says nothing about the version. */
+class Unreadable extends Error {}
+
 export class IsolateSource implements VersionSource {
   readonly #loader: WorkerLoader;
   readonly #kv: KVNamespace;
@@ -53,16 +59,15 @@ export class IsolateSource implements VersionSource {
   readonly #collect: IsolateOptions["collect"];
   readonly #tidy: IsolateOptions["tidy"];
   readonly #outbound: Pick<WorkerLoaderWorkerCode, "globalOutbound">;
-  /** By version. */
+  /** By the isolate's name, as in versions/placement.ts; so are all maps here. */
   readonly #handlers = new Map<string, IsolateHandler>();
-  /** The handlers that traced isolates have replaced in `#handlers`, by version. */
+  /** The handlers that traced isolates have replaced in `#handlers`. */
   readonly #untraced = new Map<string, IsolateHandler>();
   /** Workers that somebody tails. */
   readonly #tailing = new Set<string>();
   readonly #residents = new Residents<Isolate>();
-  /** By version. */
   readonly #failures = new Map<string, Failure>();
-  /** When the load of a version began that is not ready yet. */
+  /** When the load of an isolate began that is not ready yet. */
   readonly #loading = new Map<string, number>();
   #loads = 0;
 
@@ -77,18 +82,18 @@ export class IsolateSource implements VersionSource {
     this.#outbound = outbound === undefined ? {} : { globalOutbound: outbound };
   }
 
-  ready(version: string): VersionHandler | undefined {
-    return this.#handlers.get(version);
+  ready(instance: string): VersionHandler | undefined {
+    return this.#handlers.get(instance);
   }
 
-  /** A ready version's entrypoints and classes. The stub is good for the current request only. */
-  worker(version: string): WorkerStub | undefined {
-    return this.#handlers.get(version)?.worker();
+  /** A ready isolate's entrypoints and classes. The stub is good for the current request only. */
+  worker(instance: string): WorkerStub | undefined {
+    return this.#handlers.get(instance)?.worker();
   }
 
-  /** The same in the version's own isolate, for what may outlive a tail: a traced isolate ends with its tail. */
-  lastingWorker(version: string): WorkerStub | undefined {
-    return (this.#untraced.get(version) ?? this.#handlers.get(version))?.worker();
+  /** The same in the isolate that no tail has replaced, for what may outlive a tail: a traced isolate ends with its tail. */
+  lastingWorker(instance: string): WorkerStub | undefined {
+    return (this.#untraced.get(instance) ?? this.#handlers.get(instance))?.worker();
   }
 
   /**
@@ -99,90 +104,90 @@ export class IsolateSource implements VersionSource {
     if (this.#tailing.has(worker) === on) return;
     if (on) {
       this.#tailing.add(worker);
-      const versions = this.#residents.of(worker).map(({ version }) => version);
-      for (const version of new Set(versions)) await this.#trace(worker, version);
+      const instances = this.#residents.of(worker).map(({ instance }) => instance);
+      for (const instance of new Set(instances)) await this.#trace(worker, instance);
       return;
     }
     this.#tailing.delete(worker);
-    for (const { version } of this.#residents.endTail(worker, Date.now())) {
-      const own = this.#untraced.get(version);
-      if (own !== undefined) this.#handlers.set(version, own);
-      this.#untraced.delete(version);
+    for (const { instance } of this.#residents.endTail(worker, Date.now())) {
+      const own = this.#untraced.get(instance);
+      if (own !== undefined) this.#handlers.set(instance, own);
+      this.#untraced.delete(instance);
     }
     await this.#tidy();
   }
 
-  /** Has a traced isolate serve a ready version, if somebody tails its Worker and none does yet. */
-  async #trace(worker: string, version: string): Promise<void> {
-    const own = this.#handlers.get(version);
-    if (own === undefined || this.#untraced.has(version) || !this.#tailing.has(worker)) return;
-    this.#untraced.set(version, own);
+  /** Has a traced isolate serve in the place of a ready one, if somebody tails its Worker and none does yet. */
+  async #trace(worker: string, instance: string): Promise<void> {
+    const own = this.#handlers.get(instance);
+    if (own === undefined || this.#untraced.has(instance) || !this.#tailing.has(worker)) return;
+    this.#untraced.set(instance, own);
     try {
-      const isolate = await this.#load(worker, version, true);
+      const isolate = await this.#load(worker, instance, true);
       const isTailed = this.#tailing.has(worker);
       this.#residents.releaseTraced(isolate, isTailed, Date.now());
-      if (!isTailed) this.#handlers.set(version, own);
+      if (!isTailed) this.#handlers.set(instance, own);
     } catch {
       // `#load` has logged why. The version serves as before, without traces.
-      this.#untraced.delete(version);
+      this.#untraced.delete(instance);
     }
   }
 
-  async load(worker: string, version: string, isVisit = false): Promise<VersionHandler> {
-    await this.#othersLoad(version);
-    const handler = this.ready(version);
+  async load(worker: string, instance: string, isVisit = false): Promise<VersionHandler> {
+    await this.#othersLoad(instance);
+    const handler = this.ready(instance);
     if (handler !== undefined) return handler;
-    const failure = this.#failures.get(version);
+    const failure = this.#failures.get(instance);
     if (failure !== undefined && failure.until > Date.now()) {
-      throw new VersionUnavailable(version, failure.why);
+      throw new VersionUnavailable(versionOf(instance), failure.why, failure.isItsFault);
     }
-    const isolate = await this.#load(worker, version);
+    const isolate = await this.#load(worker, instance);
     this.#residents.release(isolate, isVisit, Date.now());
-    await this.#trace(worker, version);
+    await this.#trace(worker, instance);
     if (isolate.dueAt !== undefined) await this.#tidy();
-    return this.ready(version) ?? isolate.handler;
+    return this.ready(instance) ?? isolate.handler;
   }
 
-  /** Waits while another request loads the version: this request may not await that request's promise, so it polls. */
-  async #othersLoad(version: string): Promise<void> {
-    while (Date.now() - (this.#loading.get(version) ?? 0) < LIMITS.loading.loadWaitMs) await pause(5);
+  /** Waits while another request loads the isolate: this request may not await that request's promise, so it polls. */
+  async #othersLoad(instance: string): Promise<void> {
+    while (Date.now() - (this.#loading.get(instance) ?? 0) < LIMITS.loading.loadWaitMs) await pause(5);
   }
 
   /**
-   * Loads versions before traffic moves to them, even if an earlier load has just failed.
+   * Loads isolates before traffic moves to them, even if an earlier load has just failed.
    *
    * @returns why one of them cannot serve; undefined if all of them can
    */
-  async prepare(worker: string, versions: readonly string[]): Promise<string | undefined> {
-    const all = Promise.allSettled(versions.map((version) => this.#prepareOne(worker, version)));
+  async prepare(worker: string, instances: readonly string[]): Promise<string | undefined> {
+    const all = Promise.allSettled(instances.map((instance) => this.#prepareOne(worker, instance)));
     const slow = pause(LIMITS.loading.prepareMs).then(() => "it takes too long to start");
     const why = await Promise.race([all.then((results) => results.find(isRejected)?.reason), slow]);
     if (why === undefined) return undefined;
-    this.#residents.giveUp(versions, Date.now());
+    this.#residents.giveUp(instances, Date.now());
     return messageOf(why);
   }
 
-  async #prepareOne(worker: string, version: string): Promise<void> {
-    this.#residents.reserve(version, Date.now());
-    if (this.ready(version) === undefined) {
-      await this.#othersLoad(version);
-      if (this.ready(version) === undefined) await this.#load(worker, version);
+  async #prepareOne(worker: string, instance: string): Promise<void> {
+    this.#residents.reserve(instance, Date.now());
+    if (this.ready(instance) === undefined) {
+      await this.#othersLoad(instance);
+      if (this.ready(instance) === undefined) await this.#load(worker, instance);
     }
-    await this.#trace(worker, version);
+    await this.#trace(worker, instance);
     // Again: the request that loaded the version may have released it during the wait.
-    this.#residents.reserve(version, Date.now());
+    this.#residents.reserve(instance, Date.now());
   }
 
   /**
-   * Call this when a Worker's deployment has changed: versions that it no longer contains become due to be unloaded.
+   * Call this when a Worker's deployment has changed: isolates that it no longer needs become due to be unloaded.
    *
-   * @param versions of the new deployment; none if the Worker was deleted
+   * @param instances of the new deployment; none if the Worker was deleted
    */
-  retain(worker: string, versions: readonly string[]): void {
-    const kept = new Set(versions);
+  retain(worker: string, instances: readonly string[]): void {
+    const kept = new Set(instances);
     this.#residents.retain(worker, kept, this.#tailing.has(worker), Date.now());
-    for (const [version, failure] of this.#failures) {
-      if (failure.worker === worker && !kept.has(version)) this.#failures.delete(version);
+    for (const [instance, failure] of this.#failures) {
+      if (failure.worker === worker && !kept.has(instance)) this.#failures.delete(instance);
     }
   }
 
@@ -207,30 +212,30 @@ export class IsolateSource implements VersionSource {
   async #unload(due: Due<Isolate>): Promise<void> {
     // Unloading the ones before it took time.
     if (!this.#residents.take(due)) return;
-    const { worker, version, handler } = due.isolate;
-    if (this.#handlers.get(version) === handler) this.#handlers.delete(version);
-    if (this.#untraced.get(version) === handler) this.#untraced.delete(version);
+    const { worker, instance, handler } = due.isolate;
+    if (this.#handlers.get(instance) === handler) this.#handlers.delete(instance);
+    if (this.#untraced.get(instance) === handler) this.#untraced.delete(instance);
     const gone = () => Promise.reject(new Error("it was not loaded"));
     try {
       await this.#loader.get(due.name, gone).getEntrypoint(READY_ENTRYPOINT).fetch(UNLOAD_URL);
     } catch {
       // Expected: the isolate ends before it can answer.
     }
-    log("info", "version-unloaded", { worker, version });
+    log("info", "version-unloaded", named(worker, instance));
   }
 
-  /** Loads a version into a new isolate and reserves it: the caller releases it or has its deployment published. */
+  /** Loads an isolate under a new name and reserves it: the caller releases it or has its deployment published. */
   async #load(
     worker: string,
-    version: string,
+    instance: string,
     tailed = false,
   ): Promise<Isolate & { readonly handler: IsolateHandler }> {
-    this.#loading.set(version, Date.now());
-    const name = `${this.#build}/${worker}/${version}#${this.#loads++}`;
-    const isolate: Isolate = { worker, version, tailed, handler: undefined, ...reserve(Date.now()) };
+    this.#loading.set(instance, Date.now());
+    const name = `${this.#build}/${worker}/${instance}#${this.#loads++}`;
+    const isolate: Isolate = { worker, instance, tailed, handler: undefined, ...reserve(Date.now()) };
     try {
-      const { code: untailed, assets } = await this.#read(version);
-      const code = tailed ? { ...untailed, tails: [this.#collect(worker, version)] } : untailed;
+      const { code: untailed, assets } = await this.#read(instance);
+      const code = tailed ? { ...untailed, tails: [this.#collect(worker, versionOf(instance))] } : untailed;
       // Before the loader has it: the current request may end while it waits, and the isolate must still be unloaded.
       this.#residents.add(name, isolate);
       await this.#loader
@@ -240,38 +245,40 @@ export class IsolateSource implements VersionSource {
       // The loader asks again where a request chose the version before it was unloaded, or where the version's code
       // ended its own isolate. The next request loads the version under another name, so this isolate drains.
       const reload = () => {
-        if (this.#handlers.get(version) === handler) this.#handlers.delete(version);
+        if (this.#handlers.get(instance) === handler) this.#handlers.delete(instance);
         const dueAt = Date.now() + LIMITS.loading.drainMs;
         this.#residents.add(name, { ...isolate, handler, prepared: false, dueAt });
-        return this.#read(version).then(({ code }) => code);
+        return this.#read(instance).then(({ code }) => code);
       };
       const stub = () => this.#loader.get(name, reload);
       const call: VersionHandler = (request) => stub().getEntrypoint().fetch(request);
       const run: VersionHandler = (request, env, ctx) =>
         isWitnessed()
-          ? witnessed({ worker, version }, () => call(request, env, ctx))
+          ? witnessed({ worker, version: versionOf(instance) }, () => call(request, env, ctx))
           : call(request, env, ctx);
       const handler: IsolateHandler = Object.assign(await this.#withAssets(worker, assets, run), {
         worker: stub,
       });
-      this.#handlers.set(version, handler);
-      this.#failures.delete(version);
+      this.#handlers.set(instance, handler);
+      this.#failures.delete(instance);
       return Object.assign(isolate, { handler });
     } catch (error) {
       this.#residents.remove(name);
-      throw this.#failed(worker, version, error);
+      throw this.#failed(worker, instance, error);
     } finally {
-      this.#loading.delete(version);
+      this.#loading.delete(instance);
     }
   }
 
   /** Notes a failed load, so that requests try again only after a pause. */
-  #failed(worker: string, version: string, error: unknown): VersionUnavailable {
+  #failed(worker: string, instance: string, error: unknown): VersionUnavailable {
+    const isItsFault = !(error instanceof Unreadable);
     const why = messageOf(error);
-    const attempts = (this.#failures.get(version)?.attempts ?? 0) + 1;
-    this.#failures.set(version, { worker, attempts, until: Date.now() + retryDelay(attempts), why });
-    log("error", "version-unavailable", { worker, version, attempts, why });
-    return new VersionUnavailable(version, why);
+    const attempts = (this.#failures.get(instance)?.attempts ?? 0) + 1;
+    const until = Date.now() + retryDelay(attempts);
+    this.#failures.set(instance, { worker, attempts, until, why, isItsFault });
+    log("error", "version-unavailable", { ...named(worker, instance), attempts, why });
+    return new VersionUnavailable(versionOf(instance), why, isItsFault);
   }
 
   async #withAssets(
@@ -284,13 +291,20 @@ export class IsolateSource implements VersionSource {
   }
 
   async #read(
-    version: string,
+    instance: string,
   ): Promise<{ readonly code: WorkerLoaderWorkerCode; readonly assets: AssetsOfVersion | undefined }> {
-    const stored = await readVersion(this.#kv, version);
+    const stored = await readVersion(this.#kv, versionOf(instance)).catch((error: unknown) => {
+      throw new Unreadable(`KV cannot be read: ${messageOf(error)}`);
+    });
     if (stored === null) throw new Error("its code is not in KV");
     const blob = decodeBlob(stored);
     return { code: { ...servingCode(blob, this.#open), ...this.#outbound }, assets: blob.header.assets };
   }
+}
+
+/** An isolate, as the log names it: by its version. */
+function named(worker: string, instance: string) {
+  return { worker, version: versionOf(instance), ...(isBaseline(instance) ? { is_baseline: true } : {}) };
 }
 
 /** Pause in ms before a version is loaded again that has failed to load this often in a row. */

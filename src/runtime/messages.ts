@@ -3,10 +3,18 @@ import type { DeploymentRecord, RoutesRecord } from "../versions/record.ts";
 
 /** What a process is told about versions and deployments. */
 export type FollowerMessage =
-  /** Load versions. Without any, the answer only shows that the process serves. */
-  | { readonly type: "prepare"; readonly worker: string; readonly versions: readonly string[] }
+  /** Load isolates, by name. Without any, the answer only shows that the process serves. */
+  | {
+      readonly type: "prepare";
+      readonly worker: string;
+      readonly instances: readonly string[];
+      /** From the supervisor, to the process of candidates: its processor time when it last answered, in ms. */
+      readonly cpu_ms?: number;
+    }
   | { readonly type: "publish"; readonly worker: string; readonly record: DeploymentRecord | null }
   | { readonly type: "routes"; readonly record: RoutesRecord }
+  /** Send a request to a version. */
+  | ({ readonly type: "smoke" } & SmokeCall)
   /** Trace the Worker's versions, or stop doing so. */
   | { readonly type: "tail"; readonly worker: string; readonly on: boolean }
   /** Send all counts now. */
@@ -18,6 +26,18 @@ export type FollowerMessage =
   /** The server is about to stop: begin no alarm, batch or cron. */
   | { readonly type: "stop" }
   | ProcessesMessage;
+
+/** A request to a version. */
+export interface SmokeCall {
+  readonly worker: string;
+  readonly version: string;
+  readonly method: string;
+  /** Begins with a slash. */
+  readonly path: string;
+}
+
+/** The status of the answer, or why there was none as the rest of a sentence that begins with the version. */
+export type SmokeAnswer = { readonly status: number } | { readonly why: string };
 
 /** From the supervisor: which processes are up, and what to do about versions that have ended one. */
 export interface ProcessesMessage {
@@ -36,11 +56,21 @@ export interface ProcessesMessage {
   readonly isShort: boolean;
 }
 
-/** The answer to a message: why versions cannot be prepared, or null. */
+/** A version in the canary process. */
+export interface RunningApart {
+  readonly worker: string;
+  readonly version: string;
+  /** Whether it ran as a rollout's baseline. */
+  readonly isBaseline: boolean;
+}
+
+/** The answer to a message: why versions cannot be prepared, or a request was not answered; or null. */
 export interface FollowerReply {
   readonly why: string | null;
+  /** To `smoke`: of the version's answer. */
+  readonly status?: number;
   /** To `stop`: how many alarms, batches and crons are under way. */
   readonly events?: number;
-  /** To `processes`: versions with requests under way in the canary process. */
-  readonly running?: readonly { readonly worker: string; readonly version: string }[];
+  /** To `processes`: versions that had requests under way in the canary process. */
+  readonly running?: readonly RunningApart[];
 }

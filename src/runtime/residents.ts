@@ -7,10 +7,11 @@ import { LIMITS } from "../lib/limits.ts";
 /** An isolate that the loader has, or is about to have. */
 export interface Resident {
   readonly worker: string;
-  readonly version: string;
-  /** Whether its events are traced. It then runs beside the version's own isolate, while somebody tails the Worker. */
+  /** Its name, as in versions/placement.ts: a version runs in one isolate, or also in a baseline. */
+  readonly instance: string;
+  /** Whether its events are traced. It then runs beside the one that it replaces, while somebody tails the Worker. */
   readonly tailed: boolean;
-  /** When it may be unloaded; undefined while a deployment has its version. */
+  /** When it may be unloaded; undefined while a deployment needs it. */
   dueAt: number | undefined;
   /** Whether it waits for the deployment that it was loaded for, rather than for its unloading. */
   prepared: boolean;
@@ -31,7 +32,7 @@ export function reserve(now: number): Pick<Resident, "prepared" | "dueAt"> {
 export class Residents<Isolate extends Resident> {
   /** By loader name. */
   readonly #isolates = new Map<string, Isolate>();
-  /** The versions of each Worker's deployment, once this process was told of it. */
+  /** The isolates of each Worker's deployment, once this process was told of it. */
   readonly #kept = new Map<string, ReadonlySet<string>>();
 
   add(name: string, isolate: Isolate): void {
@@ -46,30 +47,30 @@ export class Residents<Isolate extends Resident> {
     return [...this.#isolates.values()].filter((isolate) => isolate.worker === worker);
   }
 
-  /** Reserves a version that would otherwise be unloaded before its deployment is published. */
-  reserve(version: string, now: number): void {
+  /** Reserves an isolate that would otherwise be unloaded before its deployment is published. */
+  reserve(instance: string, now: number): void {
     for (const isolate of this.#isolates.values()) {
-      if (isolate.version === version && isolate.dueAt !== undefined) Object.assign(isolate, reserve(now));
+      if (isolate.instance === instance && isolate.dueAt !== undefined) Object.assign(isolate, reserve(now));
     }
   }
 
-  /** Drains the versions that were reserved for a deployment that is not made. */
-  giveUp(versions: readonly string[], now: number): void {
+  /** Drains the isolates that were reserved for a deployment that is not made. */
+  giveUp(instances: readonly string[], now: number): void {
     for (const isolate of this.#isolates.values()) {
-      if (isolate.prepared && versions.includes(isolate.version))
+      if (isolate.prepared && instances.includes(isolate.instance))
         leave(isolate, now + LIMITS.loading.drainMs);
     }
   }
 
   /**
-   * Decides about an isolate that a request has loaded: it stays if its Worker's deployment has the version. If
+   * Decides about an isolate that a request has loaded: it stays if its Worker's deployment needs it. If
    * the deployment is not known here, it stays unless only a visit asked for it.
    *
    * @param isVisit whether a preview or a pin asked for the version, not the deployment
    */
   release(isolate: Isolate, isVisit: boolean, now: number): void {
     const kept = this.#kept.get(isolate.worker);
-    const isKept = kept === undefined ? !isVisit : kept.has(isolate.version);
+    const isKept = kept === undefined ? !isVisit : kept.has(isolate.instance);
     if (isKept) stay(isolate);
     else leave(isolate, now + (isVisit ? LIMITS.loading.visitMs : LIMITS.loading.drainMs));
   }
@@ -92,17 +93,17 @@ export class Residents<Isolate extends Resident> {
   }
 
   /**
-   * Takes in a Worker's new deployment: its versions stay, the Worker's other versions drain. One that drains already
+   * Takes in a Worker's new deployment: its isolates stay, the Worker's others drain. One that drains already
    * keeps its time.
    *
-   * @param versions none where the Worker was deleted
+   * @param instances none where the Worker was deleted
    * @param isTailed whether somebody tails the Worker: otherwise its traced isolates drain too
    */
-  retain(worker: string, versions: ReadonlySet<string>, isTailed: boolean, now: number): void {
-    if (versions.size > 0) this.#kept.set(worker, versions);
+  retain(worker: string, instances: ReadonlySet<string>, isTailed: boolean, now: number): void {
+    if (instances.size > 0) this.#kept.set(worker, instances);
     else this.#kept.delete(worker);
     for (const isolate of this.of(worker)) {
-      if (versions.has(isolate.version) && (isTailed || !isolate.tailed)) stay(isolate);
+      if (instances.has(isolate.instance) && (isTailed || !isolate.tailed)) stay(isolate);
       else isolate.dueAt ??= now + LIMITS.loading.drainMs;
     }
   }
@@ -127,7 +128,7 @@ export class Residents<Isolate extends Resident> {
   /**
    * Removes an isolate that `due` listed.
    *
-   * @returns false if it must not be unloaded any longer: a deployment has its version again, or another sweep was faster
+   * @returns false if it must not be unloaded any longer: a deployment needs it again, or another sweep was faster
    */
   take({ name, isolate, dueAt }: Due<Isolate>): boolean {
     if (this.#isolates.get(name) !== isolate || isolate.dueAt !== dueAt) return false;

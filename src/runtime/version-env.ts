@@ -66,7 +66,11 @@ function bindingValue(binding: Binding, header: Header, open: OpenChannel): unkn
     case "queue":
       return open("QueueBinding", { queue: binding.queue_name });
     case "analytics_engine":
-      return open("AnalyticsBinding", { dataset: binding.dataset ?? binding.name });
+      return open("AnalyticsBinding", {
+        dataset: binding.dataset ?? binding.name,
+        worker: header.worker,
+        version: header.version,
+      });
     case "ratelimit": {
       const { limit, period } = binding.simple;
       return open("RateLimitBinding", { namespace: binding.namespace_id, limit, period });

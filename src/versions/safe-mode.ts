@@ -7,18 +7,22 @@ import type { DeploymentRecord } from "./record.ts";
 import type { Share } from "./types.ts";
 
 /**
- * The shares of a deployment with all traffic on its stable version: the older one of those that have a share.
+ * The shares of a deployment with all traffic on its stable version. With a rollout, that is the one that is not the
+ * candidate, even where the candidate has all traffic already. Otherwise it is the older one of those that have a share.
  *
  * @param shares of which at least one is above 0
+ * @param candidate the id of the rollout's candidate, where there is a rollout
  */
-export function stableShares(shares: readonly Share[]): Share[] {
+export function stableShares(shares: readonly Share[], candidate?: string): Share[] {
   const serving = shares.filter(({ percentage }) => percentage > 0).sort((x, y) => x.number - y.number);
-  return serving.slice(0, 1).map((share) => ({ ...share, percentage: 100 }));
+  const others = shares.filter(({ version_id }) => version_id !== candidate);
+  const [stable] = others.length === 1 ? others : serving;
+  return stable === undefined ? [] : [{ ...stable, percentage: 100 }];
 }
 
 /** What routers follow in safe mode. No rollout watches it, since its candidate has no traffic. */
-export function stableOnly({ rollout: _, ...record }: DeploymentRecord): DeploymentRecord {
-  return { ...record, versions: stableShares(record.versions), stable_only: true };
+export function stableOnly({ rollout, ...record }: DeploymentRecord): DeploymentRecord {
+  return { ...record, versions: stableShares(record.versions, rollout?.candidate), stable_only: true };
 }
 
 /** What this server serves of a record. */

@@ -65,6 +65,25 @@ test("a candidate is neither confined nor paused: it is suspected, and to blame 
   expect(suspects.ended("canary", [a], 1)).toEqual(a);
 });
 
+test("a baseline is never suspected: the candidate beside it is to blame at its second end", () => {
+  const suspects = new Suspects();
+  const baseline = { worker: "shop", version: "stable", isBaseline: true };
+  expect(suspects.ended("canary", [baseline], 0)).toBeUndefined();
+  expect(suspects.instructionsTo("traffic", 0)).toMatchObject({ suspected: [], confined: [], paused: [] });
+  expect(suspects.ended("canary", [a, baseline], 1)).toBeUndefined();
+  expect(suspects.instructionsTo("traffic", 1)).toMatchObject({ suspected: ["a"], confined: [], paused: [] });
+  expect(suspects.ended("canary", [a, baseline], 2)).toEqual(a);
+  expect(suspects.ended("canary", [baseline], 3)).toBeUndefined();
+});
+
+test("an end with a baseline under way does not have its stable version run apart for longer", () => {
+  const suspects = new Suspects();
+  suspects.ended("traffic", [], 0);
+  suspects.ended("traffic", [a], 1);
+  suspects.ended("canary", [{ ...a, isBaseline: true }], 500_000);
+  expect(suspects.instructionsTo("traffic", 700_000).confined).toEqual([]);
+});
+
 test("calls under way tell who ran; without any, those that ended in the last ten seconds do", () => {
   const witness = new Witness();
   witness.heard(begins(1, a), 0);

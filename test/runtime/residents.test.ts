@@ -14,7 +14,7 @@ beforeEach(() => {
 
 /** An isolate that was just loaded, under its version's name. */
 function loaded(version: string, { worker = WORKER, tailed = false } = {}): Resident {
-  const isolate: Resident = { worker, version, tailed, ...reserve(NOW) };
+  const isolate: Resident = { worker, instance: version, tailed, ...reserve(NOW) };
   residents.add(tailed ? `${version}+tail` : version, isolate);
   return isolate;
 }

@@ -23,6 +23,14 @@ test.each([
   expect(stableShares(shares)).toEqual([share(number, 100)]);
 });
 
+test.each([
+  ["where the candidate is the older version", [share(1, 10), share(2, 90)], "v1", 2],
+  ["where the candidate has all traffic already", [share(1, 0), share(2, 100)], "v2", 1],
+  ["unless the deployment has no other version than the candidate", [share(2, 100)], "v2", 2],
+])("safe mode gives all traffic to a rollout's stable version %s", (_, shares, candidate, number) => {
+  expect(stableShares(shares, candidate)).toEqual([share(number, 100)]);
+});
+
 test("safe mode serves the stable version, is watched by no rollout, and leaves the record as it is", () => {
   const before = structuredClone(RECORD);
   const { rollout, ...rest } = RECORD;

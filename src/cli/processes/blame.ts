@@ -5,6 +5,8 @@ export interface Suspect {
   readonly version: string;
   /** Whether all that it had under way were events that are held if they end their process twice (versions/held.ts). */
   readonly isEvent?: boolean;
+  /** Whether it ran as a rollout's baseline: beside the candidate, and with the code of the stable version. */
+  readonly isBaseline?: boolean;
 }
 
 /** A version with work under way when a process ended, and how often that was so. */

@@ -35,13 +35,17 @@ export class Suspects {
   readonly #paused = new Map<string, Measure & { readonly lane: Lane }>();
 
   /**
-   * Takes in the end of a process.
+   * Takes in the end of a process. A baseline is never suspected: it is there for the comparison only, and waits while
+   * any candidate is suspected. So the candidate is alone at its second end.
    *
    * @param running versions with work under way there
    * @returns the one that is to blame, if it is known
    */
   ended(lane: Lane, running: readonly Suspect[], now: number): Suspect | undefined {
-    if (lane === "canary") return this.#candidateEnded(running, now);
+    if (lane === "canary") {
+      const candidates = running.filter(({ isBaseline }) => isBaseline !== true);
+      return this.#candidateEnded(candidates, now);
+    }
     this.#witnessed.set(lane, now + FORGET_MS);
     const culprit = this.#others.ended(running, now);
     if (culprit === undefined) return undefined;

@@ -232,7 +232,10 @@ export class Watchdog {
     if (state.isAsking) return;
     state.isAsking = true;
     const { pid } = state.process;
-    const reply = await tell(state.socket, { type: "prepare", worker: "", versions: [] });
+    // As of its last answer: what it had served by then, it knows exactly.
+    const cpu_ms = state.lane === "canary" ? state.cpuAt : undefined;
+    const told = cpu_ms === undefined ? {} : { cpu_ms };
+    const reply = await tell(state.socket, { type: "prepare", worker: "", instances: [], ...told });
     state.isAsking = false;
     if (reply !== undefined && state.process.pid === pid) this.#heard(state);
   }
