@@ -18,18 +18,21 @@ import { err, ok, type Result } from "../lib/result.ts";
 import { type Rpc, stubOf } from "../lib/rpc.ts";
 import { isSafeMode } from "../lib/safe-mode.ts";
 import { Notices } from "../rollout/notify.ts";
-import type { Observation } from "../rollout/records.ts";
+import type { Observations } from "../rollout/records.ts";
 import { Rollouts } from "../rollout/runner.ts";
 import type { Rollout, RolloutCommand } from "../rollout/types.ts";
 import { type Fleet, fleetOf } from "../runtime/fleet.ts";
+import { smokeSender } from "../runtime/smoke.ts";
 import { checkShares, listDeployments, type ShareInput } from "../versions/deployment.ts";
 import type { Incident } from "../versions/incident.ts";
 import { versionKey } from "../versions/keys.ts";
 import type { DeploymentRecord, WorkerSummary } from "../versions/record.ts";
 import type { Author, Deployment, Settings, Share, Version, WorkerState } from "../versions/types.ts";
 import { type AnnouncedFiles, AssetSessions, type ClaimedFiles, type OpenSession } from "./asset-sessions.ts";
-import { checkDeployment, checkVersion, insertDeployment } from "./deployments.ts";
+import { checkDeployment, checkVersion } from "./deployments.ts";
 import { noteIncident } from "./incidents.ts";
+import type { FollowerState, Move } from "./linked.ts";
+import type { NoLeader } from "./linked-rollouts.ts";
 import { Publisher } from "./publisher.ts";
 import { hold, quarantine, release } from "./quarantine.ts";
 import { recordOf, summaryOf } from "./record.ts";
@@ -45,6 +48,7 @@ import type {
   Paged,
   RecordDeployment,
   RecordVersion,
+  StartFollower,
   StartRollout,
   WorkerOverview,
 } from "./types.ts";
@@ -68,7 +72,8 @@ export class WorkerRegistry extends DurableObject<Env> {
     this.#notices = new Notices(ctx.storage.sql, (...args) => fetch(...args));
     const parts = { db: this.#db, fleet: this.#fleet, rollouts: this.#rollouts, notices: this.#notices };
     this.#publisher = new Publisher({ ...parts, env, storage: ctx.storage });
-    this.#operations = new RegistryRollouts({ ...parts, env, publisher: this.#publisher });
+    const ask = smokeSender(env, ctx.exports.Follower);
+    this.#operations = new RegistryRollouts({ ...parts, env, publisher: this.#publisher, ask });
   }
 
   /** The Worker, its latest version and its active deployment; undefined where there is no such Worker. */
@@ -162,8 +167,18 @@ export class WorkerRegistry extends DurableObject<Env> {
   }
 
   /** Starts a rollout: makes the first deployment of its plan, after both versions have been loaded in every process. */
-  startRollout(worker: string, input: StartRollout): Promise<Result<Rollout, SluiceError>> {
+  startRollout(worker: string, input: StartRollout | StartFollower): Promise<Result<Rollout, SluiceError>> {
     return this.#operations.start(worker, input);
+  }
+
+  /** Takes a rollout to where its leader is, in another Worker's registry. @returns what it says of itself then */
+  follow(id: string, move: Move): Promise<FollowerState> {
+    return this.#operations.linked.follow(id, move);
+  }
+
+  /** Where a rollout is, for the one that follows it in another Worker's registry. */
+  leaderMove(id: string): Move | NoLeader {
+    return this.#operations.linked.leaderMove(id);
   }
 
   /** Newest first. */
@@ -171,9 +186,9 @@ export class WorkerRegistry extends DurableObject<Env> {
     return this.#rollouts.list();
   }
 
+  /** A rollout with its transitions, its evidence over time and what its bets were decided by. */
   rollout(id: string) {
-    const rollout = this.#rollouts.get(id);
-    return rollout && { rollout, trail: this.#rollouts.trail(id), history: this.#rollouts.history(id) };
+    return this.#rollouts.detail(id);
   }
 
   /** Applies an operator's command to a rollout. */
@@ -187,13 +202,13 @@ export class WorkerRegistry extends DurableObject<Env> {
   }
 
   /** Takes in what a router saw of a rollout. */
-  observe(rolloutId: string, observations: readonly Observation[]): Promise<void> {
+  observe(rolloutId: string, observations: Observations): Promise<void> {
     return this.#operations.observe(rolloutId, observations);
   }
 
   /** A version that is deployed with this is loaded first, and refused where that fails. */
   async recordVersion(worker: string, input: RecordVersion): Promise<Result<Version, SluiceError>> {
-    const early = this.#checkVersion(worker, input);
+    const early = checkVersion(this.#db, worker, input, this.#isProtected());
     if (!early.ok) return early;
     if (input.deploy !== null) {
       // The number that it is going to get does not matter: it is alone.
@@ -203,19 +218,15 @@ export class WorkerRegistry extends DurableObject<Env> {
       if (!prepared.ok) return prepared;
     }
     return this.#publisher.commit((): Result<Version, SluiceError> => {
-      const checked = this.#checkVersion(worker, input);
+      const checked = checkVersion(this.#db, worker, input, this.#isProtected());
       if (!checked.ok) return checked;
       const version = insertVersion(this.#db, worker, input);
       if (input.deploy !== null) {
         const versions = [{ version_id: version.id, number: version.number, percentage: 100 }];
-        this.#deployFromOutside({ ...input.deploy, ...input.actor, versions });
+        this.#operations.deployFromOutside({ ...input.deploy, ...input.actor, versions });
       }
       return ok(version);
     });
-  }
-
-  #checkVersion(worker: string, input: RecordVersion): Result<null, SluiceError> {
-    return checkVersion(this.#db, worker, input, this.#isProtected());
   }
 
   /** Refuses a deployment that is not valid or whose versions cannot be loaded. Nothing changes then. */
@@ -230,7 +241,7 @@ export class WorkerRegistry extends DurableObject<Env> {
       const versions = this.#checkDeployment(worker, shares.value, input);
       if (!versions.ok) return versions;
       return ok(
-        this.#deployFromOutside({
+        this.#operations.deployFromOutside({
           ...input.actor,
           triggered_by: "deployment",
           message: input.message,
@@ -332,16 +343,6 @@ export class WorkerRegistry extends DurableObject<Env> {
   async #deliverNotices(): Promise<void> {
     await this.#notices.deliver(Date.now);
     await this.#publisher.schedule();
-  }
-
-  /** Makes a deployment that no rollout asked for. It stays, and ends the active rollout. */
-  #deployFromOutside(input: Omit<Deployment, "id" | "created_on">): Deployment {
-    const deployment = insertDeployment(this.#db, input, Date.now());
-    const rollout = this.#rollouts.active();
-    if (rollout !== undefined) {
-      this.#operations.apply(rollout, { type: "taken_over", by: deployment.id }, input.author);
-    }
-    return deployment;
   }
 
   /** What lists of Workers show; undefined while nothing is deployed. */

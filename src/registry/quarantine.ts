@@ -27,7 +27,9 @@ export function quarantine(
   const before = state.settings.quarantine;
   const active = db.deployments.active()?.versions ?? [];
   const others = active.filter((share) => share.version_id !== version_id && share.percentage > 0);
-  const isStable = active.some((share) => share.version_id === version_id) && apartOf(active) !== version_id;
+  const isDeployed = active.some((share) => share.version_id === version_id);
+  const isStable =
+    isDeployed && version_id !== rollouts.candidate && version_id !== apartOf(active, rollouts.candidate);
   log("error", "version-harmful", { worker: state.name, version: version_id, why, quarantined: !isStable });
   if (isStable || before.some((each) => each.version_id === version_id)) return;
   const since = new Date(now).toISOString();

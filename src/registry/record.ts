@@ -1,5 +1,6 @@
 /** What a registry publishes: the record for routers, and its summary for lists of Workers. Only reads the database. */
 import { LIMITS } from "../lib/limits.ts";
+import { watchedOf } from "../rollout/baseline.ts";
 import type { Rollout } from "../rollout/types.ts";
 import { classesByNamespace } from "../versions/classes.ts";
 import { previewsOf } from "../versions/preview.ts";
@@ -38,9 +39,7 @@ export function recordOf(
     ...(retained.length === 0 ? {} : { retained }),
     ...(quarantine.length === 0 ? {} : { quarantined: quarantine.map(({ version_id }) => version_id) }),
     ...(released === null ? {} : { released }),
-    ...(rollout === undefined
-      ? {}
-      : { rollout: { id: rollout.id, candidate: rollout.candidate.version_id } }),
+    ...(rollout === undefined ? {} : { rollout: watchedOf(rollout, active.versions) }),
   };
 }
 

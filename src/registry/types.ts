@@ -1,6 +1,6 @@
 /** What the registry's methods take and return. */
 
-import type { Plan } from "../rollout/types.ts";
+import type { Peer, Plan } from "../rollout/types.ts";
 import type { Lifecycle } from "../versions/classes.ts";
 import type { ShareInput } from "../versions/deployment.ts";
 import type { Author, Deployment, Settings, Source, Version, WorkerState } from "../versions/types.ts";
@@ -76,6 +76,16 @@ export interface StartRollout {
   readonly version: string;
   readonly plan: Plan;
   readonly author: Author;
+}
+
+/** A rollout that another Worker's moves. */
+export interface StartFollower extends StartRollout {
+  /** Id of the new rollout. */
+  readonly id: string;
+  /** The leader. */
+  readonly peer: Peer;
+  /** The leader's seed: the same clients get the candidate of both. */
+  readonly salt: string;
 }
 
 /** A Worker with its latest version and active deployment, read at one moment. */
