@@ -182,6 +182,11 @@ const ANSWERS: { readonly [R in Reason]: (error: Because<R>) => Answer } = {
   ],
   "rollout-not-found": ({ worker, id }) => [404, 10007, `The Worker "${worker}" has no rollout ${id}.`],
   "rollout-invalid": ({ detail }) => [400, 10021, `The rollout cannot be started: ${detail}.`],
+  "rollout-smoke-failed": ({ version, request, why }) => [
+    409,
+    10021,
+    `The rollout was not started, and traffic has not changed: version ${version}, asked for "${request}" by a smoke request of the plan, ${why}. Upload a version that answers it, or correct the plan.`,
+  ],
   "rollout-state": ({ id, detail }) => [409, 10021, `This cannot be done: the rollout ${id} ${detail}.`],
 
   // Routes, domains, cron triggers, tails.

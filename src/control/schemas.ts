@@ -161,13 +161,14 @@ const queueBinding = z.object({
   queue_name: queueName,
   delivery_delay: z.number().int().min(0).max(86_400).optional(),
 });
+/** Name of a dataset of Analytics Engine. */
+export const datasetName = z
+  .string()
+  .regex(/^[A-Za-z_][\w-]{0,127}$/, { error: "must be a name of letters, digits, - and _" });
 const analyticsBinding = z.object({
   type: z.literal("analytics_engine"),
   name: z.string(),
-  dataset: z
-    .string()
-    .regex(/^[A-Za-z_][\w-]{0,127}$/, { error: "must be a name of letters, digits, - and _" })
-    .optional(),
+  dataset: datasetName.optional(),
 });
 const rateLimitBinding = z.object({
   type: z.literal("ratelimit"),
@@ -212,6 +213,11 @@ export const knownBinding = z.discriminatedUnion("type", [
   serviceBinding,
   inheritBinding,
 ]);
+
+/** Names of headers and cookies are tokens (RFC 9110, 5.6.2). */
+export const fieldName = z
+  .string()
+  .regex(/^[\w!#$%&'*+.^`|~-]{1,100}$/, { error: "must be the name of a header or cookie" });
 
 const secretName = bindingName;
 

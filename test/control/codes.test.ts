@@ -68,6 +68,11 @@ const ROWS: {
   "rollout-active": [409, 10021, { reason: "rollout-active", worker: "shop", id: "r1" }],
   "rollout-not-found": [404, 10007, { reason: "rollout-not-found", worker: "shop", id: "r1" }],
   "rollout-invalid": [400, 10021, { reason: "rollout-invalid", detail: "the plan has no stages" }],
+  "rollout-smoke-failed": [
+    409,
+    10021,
+    { reason: "rollout-smoke-failed", version: "v1", request: "GET /", why: "answered with 500" },
+  ],
   "rollout-state": [409, 10021, { reason: "rollout-state", id: "r1", detail: "has ended" }],
   "route-taken": [409, 10020, { reason: "route-taken", pattern: "example.com/*", worker: "blog" }],
   "route-not-found": [404, 10007, { reason: "route-not-found", id: "1" }],

@@ -6,23 +6,19 @@ import { LIMITS } from "../../lib/limits.ts";
 import type { WorkerOverview } from "../../registry/types.ts";
 import type { Affinity, Settings } from "../../versions/types.ts";
 import { actorOf, type ControlContext, registryFor, workerName } from "../context.ts";
+import { fieldName } from "../schemas.ts";
 import { failure, respond, success } from "../envelope.ts";
 
 /** Lifetimes of cookies, in seconds. Browsers keep a cookie for at most 400 days (RFC 6265bis). */
 const DEFAULT_MAX_AGE = 365 * 86_400;
 const MAX_MAX_AGE = 400 * 86_400;
 
-/** Names of headers and cookies are tokens (RFC 9110, 5.6.2). */
-const token = z
-  .string()
-  .regex(/^[\w!#$%&'*+.^`|~-]{1,100}$/, { error: "must be the name of a header or cookie" });
-
 const affinitySource = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("header"), name: token }),
-  z.object({ type: z.literal("cookie"), name: token }),
+  z.object({ type: z.literal("header"), name: fieldName }),
+  z.object({ type: z.literal("cookie"), name: fieldName }),
   z.object({
     type: z.literal("issued_cookie"),
-    name: token.default("sluice_client"),
+    name: fieldName.default("sluice_client"),
     max_age: z.number().int().min(60).max(MAX_MAX_AGE).default(DEFAULT_MAX_AGE),
   }),
   z.object({ type: z.literal("address") }),

@@ -13,6 +13,7 @@ import * as secrets from "../resources/secrets.ts";
 import * as tails from "../resources/tails.ts";
 import * as triggers from "../resources/triggers.ts";
 import * as versions from "../resources/versions.ts";
+import { rolloutBody } from "../rollout-body.ts";
 import * as schemas from "../schemas.ts";
 
 export function workerRoutes(): Hono<ControlEnv> {
@@ -119,11 +120,12 @@ function addOperations(app: Hono<ControlEnv>): void {
   app.put("/scripts/:worker/affinity", json(options.affinityBody), (c) =>
     options.putAffinity(c, c.req.valid("json")),
   );
-  app.post("/scripts/:worker/rollouts", json(rollouts.rolloutBody), (c) =>
+  app.post("/scripts/:worker/rollouts", json(rolloutBody), (c) =>
     rollouts.startRollout(c, c.req.valid("json")),
   );
   app.get("/scripts/:worker/rollouts", worker, rollouts.listRollouts);
   app.get("/scripts/:worker/rollouts/:rollout", worker, rollouts.getRollout);
+  app.get("/scripts/:worker/rollouts/:rollout/certificate", worker, rollouts.getCertificate);
   app.get("/scripts/:worker/metrics", worker, (c) => metrics.getMetrics(c, c.var.overview));
   app.get("/scripts/:worker/audit", scripts.listAudit);
   app.get("/scripts/:worker/options", worker, (c) => options.getOptions(c.var.overview));
