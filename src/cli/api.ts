@@ -11,7 +11,12 @@ export interface Target {
   readonly token: string;
   /** Path of the Unix socket at which the control side is reached; absent where that is `control`. */
   readonly socket?: string;
+  /** Ends calls that wait for an answer. */
+  readonly signal?: AbortSignal;
 }
+
+/** The server cannot be reached, or failed to answer: it may be starting, and the same call may succeed later. */
+export class NoAnswer extends UsageError {}
 
 /** The server to call: the one that variables name, else the one that runs on the data folder, else the default one. */
 export function findTarget(dataDir: string, env: NodeJS.ProcessEnv = process.env): Target {
@@ -56,17 +61,25 @@ export async function call<T>(
       ...(body === undefined || isForm ? {} : { "Content-Type": "application/json" }),
     },
     body: body === undefined || isForm ? body : JSON.stringify(body),
+    ...(target.signal === undefined ? {} : { signal: target.signal }),
   };
-  let envelope: Envelope<T>;
+  let reply: Reply<T>;
   try {
-    envelope = await (target.socket === undefined
+    reply = await (target.socket === undefined
       ? overPort(target.control, call)
       : overSocket(target.socket, call));
   } catch {
-    throw new UsageError(`No server answers at ${target.control}. Start one with npm start.`);
+    throw new NoAnswer(`No server answers at ${target.control}. Start one with npm start.`);
   }
+  const { status, envelope } = reply;
   if (envelope.success) return envelope.result;
-  throw new UsageError(envelope.errors.map(({ code, message }) => `${message} [code: ${code}]`).join("\n"));
+  const why = envelope.errors.map(({ code, message }) => `${message} [code: ${code}]`).join("\n");
+  throw status >= 500 ? new NoAnswer(why) : new UsageError(why);
+}
+
+interface Reply<T> {
+  readonly status: number;
+  readonly envelope: Envelope<T>;
 }
 
 interface Call {
@@ -74,18 +87,20 @@ interface Call {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: FormData | string | undefined;
+  readonly signal?: AbortSignal;
 }
 
-async function overPort<T>(control: string, { path, body, ...call }: Call): Promise<Envelope<T>> {
+async function overPort<T>(control: string, { path, body, ...call }: Call): Promise<Reply<T>> {
   const response = await fetch(`${control}${path}`, { ...call, ...(body === undefined ? {} : { body }) });
-  return (await response.json()) as Envelope<T>;
+  return { status: response.status, envelope: (await response.json()) as Envelope<T> };
 }
 
 /** Sends JSON only. */
-function overSocket<T>(socketPath: string, { body, ...call }: Call): Promise<Envelope<T>> {
-  const { promise, resolve, reject } = Promise.withResolvers<Envelope<T>>();
+function overSocket<T>(socketPath: string, { body, ...call }: Call): Promise<Reply<T>> {
+  const { promise, resolve, reject } = Promise.withResolvers<Reply<T>>();
   const outgoing = request({ socketPath, agent: false, ...call }, (response) => {
-    json(response).then((reply) => resolve(reply as Envelope<T>), reject);
+    const status = response.statusCode ?? 0;
+    json(response).then((envelope) => resolve({ status, envelope: envelope as Envelope<T> }), reject);
   });
   outgoing.once("error", reject);
   outgoing.end(body);
