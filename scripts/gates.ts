@@ -1,82 +1,168 @@
-/** `npm run gates`: prints the tables of docs/gates.md. All gates get the same traffic. */
-import type { MetricOptions } from "../src/rollout/gate.ts";
-import {
-  eProcess,
-  fixedThreshold,
-  judge,
-  repeatedZTest,
-  seeded,
-  type Traffic,
-} from "../src/rollout/simulate.ts";
+/**
+ * `npm run gates`: prints the tables of docs/gates.md. With `--quick`, a tenth of the runs. `--table nulls`, `steady` or
+ * `harms` prints one table, and `--only <text>` the rows whose name has the text. Seeded: prints the same figures each time.
+ */
+import { availableParallelism } from "node:os";
+import { parseArgs } from "node:util";
+import { Worker } from "node:worker_threads";
+import type { Reference } from "../src/rollout/types.ts";
+import { type Harm, HARMS, STEADY } from "./gates/harms.ts";
+import { NULLS } from "./gates/nulls.ts";
+import type { Ending, Task } from "./gates/run.ts";
+import { clopperPearson, median, waldLimit } from "./gates/statistics.ts";
 
-const RUNS = Number(process.argv[2] ?? 400);
-const HOUR = 3_600;
-const BASE = 0.005;
-const RATES = [1, 10, 100, 1_000] as const;
-const GATE: MetricOptions = { alpha: 0.01, margin: 1, tolerance: 2 };
-
-const steady = (rate: number) => () => rate;
-const outage = (second: number) => (second >= 900 && second < 1_200 ? 0.4 : BASE);
-const ramp = (second: number) => (second < 900 ? 0.01 : second < 1_800 ? 0.05 : second < 2_700 ? 0.25 : 0.5);
-
-const judges = () => ({
-  gate: eProcess(GATE),
-  fixed: fixedThreshold(0.01, 60),
-  z: repeatedZTest(1.645),
+const { values } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    table: { type: "string", default: "" },
+    only: { type: "string", default: "" },
+  },
 });
-const NAMES = {
-  gate: "e-process, α = 1%",
-  fixed: "more than 1% failed in the last minute",
-  z: "z-test at 5%, read every second",
-} as const;
+const PART = values.quick ? 0.1 : 1;
+const RUNS = { nulls: 500 * PART, steady: 100 * PART, harms: 50 * PART } as const;
+/** Runs of one task: small enough for an even load. */
+const CHUNK = 25;
+const ALPHA = 0.01;
 
-function runAll(traffic: Omit<Traffic, "clientsPerSecond">, rate: number) {
-  return Array.from({ length: RUNS }, (_, run) =>
-    judge({ ...traffic, clientsPerSecond: rate }, judges(), seeded(run * 7_919 + rate)),
-  );
-}
+/** Threads, each with one task at a time. */
+class Pool {
+  readonly #threads: readonly Worker[];
+  readonly #idle: Worker[];
+  readonly #tasks: { readonly task: Task; readonly done: (endings: Ending[]) => void }[] = [];
 
-function falseRollbacks(title: string, change: Partial<Traffic>): void {
-  const traffic = {
-    seconds: HOUR,
-    stable: steady(BASE),
-    candidate: steady(BASE),
-    share: steady(0.05),
-    ...change,
-  };
-  const found = RATES.map((rate) => runAll(traffic, rate));
-  console.log(
-    `\n| ${title} | ${RATES.map((rate) => `${rate}/s`).join(" | ")} |\n| --- | ${RATES.map(() => "---").join(" | ")} |`,
-  );
-  for (const name of Object.keys(NAMES) as (keyof typeof NAMES)[]) {
-    const shares = found.map((runs) => runs.filter((fired) => fired[name] !== undefined).length / RUNS);
-    console.log(`| ${NAMES[name]} | ${shares.map((share) => `${(100 * share).toFixed(1)}%`).join(" | ")} |`);
+  constructor(size: number) {
+    this.#threads = Array.from(
+      { length: size },
+      () => new Worker(new URL("gates/worker.ts", import.meta.url)),
+    );
+    this.#idle = [...this.#threads];
+  }
+
+  run(task: Task): Promise<Ending[]> {
+    return new Promise((done) => {
+      this.#tasks.push({ task, done });
+      this.#next();
+    });
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.terminate()));
+  }
+
+  #next(): void {
+    const thread = this.#idle.pop();
+    if (thread === undefined) return;
+    const next = this.#tasks.shift();
+    if (next === undefined) {
+      this.#idle.push(thread);
+      return;
+    }
+    thread.once("message", (endings: Ending[]) => {
+      this.#idle.push(thread);
+      next.done(endings);
+      this.#next();
+    });
+    thread.postMessage(next.task);
   }
 }
 
-function detection(candidate: number): void {
-  const traffic = { seconds: HOUR, stable: steady(BASE), candidate: steady(candidate), share: steady(0.05) };
-  const cells = RATES.map((rate) => {
-    const times = runAll(traffic, rate)
-      .flatMap(({ gate }) => gate ?? [])
-      .sort((x, y) => x - y);
-    const share = (100 * times.length) / RUNS;
-    return times.length === 0 ? "0%" : `${share.toFixed(0)}%, ${times[Math.floor(times.length / 2)]} s`;
-  });
-  console.log(`| 0.5% → ${100 * candidate}% | ${cells.join(" | ")} |`);
+const pool = new Pool(availableParallelism());
+
+async function endings(table: Task["table"], row: number, reference: Reference): Promise<Ending[]> {
+  const runs = RUNS[table];
+  const starts = Array.from({ length: Math.ceil(runs / CHUNK) }, (_, i) => i * CHUNK);
+  const parts = await Promise.all(
+    starts.map((from) => pool.run({ table, row, reference, from, to: Math.min(from + CHUNK, runs) })),
+  );
+  return parts.flat();
 }
 
-console.log(
-  `${RUNS} rollouts each, an hour long, a look every second, 0.5% of clients failing, a share of 5%.`,
+const percent = (part: number, digits = 1) => `${(100 * part).toFixed(digits)}%`;
+
+function rollbacks(found: readonly Ending[]): string {
+  const count = found.filter(({ phase }) => phase === "rolled_back").length;
+  const [low, high] = clopperPearson(count, found.length);
+  return `${percent(count / found.length)} (${percent(low)} to ${percent(high)})`;
+}
+
+const mean = (numbers: readonly number[]) => numbers.reduce((sum, x) => sum + x, 0) / numbers.length;
+
+async function nullRow(row: number): Promise<string> {
+  const { name, stable } = NULLS[row] as (typeof NULLS)[number];
+  const baseline = await endings("nulls", row, "baseline");
+  const whole = await endings("nulls", row, "stable");
+  const promoted = baseline.filter(({ phase }) => phase === "promoted").length / baseline.length;
+  const failures = mean(baseline.map((ending) => ending.failures));
+  return `| ${name} | ${rollbacks(baseline)} | ${rollbacks(whole)}${stable ? "" : " ¹"} | ${percent(promoted, 0)} | ${failures.toFixed(0)} |`;
+}
+
+const REFERENCES = ["baseline", "stable"] as const;
+
+/** Time from the start of the harm to the rollback in seconds, and clients harmed until then. */
+function detection(harm: Harm, found: readonly Ending[]): string {
+  const hits = found.filter(({ phase, seconds }) => phase === "rolled_back" && seconds > harm.onset);
+  const early = found.filter(({ phase, seconds }) => phase === "rolled_back" && seconds <= harm.onset).length;
+  const times = hits.map(({ seconds }) => seconds - harm.onset);
+  const share = percent(hits.length / (found.length - early), 0);
+  return hits.length === 0
+    ? share
+    : `${share}, ${median(times)} s (${Math.max(...times)} s), ${median(hits.map(({ harmed }) => harmed))}`;
+}
+
+async function steadyRow(row: number): Promise<string> {
+  const harm = STEADY[row] as Harm;
+  const cells: string[] = [];
+  for (const reference of REFERENCES) {
+    const found = (await endings("steady", row, reference)).filter(({ phase }) => phase === "rolled_back");
+    const share = found.length / RUNS.steady;
+    const wald = waldLimit(harm, reference, ALPHA);
+    const seconds = mean(found.map((ending) => ending.seconds));
+    const failures = mean(found.map((ending) => ending.failures));
+    cells.push(
+      `${percent(share, 0)}, ${seconds.toFixed(0)} s (${wald.seconds.toFixed(0)} s)`,
+      `${failures.toFixed(1)} (${wald.failures.toFixed(1)}): ${(failures / wald.failures).toFixed(2)}×`,
+    );
+  }
+  return `| ${harm.name} | ${cells.join(" | ")} |`;
+}
+
+async function harmRow(row: number): Promise<string> {
+  const harm = HARMS[row] as Harm;
+  const cells = [];
+  for (const reference of REFERENCES) cells.push(detection(harm, await endings("harms", row, reference)));
+  return `| ${harm.name} | ${harm.percentage}% | ${cells.join(" | ")} |`;
+}
+
+async function print(
+  table: Task["table"],
+  head: string,
+  rows: readonly { readonly name: string }[],
+  rowOf: (row: number) => Promise<string>,
+): Promise<void> {
+  if (!table.startsWith(values.table)) return;
+  const chosen = rows.flatMap(({ name }, i) => (name.includes(values.only) ? [i] : []));
+  if (chosen.length === 0) return;
+  console.log(`\n${head}\n|${" --- |".repeat(head.split("|").length - 2)}`);
+  // All at once: the pool does not wait for the last run of a row.
+  for (const row of chosen.map(rowOf)) console.log(await row);
+}
+
+await print(
+  "nulls",
+  `| False rollbacks of ${RUNS.nulls} rollouts | with a baseline | against all stable clients | promoted | first failures |`,
+  NULLS,
+  nullRow,
 );
-falseRollbacks("False rollbacks", {});
-falseRollbacks("with an outage of five minutes that hits both", { stable: outage, candidate: outage });
-falseRollbacks("with 0.5% of clients that always fail", {
-  stable: steady(2 * BASE),
-  candidate: steady(2 * BASE),
-});
-falseRollbacks("with a ramp from 1% to 50%", { share: ramp });
-console.log(
-  `\n| Found, and median time: e-process, α = 1% | ${RATES.map((rate) => `${rate}/s`).join(" | ")} |\n| --- | ${RATES.map(() => "---").join(" | ")} |`,
+await print(
+  "steady",
+  `| Found in ${RUNS.steady} rollouts | with a baseline: time (Wald) | first failures (Wald) | against all stable clients: time (Wald) | first failures (Wald) |`,
+  STEADY,
+  steadyRow,
 );
-for (const candidate of [0.01, 0.02, 0.05, 0.5]) detection(candidate);
+await print(
+  "harms",
+  `| Found in ${RUNS.harms} rollouts | share | with a baseline: time (longest), clients harmed | against all stable clients |`,
+  HARMS,
+  harmRow,
+);
+await pool.close();

@@ -77,18 +77,29 @@ withExamples(
     .description("Predict how rollouts would end, with simulated or logged traffic")
     .option("--stages <stages>", "Share and duration of each stage, as for sluice rollout start")
     .addOption(templateOption())
-    .option("--alpha <p>", "Highest probability that a good version is rolled back, e.g. 0.01", toNumber)
+    .option("--alpha <p>", "Highest probability that the gate rolls back a good version, e.g. 0.01", toNumber)
     .option(
       "--clients <n>",
       "Distinct clients per second. For a log without times: requests per second",
       toNumber,
       100,
     )
-    .option("--stable <percent>", "Share of the stable version's clients that fail", toNumber, 0.5)
+    .option("--requests <n>", "Mean requests of a client", toNumber, 1)
+    .option("--pause <seconds>", "Mean pause between two requests of a client", toNumber, 10)
+    .option("--stable <percent>", "Share of the stable version's requests that fail", toNumber, 0.5)
     .option(
       "--candidate <percent>",
-      "Share of the candidate's clients that fail (default: the same as --stable)",
+      "Share of the candidate's requests that fail (default: the same as --stable)",
       toNumber,
+    )
+    .option("--latency <ms>", "Median time of an answer (default: answers are never slow)", toNumber)
+    .option(
+      "--candidate-latency <ms>",
+      "Median time of the candidate's answers (default: the same as --latency)",
+      toNumber,
+    )
+    .addOption(
+      new Option("--reference <what>", "What the candidate is compared with").choices(["baseline", "stable"]),
     )
     .option("--log <file>", "Log to use as traffic: JSON lines with key, status and time")
     .option("--aa", "Compare a version with itself, to see how often a good version is rolled back")

@@ -1,15 +1,18 @@
 /** `sluice simulate`: predicts how a plan's rollouts would end. */
 import { readFileSync } from "node:fs";
+import { CALM, type Outcome, type World } from "../rollout/model.ts";
 import { makePlan, type TemplateName } from "../rollout/plan.ts";
+import { rehearse } from "../rollout/rehearsal.ts";
 import {
-  type LogEntry,
-  logSource,
-  modelSource,
-  type Outcome,
-  rehearse,
-  type Source,
-} from "../rollout/rehearsal.ts";
-import { type Random, seeded } from "../rollout/simulate.ts";
+  type LoggedRequest,
+  lognormal,
+  type Random,
+  seeded,
+  type Version,
+  VISITORS,
+} from "../rollout/simulate.ts";
+import type { Plan, Reference } from "../rollout/types.ts";
+import { rehearseVisitors } from "../rollout/visitors.ts";
 import { UsageError } from "./data.ts";
 import { readStages } from "./rollout.ts";
 
@@ -17,11 +20,18 @@ export interface SimulateOptions {
   readonly stages?: string;
   readonly template?: TemplateName;
   readonly alpha?: number;
+  readonly reference?: Reference;
   /** Distinct clients per second. */
   readonly clients: number;
-  /** Percentages of clients that fail, 0 to 100. */
+  /** Mean requests of a client, and mean pause between two of them in seconds. */
+  readonly requests: number;
+  readonly pause: number;
+  /** Percentages of requests that fail, 0 to 100. */
   readonly stable: number;
   readonly candidate?: number;
+  /** Median times of answers in ms; without one, answers are never slow. */
+  readonly latency?: number;
+  readonly candidateLatency?: number;
   /** Path of a file of JSON lines with key, status and, optionally, time. */
   readonly log?: string;
   readonly aa?: boolean;
@@ -30,62 +40,121 @@ export interface SimulateOptions {
   readonly seed: number;
 }
 
+/** How often rollouts ended in one way, and when. Null where none did. */
+interface Ended {
+  readonly probability: number;
+  readonly median_seconds: number | null;
+  /** Nine of ten took no longer. */
+  readonly p90_seconds: number | null;
+}
+
 interface Simulation {
   readonly runs: number;
   readonly seed: number;
   /** Number of rollouts that ended in each phase. */
   readonly phases: Readonly<Record<string, number>>;
-  /** Of the rollouts that were rolled back: seconds until then, and clients of the candidate that failed until then. */
-  readonly rolled_back: { readonly median_seconds: number | null; readonly median_failures: number | null };
-  readonly promoted: { readonly median_seconds: number | null };
+  /** `median_failures`: clients who had a failure on the candidate until then. */
+  readonly rolled_back: Ended & { readonly median_failures: number | null };
+  readonly promoted: Ended;
+  /** Probability that the plan promotes a version with twice the failures of the stable version. */
+  readonly promoted_at_twice_the_failures: number;
 }
 
+/** Standard deviation of the logarithm of the times of answers: one of a hundred takes ten times the median. */
+const SPREAD = 1;
+/** Thresholds of the latency gate in ms where answers are never slow. */
+const NEVER_SLOW = [1_000];
+/** Answers of the stable version before the rollout, from which the thresholds are taken. */
+const ANSWERS = 2_000;
+
 export function simulate(options: SimulateOptions): Simulation {
-  const { template, alpha, runs, hours, seed } = options;
-  const plan = makePlan({
-    stages: options.stages === undefined ? undefined : readStages(options.stages),
-    template,
-    gates: { alpha },
-  });
+  const { template, alpha, reference, runs, seed } = options;
+  const stages = options.stages === undefined ? undefined : readStages(options.stages);
+  const plan = makePlan({ stages, template, gates: { alpha, reference } });
   if (!plan.ok) throw new UsageError(`The plan ${plan.error}.`);
-  const sourceOf = sourcesOf(options);
-  const outcomes = Array.from({ length: runs }, (_, run) => {
-    const random = seeded(seed + run);
-    return rehearse(plan.value, sourceOf(random), hours * 3_600);
-  });
+  const { stable, candidate = stable, aa } = options;
+  const log = options.log === undefined ? [] : readLog(options.log, options.clients);
+  const run = (failing: number) => {
+    const once = rehearsalOf(plan.value, options, log, failing);
+    return Array.from({ length: runs }, (_, i) => once(seeded(seed + i)));
+  };
+  const outcomes = run(aa ? stable : candidate);
+  const logged = log.filter(({ failed }) => failed).length / Math.max(log.length, 1);
+  const worse = run(stable + (log.length === 0 ? stable : 100 * logged));
   const phases: Record<string, number> = {};
-  for (const { phase } of outcomes) phases[phase] = (phases[phase] ?? 0) + 1;
-  const ended = (phase: Outcome["phase"]) => outcomes.filter((outcome) => outcome.phase === phase);
+  for (const { rollout } of outcomes) phases[rollout.phase] = (phases[rollout.phase] ?? 0) + 1;
+  const failures = phaseOf(outcomes, "rolled_back").map(
+    ({ rollout }) => rollout.evidence.total.candidate.failures,
+  );
   return {
     runs,
     seed,
     phases,
-    rolled_back: {
-      median_seconds: median(ended("rolled_back").map(({ seconds }) => seconds)),
-      median_failures: median(ended("rolled_back").map(({ failures }) => failures)),
-    },
-    promoted: { median_seconds: median(ended("promoted").map(({ seconds }) => seconds)) },
+    rolled_back: { ...ended(outcomes, "rolled_back"), median_failures: quantile(failures, 0.5) },
+    promoted: ended(outcomes, "promoted"),
+    promoted_at_twice_the_failures: ended(worse, "promoted").probability,
   };
 }
 
-function sourcesOf({
-  log,
-  clients,
-  stable,
-  candidate = stable,
-  aa,
-}: SimulateOptions): (random: Random) => Source {
-  const failing = aa ? stable : candidate;
-  if (log === undefined) {
-    return (random) => modelSource(clients, stable / 100, failing / 100, random);
+function phaseOf(outcomes: readonly Outcome[], phase: string): Outcome[] {
+  return outcomes.filter(({ rollout }) => rollout.phase === phase);
+}
+
+function ended(outcomes: readonly Outcome[], phase: string): Ended {
+  const found = phaseOf(outcomes, phase).map(({ seconds }) => seconds);
+  return {
+    probability: found.length / outcomes.length,
+    median_seconds: quantile(found, 0.5),
+    p90_seconds: quantile(found, 0.9),
+  };
+}
+
+/** @param failing percentage of requests that fail on the candidate */
+function rehearsalOf(
+  plan: Plan,
+  options: SimulateOptions,
+  log: readonly LoggedRequest[],
+  failing: number,
+): (random: Random) => Outcome {
+  const { clients, requests, pause, stable, latency, candidateLatency = latency, hours } = options;
+  const limit = hours * 3_600;
+  const rates = { stable: stable / 100, candidate: failing / 100 };
+  if (log.length === 0 && requests <= 1 && latency === undefined && candidateLatency === undefined) {
+    return (random) => rehearseVisitors(plan, { perSecond: clients, ...rates }, limit, random);
   }
-  const entries = readLog(log, clients);
-  const extra = aa ? 0 : Math.max(failing - stable, 0) / 100;
-  return (random) => logSource(entries, `simulated ${random()}`, extra, random);
+  const isTimed = latency !== undefined || candidateLatency !== undefined;
+  const world: World = {
+    ...CALM,
+    plan,
+    limit,
+    slow_ms: isTimed ? null : NEVER_SLOW,
+    traffic: {
+      ...VISITORS,
+      arrivals: () => (log.length === 0 ? clients : 0),
+      requests,
+      pause: () => pause,
+      before: isTimed ? Math.ceil(requests * pause + ANSWERS / clients) : 0,
+      log,
+    },
+    stable: versionOf(log.length === 0 ? rates.stable : 0, latency),
+    // With a log, the candidate fails for some more clients.
+    candidate: versionOf(
+      log.length === 0 ? rates.candidate : Math.max(rates.candidate - rates.stable, 0),
+      candidateLatency,
+    ),
+  };
+  return (random) => rehearse(world, random);
+}
+
+function versionOf(rate: number, median = 1): Version {
+  return ({ random, failed }) => ({
+    ms: median === 1 ? 1 : lognormal(median, SPREAD, random),
+    failure: failed || random() < rate ? "status" : null,
+  });
 }
 
 /** @param rate requests per second, for lines without a time */
-function readLog(file: string, rate: number): LogEntry[] {
+function readLog(file: string, rate: number): LoggedRequest[] {
   let text: string;
   try {
     text = readFileSync(file, "utf8");
@@ -114,30 +183,31 @@ function readLog(file: string, rate: number): LogEntry[] {
   return sorted.map((entry) => ({ ...entry, time: entry.time - start }));
 }
 
-function median(values: readonly number[]): number | null {
+function quantile(values: readonly number[], part: number): number | null {
   const sorted = [...values].sort((x, y) => x - y);
-  return sorted[Math.floor(sorted.length / 2)] ?? null;
+  return sorted[Math.min(Math.floor(sorted.length * part), sorted.length - 1)] ?? null;
 }
 
 const PHASES = ["promoted", "rolled_back", "holding", "running"] as const;
 
-export function showSimulation(
-  { runs, seed, phases, rolled_back, promoted }: Simulation,
-  aa: boolean,
-): string {
-  const percent = (count: number) => `${((100 * count) / runs).toFixed(1)}%`;
-  const lines = PHASES.map(
-    (phase) =>
-      `  ${phase.padEnd(12)} ${String(phases[phase] ?? 0).padStart(6)}  ${percent(phases[phase] ?? 0)}`,
-  );
-  const time = (seconds: number | null) => (seconds === null ? "–" : `${seconds} s`);
+export function showSimulation(simulation: Simulation, aa: boolean): string {
+  const { runs, seed, phases, rolled_back, promoted, promoted_at_twice_the_failures: twice } = simulation;
+  const percent = (part: number) => `${(100 * part).toFixed(1)}%`;
+  const lines = PHASES.map((phase) => {
+    const count = phases[phase] ?? 0;
+    return `  ${phase.padEnd(12)} ${String(count).padStart(6)}  ${percent(count / runs)}`;
+  });
+  const time = ({ median_seconds, p90_seconds }: Ended) =>
+    median_seconds === null ? "–" : `${median_seconds} s, 90% within ${p90_seconds} s`;
+  const failures = rolled_back.median_failures ?? "–";
   return [
     `${runs} simulated rollouts with seed ${seed} ended in:`,
     ...lines,
-    `Median time to rollback      ${time(rolled_back.median_seconds)} (${rolled_back.median_failures ?? "–"} clients of the candidate had failed)`,
-    `Median time to promotion     ${time(promoted.median_seconds)}`,
+    `Median time to rollback      ${time(rolled_back)} (${failures} clients of the candidate had failed)`,
+    `Median time to promotion     ${time(promoted)}`,
     ...(aa
-      ? [`False rollbacks              ${percent(phases.rolled_back ?? 0)}, as both versions were the same`]
+      ? [`False rollbacks              ${percent(rolled_back.probability)}, as both versions were the same`]
       : []),
+    `Twice the failures           a version that fails twice as often is promoted in ${percent(twice)}`,
   ].join("\n");
 }

@@ -1,106 +1,180 @@
-/** A model of traffic, second by second, and judges that decide on it. Pure: randomness is passed in. */
-import { type Arm, evidence, type Interval, type MetricOptions, NEW_METRIC, observe } from "./gate.ts";
+/**
+ * A model of a Worker's traffic, request by request: who comes when, and what a version does with a request. Pure:
+ * randomness is passed in. Times are in seconds since the start of the rollout; those before it are negative.
+ */
+import { hashKey, prepareSeed, type Seed } from "../router/hash.ts";
+import type { FailureKind } from "./records.ts";
 
 /** A source of numbers in [0, 1). */
 export type Random = () => number;
 
-/** The clients of a Worker, and how often they fail. */
+/** Someone with a request key. */
+export interface Client {
+  readonly key: string;
+  /** Of the split: decides the version. */
+  readonly place: number;
+  /** Of the rollout: what routers report in place of the key. */
+  readonly hash: number;
+  /** Uniform in [0, 1), for what sets this client apart from others, whatever version it gets. */
+  readonly trait: number;
+  /** Requests so far. */
+  requests: number;
+  /** Requests that are still to come. */
+  left: number;
+}
+
+/** A request in a log. Time in seconds since the first one. */
+export interface LoggedRequest {
+  readonly key: string;
+  readonly failed: boolean;
+  readonly time: number;
+}
+
+/** Who comes, and how often. */
 export interface Traffic {
-  /** Distinct new clients. */
-  readonly clientsPerSecond: number;
-  readonly seconds: number;
-  /** Probability that a client's first answer from the stable version fails, by second. */
-  readonly stable: (second: number) => number;
-  /** The same for the candidate. */
-  readonly candidate: (second: number) => number;
-  /** Share of the candidate in (0, 1), by second. */
-  readonly share: (second: number) => number;
+  /** New clients per second. */
+  readonly arrivals: (time: number) => number;
+  /** Clients who were there before the rollout and come again until its end. */
+  readonly regulars: number;
+  /** Mean number of requests of a new client, at least 1. Geometrically distributed. */
+  readonly requests: number;
+  /** Mean pause between two requests of a client, in seconds. Exponentially distributed. */
+  readonly pause: (client: Client, time: number) => number;
+  /** Requests with which a client tries again after a failure, within seconds. */
+  readonly retries: number;
+  /** Seconds of traffic before the rollout, in which the stable version's isolates get their state. */
+  readonly before: number;
+  /** Requests to replay beside all others, in the order of time. */
+  readonly log: readonly LoggedRequest[];
 }
 
-/** Says whether it would roll back, given the clients since the previous call. */
-type Judge = (interval: Interval) => boolean;
+/** New clients with one request each. */
+export const VISITORS: Traffic = {
+  arrivals: () => 10,
+  regulars: 0,
+  requests: 1,
+  pause: () => 10,
+  retries: 0,
+  before: 0,
+  log: [],
+};
 
-/** The interval of each second. */
-export function* intervals(traffic: Traffic, random: Random): Generator<Interval> {
-  for (let second = 0; second < traffic.seconds; second++) {
-    const share = traffic.share(second);
-    const arm = (rate: number, failing: number): Arm => {
-      const exposures = poisson(rate, random);
-      return { exposures, failures: binomial(exposures, failing, random) };
-    };
-    yield {
-      candidate: arm(traffic.clientsPerSecond * share, traffic.candidate(second)),
-      stable: arm(traffic.clientsPerSecond * (1 - share), traffic.stable(second)),
+/** A version's code in memory. */
+export interface Isolate {
+  /** When it was loaded. */
+  readonly born: number;
+  /** Requests so far, the present one included. */
+  requests: number;
+  /** What the code keeps between requests. */
+  readonly memory: Map<string, number>;
+}
+
+export const newIsolate = (born: number): Isolate => ({ born, requests: 0, memory: new Map() });
+
+/** A request, as a version sees it. */
+export interface Visit {
+  readonly time: number;
+  readonly client: Client;
+  readonly isolate: Isolate;
+  readonly random: Random;
+  /** Whether this request failed in the log that is replayed; false without a log. */
+  readonly failed: boolean;
+}
+
+/** What became of a request. */
+export interface Answer {
+  /** Until the answer began. Infinity where none ever does. */
+  readonly ms: number;
+  /** Null for a good answer. */
+  readonly failure: FailureKind | null;
+}
+
+/** What a version does with a request. */
+export type Version = (visit: Visit) => Answer;
+
+/** Clients by number, with keys of one run. */
+export class Clients {
+  readonly #random: Random;
+  readonly #place: Seed;
+  readonly #hash: Seed;
+  #count = 0;
+
+  constructor(random: Random) {
+    this.#random = random;
+    // As long as the version ids and rollout ids of a server.
+    const id = () => `${random()}`.padEnd(36, "0").slice(0, 36);
+    this.#place = prepareSeed(id());
+    this.#hash = prepareSeed(id());
+  }
+
+  /** @param left requests that it will send */
+  next(left: number): Client {
+    return this.named(`client-${this.#count++}`, left);
+  }
+
+  named(key: string, left: number): Client {
+    return {
+      key,
+      place: hashKey(this.#place, key),
+      hash: hashKey(this.#hash, key),
+      trait: this.#random(),
+      requests: 0,
+      left,
     };
   }
 }
 
-/** The second in which each judge would first roll back; undefined where it never would. */
-export function judge<Name extends string>(
-  traffic: Traffic,
-  judges: Readonly<Record<Name, Judge>>,
-  random: Random,
-): Record<Name, number | undefined> {
-  const fired = Object.fromEntries(Object.keys(judges).map((name) => [name, undefined])) as Record<
-    Name,
-    number | undefined
-  >;
-  let second = 0;
-  for (const interval of intervals(traffic, random)) {
-    second++;
-    for (const name of Object.keys(judges) as Name[]) {
-      if (fired[name] === undefined && judges[name](interval)) fired[name] = second;
+/** What is to happen, in the order of time. A binary heap. */
+export class Agenda<What> {
+  readonly #times: number[] = [];
+  readonly #whats: What[] = [];
+
+  /** When the next thing happens; Infinity for never. */
+  get next(): number {
+    return this.#times[0] ?? Number.POSITIVE_INFINITY;
+  }
+
+  add(time: number, what: What): void {
+    const [times, whats] = [this.#times, this.#whats];
+    let at = times.length;
+    times.push(time);
+    whats.push(what);
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if ((times[parent] as number) <= time) break;
+      times[at] = times[parent] as number;
+      whats[at] = whats[parent] as What;
+      at = parent;
     }
-    if (Object.values(fired).every((at) => at !== undefined)) break;
+    times[at] = time;
+    whats[at] = what;
   }
-  return fired;
+
+  /** Removes what is next. Undefined where nothing is left. */
+  take(): What | undefined {
+    const [times, whats] = [this.#times, this.#whats];
+    const first = whats[0];
+    const time = times.pop();
+    const what = whats.pop();
+    if (time === undefined || times.length === 0) return first;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= times.length) break;
+      if (child + 1 < times.length && (times[child + 1] as number) < (times[child] as number)) child++;
+      if ((times[child] as number) >= time) break;
+      times[at] = times[child] as number;
+      whats[at] = whats[child] as What;
+      at = child;
+    }
+    times[at] = time;
+    whats[at] = what as What;
+    return first;
+  }
 }
 
-/** Sluice's gate: gate.ts. */
-export function eProcess(options: MetricOptions): Judge {
-  let state = NEW_METRIC;
-  return (interval) => {
-    const before = state;
-    state = observe(state, interval, options);
-    return state !== before && evidence(state) >= 1 / options.alpha;
-  };
-}
-
-/** What most tools do: rolls back when more than `limit` of the candidate's answers in `window` seconds failed. */
-export function fixedThreshold(limit: number, window: number): Judge {
-  const last: Arm[] = [];
-  let [exposures, failures] = [0, 0];
-  return ({ candidate }) => {
-    last.push(candidate);
-    exposures += candidate.exposures;
-    failures += candidate.failures;
-    const old = last.length > window ? last.shift() : undefined;
-    exposures -= old?.exposures ?? 0;
-    failures -= old?.failures ?? 0;
-    return last.length >= window && failures > limit * exposures;
-  };
-}
-
-/**
- * A test for two proportions over everything so far, repeated every second.
- *
- * @param z threshold of significance, e.g. 1.645 for 5%
- */
-export function repeatedZTest(z: number): Judge {
-  let [ce, cf, se, sf] = [0, 0, 0, 0];
-  return ({ candidate, stable }) => {
-    ce += candidate.exposures;
-    cf += candidate.failures;
-    se += stable.exposures;
-    sf += stable.failures;
-    const pooled = (cf + sf) / Math.max(ce + se, 1);
-    const deviation = Math.sqrt(pooled * (1 - pooled) * (1 / Math.max(ce, 1) + 1 / Math.max(se, 1)));
-    return ce > 0 && se > 0 && deviation > 0 && (cf / ce - sf / se) / deviation > z;
-  };
-}
-
-/** Exact up to a mean of 30, then a rounded normal distribution: it draws how many clients come, not how many fail. */
-function poisson(mean: number, random: Random): number {
+/** Exact up to a mean of 30, then a rounded normal distribution. */
+export function poisson(mean: number, random: Random): number {
   if (mean > 30) {
     const normal = Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
     return Math.max(0, Math.round(mean + Math.sqrt(mean) * normal));
@@ -112,19 +186,29 @@ function poisson(mean: number, random: Random): number {
 }
 
 /** Exact: jumps from one success to the next. */
-function binomial(n: number, p: number, random: Random): number {
+export function binomial(n: number, p: number, random: Random): number {
   if (p <= 0 || n === 0) return 0;
   if (p >= 1) return n;
   const log = Math.log1p(-p);
+  const jump = () => Math.floor(Math.log(1 - random()) / log);
   let count = 0;
-  for (
-    let at = Math.floor(Math.log(1 - random()) / log);
-    at < n;
-    at += 1 + Math.floor(Math.log(1 - random()) / log)
-  ) {
-    count++;
-  }
+  for (let at = jump(); at < n; at += 1 + jump()) count++;
   return count;
+}
+
+export function exponential(mean: number, random: Random): number {
+  return -mean * Math.log(1 - random());
+}
+
+/** @param mean at least 1 @returns at least 1 */
+export function geometric(mean: number, random: Random): number {
+  return mean <= 1 ? 1 : 1 + Math.floor(Math.log(1 - random()) / Math.log(1 - 1 / mean));
+}
+
+/** A lognormal time. @param median in ms @param spread standard deviation of the logarithm */
+export function lognormal(median: number, spread: number, random: Random): number {
+  const normal = Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+  return median * Math.exp(spread * normal);
 }
 
 /** A repeatable source of numbers: mulberry32. */
