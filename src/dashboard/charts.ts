@@ -1,6 +1,7 @@
 /** The data of the charts. Pure. */
 import { addTimes, noTimes, quantile } from "../metrics/histogram.ts";
 import type { SeriesPoint } from "../metrics/types.ts";
+import { METRICS, type Metric } from "../rollout/types.ts";
 import type { HistoryPoint } from "./types.ts";
 
 /** One line per name. Each has one value per time, or null for a gap. */
@@ -8,8 +9,13 @@ export interface ChartData {
   /** Seconds since the epoch. */
   readonly times: readonly number[];
   readonly lines: readonly { readonly name: string; readonly values: readonly (number | null)[] }[];
-  /** A horizontal line, e.g. a threshold. */
-  readonly limit?: number;
+  /** Horizontal lines, e.g. thresholds. A chart that has them is logarithmic. */
+  readonly limits?: readonly Limit[];
+}
+
+export interface Limit {
+  readonly name: string;
+  readonly value: number;
 }
 
 export type Charts = Readonly<Record<string, ChartData>>;
@@ -56,19 +62,21 @@ export function trafficCharts(
 
 const requestsOf = ({ ok, error, exception }: SeriesPoint) => ok + error + exception;
 
-/** E-values over time, and the threshold at which the candidate is rolled back. */
+/**
+ * The E-values of the watched metrics over time, each with its threshold.
+ *
+ * @param thresholds E-value at which a metric fails the gate
+ */
 export function evidenceChart(
   history: readonly HistoryPoint[],
-  metrics: readonly string[],
-  threshold: number | undefined,
+  thresholds: Readonly<Partial<Record<Metric, number>>>,
 ): Charts {
+  const watched = METRICS.filter((name) => thresholds[name] !== undefined);
   return {
     evidence: {
       times: history.map(({ time }) => time / 1_000),
-      lines: (["errors", "latency"] as const)
-        .filter((name) => metrics.includes(name))
-        .map((name) => ({ name, values: history.map((point) => point[name]) })),
-      ...(threshold === undefined ? {} : { limit: threshold }),
+      lines: watched.map((name) => ({ name, values: history.map((point) => point[name]) })),
+      limits: watched.map((name) => ({ name: `limit of ${name}`, value: thresholds[name] as number })),
     },
   };
 }

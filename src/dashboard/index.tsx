@@ -9,7 +9,7 @@ import { LIMITS } from "../lib/limits.ts";
 import { log } from "../lib/log.ts";
 import { WORKER_NAME } from "../router/hosts.ts";
 import { changeSplit, promote, rollBack } from "./actions/deploy.tsx";
-import { commandRollout, startRollout } from "./actions/rollouts.tsx";
+import { commandRollout, downloadCertificate, startRollout } from "./actions/rollouts.tsx";
 import { type FetchApi, showSignIn, signedIn, submitSignIn, submitSignOut } from "./actions/session.tsx";
 import { changeSettings } from "./actions/settings.tsx";
 import { createToken, revokeToken } from "./actions/tokens.tsx";
@@ -21,7 +21,8 @@ import { chartsOf, deploymentsPage, parts, readLive } from "./pages/deployments.
 import { editPage } from "./pages/edit.tsx";
 import { processesPage } from "./pages/processes.tsx";
 import { rollbackPage } from "./pages/rollback.tsx";
-import { readRollout, rolloutCharts, rolloutPage, rolloutParts, rolloutsPage } from "./pages/rollouts.tsx";
+import { readRollout, rolloutCharts, rolloutPage, rolloutParts } from "./pages/rollout.tsx";
+import { rolloutsPage } from "./pages/rollouts.tsx";
 import { settingsPage } from "./pages/settings.tsx";
 import { tokensPage } from "./pages/tokens.tsx";
 import { diffPage, versionPage } from "./pages/version.tsx";
@@ -123,6 +124,7 @@ function addRollouts(app: Hono<PageEnv>): void {
       return { parts: rolloutParts(c, workerOf(c), rollout), charts: rolloutCharts(rollout) };
     }),
   );
+  app.get("/workers/:worker/rollouts/:rollout/certificate", downloadCertificate);
   app.post("/workers/:worker/rollouts/:rollout/:command", commandRollout);
 }
 

@@ -1,8 +1,7 @@
 /** The API's answers, as far as pages read them. */
 import type { WorkerReport } from "../metrics/report.ts";
 import type { SeriesPoint } from "../metrics/types.ts";
-import type { Interval } from "../rollout/gate.ts";
-import type { Plan } from "../rollout/types.ts";
+import type { Counts, Evidence, Metric, Peer, Plan, Waiting } from "../rollout/types.ts";
 import type { Phase, Share } from "../versions/types.ts";
 
 export interface WorkerView {
@@ -67,18 +66,29 @@ export interface MetricsView extends WorkerReport {
   readonly series: readonly SeriesPoint[];
 }
 
+/** How much more often the candidate fails than what it is compared with. */
+interface EffectView {
+  /** Bounds of the ratio; null where there is none. */
+  readonly from: number | null;
+  readonly to: number | null;
+  /** To be read after "fails". */
+  readonly text: string;
+  /** First failures that the bounds do not contain yet. */
+  readonly unsettled_failures: number;
+}
+
+/** An E-value, and the one at which the metric fails the gate. */
 interface GateView {
   readonly e_value: number;
   readonly threshold: number;
-  readonly good_e_value: number;
-  readonly total: Interval;
-  readonly stage: Interval;
 }
 
 export interface RolloutView {
   readonly id: string;
   readonly phase: Phase;
   readonly reason: string;
+  readonly waiting: Waiting | null;
+  readonly failed: string | null;
   readonly candidate_version_id: string;
   readonly stable_version_id: string;
   readonly created_on: string;
@@ -86,12 +96,26 @@ export interface RolloutView {
   readonly settled_ms: number | null;
   readonly author_email: string;
   readonly plan: Plan;
+  readonly peer: Peer | null;
   readonly stage: number;
   readonly stage_since: string;
   readonly percentage: number;
+  /** When the times and figures were true. */
+  readonly as_of: string;
+  /** Time in the stage, pauses aside. */
+  readonly soaked_seconds: number;
+  readonly effect: EffectView;
+  readonly users_harmed: number;
+  readonly counts: { readonly total: Counts; readonly stage: Counts };
+  readonly gates: Readonly<Partial<Record<Metric, GateView>>>;
+  /** Thresholds in ms, ascending; null until they are known. */
+  readonly slow_ms: readonly number[] | null;
+  readonly slow: Evidence["slow"];
+  /** Processor time of a request in ms; null while there is too little to go by. */
+  readonly cpu: { readonly candidate_ms: number; readonly baseline_ms: number } | null;
   readonly share_e_value: number;
-  readonly slow_ms: number | null;
-  readonly gates: Readonly<Record<string, GateView>>;
+  /** Whether a version fails more often than it did. */
+  readonly drift: { readonly stable: boolean; readonly candidate: boolean };
   readonly history: readonly HistoryPoint[];
   readonly trail: readonly {
     readonly time: string;
@@ -102,7 +126,7 @@ export interface RolloutView {
   }[];
 }
 
-/** One check of the gates: the time in ms since the epoch, and each gate's E-value. */
+/** One look of the gate: the time in ms since the epoch, and each metric's E-value. */
 export interface HistoryPoint {
   readonly time: number;
   readonly errors: number;

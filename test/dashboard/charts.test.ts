@@ -30,12 +30,20 @@ test("the interval that is under way is not drawn yet", () => {
   expect(trafficCharts([point(100, "v1", 50)], VERSIONS, 5, 104).requests?.times).toEqual([]);
 });
 
-test("evidence has a line for each gate, and the limit at which the candidate is rolled back", () => {
+test("evidence has a line and a threshold for each watched metric", () => {
   const history = [
     { time: 1_000, errors: 1, latency: 1 },
     { time: 2_500, errors: 40, latency: 0.5 },
   ];
-  expect(evidenceChart(history, ["errors"], 200)).toEqual({
-    evidence: { times: [1, 2.5], lines: [{ name: "errors", values: [1, 40] }], limit: 200 },
+  expect(evidenceChart(history, { errors: 100 })).toEqual({
+    evidence: {
+      times: [1, 2.5],
+      lines: [{ name: "errors", values: [1, 40] }],
+      limits: [{ name: "limit of errors", value: 100 }],
+    },
   });
+  expect(evidenceChart(history, { errors: 125, latency: 500 }).evidence?.limits).toEqual([
+    { name: "limit of errors", value: 125 },
+    { name: "limit of latency", value: 500 },
+  ]);
 });

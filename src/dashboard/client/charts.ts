@@ -1,6 +1,6 @@
 /** Draws the charts that the server computed, and lists the same values in tables. */
 import uPlot from "uplot";
-import type { ChartData, Charts } from "../charts.ts";
+import type { ChartData, Charts, Limit } from "../charts.ts";
 
 /** Colours from the Okabe-Ito palette, for colour-blind readers. Each line also has a dash pattern of its own. */
 const LINES = [
@@ -11,6 +11,8 @@ const LINES = [
   { light: "#666666", dark: "#bbbbbb", dash: [3, 6] },
 ] as const;
 const HEIGHT = 180;
+/** The first one is for the first line's limit, and so on. */
+const LIMIT_DASHES = [[], [6, 3]] as const;
 /** A table shows this many of the newest rows. */
 const ROWS = 30;
 
@@ -30,9 +32,9 @@ function drawOne(figure: HTMLElement, name: string, data: ChartData): void {
   const table = figure.querySelector<HTMLElement>(".as-table");
   if (target === null || table === null) return;
   writeTable(table, data);
-  const limit = data.limit === undefined ? [] : [data.times.map(() => data.limit as number)];
-  const columns = [data.times, ...data.lines.map(({ values }) => values), ...limit] as uPlot.AlignedData;
-  const names = JSON.stringify([data.lines.map((line) => line.name), data.limit, isDark.matches]);
+  const limits = (data.limits ?? []).map(({ value }) => data.times.map(() => value));
+  const columns = [data.times, ...data.lines.map(({ values }) => values), ...limits] as uPlot.AlignedData;
+  const names = JSON.stringify([data.lines.map((line) => line.name), data.limits, isDark.matches]);
   const known = drawn.get(name);
   if (known?.names === names) {
     known.plot.setData(columns);
@@ -46,7 +48,8 @@ function drawOne(figure: HTMLElement, name: string, data: ChartData): void {
 function optionsOf(data: ChartData, width: number): uPlot.Options {
   const [text, grid] = isDark.matches ? ["#c9d4de", "#33414d"] : ["#3a4752", "#dde3e8"];
   const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 } };
-  const isEvidence = data.limit !== undefined;
+  const { limits = [] } = data;
+  const isEvidence = limits.length > 0;
   return {
     width,
     height: HEIGHT,
@@ -55,7 +58,7 @@ function optionsOf(data: ChartData, width: number): uPlot.Options {
       ? {
           y: {
             distr: 3,
-            range: (_, min, max) => evidenceRange(min, max, data.limit as number),
+            range: (_, min, max) => evidenceRange(min, max, limits),
           },
         }
       : { y: { range: (_, _min, max) => [0, Math.max(max * 1.1, 1)] } },
@@ -77,9 +80,15 @@ function optionsOf(data: ChartData, width: number): uPlot.Options {
           value: (_, value) => (value === null ? "–" : figureOf(value)),
         };
       }),
-      ...(isEvidence
-        ? [{ label: "rollback at", stroke: isDark.matches ? "#ff8a80" : "#b3261e", width: 1 }]
-        : []),
+      ...limits.map(
+        ({ name }, i): uPlot.Series => ({
+          label: name,
+          stroke: isDark.matches ? "#ff8a80" : "#b3261e",
+          width: 1,
+          dash: [...(LIMIT_DASHES[i] ?? [])],
+          points: { show: false },
+        }),
+      ),
     ],
   };
 }
@@ -93,10 +102,11 @@ function clock(time: number): string {
 }
 
 /**
- * Range of the logarithmic axis: from 0.1, or the least value if that is lower, to twice the limit. An E-value far above
- * the limit is cut off, so that the limit stays readable.
+ * Range of the logarithmic axis: from 0.1, or the least value if that is lower, to twice the highest limit. An E-value
+ * far above the limits is cut off, so that they stay readable.
  */
-function evidenceRange(min: number | null, max: number | null, limit: number): [number, number] {
+function evidenceRange(min: number | null, max: number | null, limits: readonly Limit[]): [number, number] {
+  const limit = Math.max(...limits.map(({ value }) => value));
   return [Math.min(Math.max(min ?? 1, 1e-3), 0.1), Math.max(Math.min(max ?? 1, limit * 1e3), limit * 2)];
 }
 
