@@ -48,6 +48,7 @@ const IS_FULL = process.env.SLUICE_TEST_FULL === "1";
 /** The longest files, longest first: each starts before all shorter ones, so that none is left over at the end. */
 const LONGEST: readonly string[] = [
   "conformance/bindings.test.ts",
+  "system/rollouts-evidence.test.ts",
   "conformance/secrets.test.ts",
   "conformance/templates.test.ts",
   "conformance/triggers.test.ts",
@@ -69,6 +70,9 @@ const LONGEST: readonly string[] = [
   "system/lifecycle/stop.test.ts",
   "system/lifecycle/offline.test.ts",
   "conformance/split.test.ts",
+  "system/rollouts-linked.test.ts",
+  "system/fleet/baseline.test.ts",
+  "system/rollouts-cpu.test.ts",
   "system/rollouts.test.ts",
   "system/fleet/harm.test.ts",
   "system/crons.test.ts",

@@ -187,7 +187,7 @@ test("a rollout stays as it is, though its candidate has no traffic, and goes on
 
   const after = await again(safe, []);
   await waitUntil(async () => {
-    await bodiesOf(after, "shop", keys(20));
+    await bodiesOf(after, "shop", keys(60));
     return (await rolloutOf(after)).phase === "promoted";
   });
 });
