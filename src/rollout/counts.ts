@@ -1,6 +1,5 @@
 /** What is counted of a rollout: by arm, and between two looks. Pure. */
-import { addCpu, NO_CPU } from "./cpu.ts";
-import { mergeTallies } from "./gate.ts";
+import { NO_CPU } from "./cpu.ts";
 import type { ArmCounts, Counts, LookCounts } from "./types.ts";
 
 const NONE: ArmCounts = { exposures: 0, failures: 0 };
@@ -27,22 +26,6 @@ export function addCounts(x: Counts, y: Counts): Counts {
     reference: arm(x.reference, y.reference),
     beside: arm(x.beside, y.beside),
     cohort: arm(x.cohort, y.cohort),
-  };
-}
-
-/** Both together, as if they had been one look. */
-export function addLooks(x: LookCounts, y: LookCounts): LookCounts {
-  const longer = x.latency.length > y.latency.length ? x.latency : y.latency;
-  return {
-    errors: mergeTallies(x.errors, y.errors),
-    latency: longer.map((_, i) => mergeTallies(x.latency[i] ?? [], y.latency[i] ?? [])),
-    judged: {
-      candidate: x.judged.candidate + y.judged.candidate,
-      reference: x.judged.reference + y.judged.reference,
-    },
-    shared: mergeTallies(x.shared, y.shared),
-    counts: addCounts(x.counts, y.counts),
-    cpu: addCpu(x.cpu, y.cpu),
   };
 }
 

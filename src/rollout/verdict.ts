@@ -7,7 +7,7 @@ import { settleAll } from "./learning.ts";
 import { METRICS, type Metric, type Rollout, type Stage } from "./types.ts";
 
 /** A candidate that fails this many times as often as the reference must not pass where a plan requires evidence. */
-export const TOLERANCE = 2;
+const TOLERANCE = 2;
 /** E-value at which the observed split counts as wrong. */
 const SHARE_ALARM = 1_000;
 /** Without the times of the stable version, slow answers would go unseen. */
