@@ -1,6 +1,7 @@
 /** The options of `sluice rollout start`, and the body of the API that they make. */
 import { readFileSync } from "node:fs";
 import { type PlanInput, parseDuration, TEMPLATES, type TemplateName } from "../rollout/plan.ts";
+import { parseCohort } from "../versions/affinity.ts";
 import { UsageError } from "./data.ts";
 import { readStages } from "./rollout.ts";
 
@@ -104,9 +105,9 @@ export function toStatuses(text: string): number[] {
 
 /** Reads `cookie:staff=1` or `header:X-Team=edge`. */
 export function toCohort(text: string): NonNullable<StartOptions["cohort"]> {
-  const [, type, name = "", value = ""] = /^(cookie|header):([^=]+)=(.+)$/.exec(text) ?? [];
-  if (type === "cookie" || type === "header") return { type, name, value };
-  throw new UsageError(`"${text}" is not a cohort. Write cookie:<name>=<value> or header:<name>=<value>.`);
+  const parsed = parseCohort(text);
+  if (!parsed.ok) throw new UsageError(parsed.error);
+  return parsed.value;
 }
 
 type Smoke = NonNullable<StartOptions["smoke"]>;

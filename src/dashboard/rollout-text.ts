@@ -1,8 +1,6 @@
 /** What pages say about a rollout. Pure. */
-import { err, ok, type Result } from "../lib/result.ts";
 import { type ArmCounts, type Counts, type Plan, TERMINAL } from "../rollout/types.ts";
-import { parseSource, sourceText } from "../versions/affinity.ts";
-import type { Cohort, FailureRules } from "../versions/types.ts";
+import type { FailureRules } from "../versions/types.ts";
 import { count, moment, plural } from "./format.ts";
 import type { RolloutView } from "./types.ts";
 
@@ -118,23 +116,6 @@ export function failuresText({ statuses, timeout_seconds, body, dataset }: Failu
     "the header Sluice-Outcome: bad",
     ...(dataset === null ? [] : [`a data point in ${dataset}`]),
   ].join("; ");
-}
-
-/** A cohort in the notation that `parseCohort` reads. */
-export function cohortText(cohort: Cohort): string {
-  return `${sourceText(cohort)}=${cohort.value}`;
-}
-
-/** Parses `header:X-Team=edge` or `cookie:staff=1`. @returns the cohort, or a sentence that says what is wrong */
-export function parseCohort(text: string): Result<Cohort, string> {
-  const [source = "", ...rest] = text.split("=");
-  const parsed = parseSource(source.trim());
-  const value = rest.join("=").trim();
-  const { type, name } = parsed.ok ? parsed.value : {};
-  if ((type === "header" || type === "cookie") && name !== undefined && value !== "") {
-    return ok({ type, name, value });
-  }
-  return err(`"${text}" is not a cohort: use header:<name>=<value> or cookie:<name>=<value>.`);
 }
 
 /** Where a ratio of failure rates is on a scale from 1/64 to 64, in percent of its width. */

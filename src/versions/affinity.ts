@@ -1,5 +1,6 @@
-/** Sources of request keys in the notation of the command line and the dashboard. Pure. */
+/** Sources of request keys, and cohorts, in the notation of the command line and the dashboard. Pure. */
 import { err, ok, type Result } from "../lib/result.ts";
+import type { Cohort } from "./types.ts";
 
 export interface SourceInput {
   readonly type: string;
@@ -23,4 +24,21 @@ export function parseSource(text: string): Result<SourceInput, string> {
 export function sourceText({ type, name }: SourceInput): string {
   const kind = type === "issued_cookie" ? "issued-cookie" : type;
   return name === undefined ? kind : `${kind}:${name}`;
+}
+
+/** A cohort in the notation that `parseCohort` reads. */
+export function cohortText(cohort: Cohort): string {
+  return `${sourceText(cohort)}=${cohort.value}`;
+}
+
+/** Parses `header:X-Team=edge` or `cookie:staff=1`. @returns the cohort, or a sentence that says what is wrong */
+export function parseCohort(text: string): Result<Cohort, string> {
+  const [source = "", ...rest] = text.split("=");
+  const parsed = parseSource(source.trim());
+  const value = rest.join("=").trim();
+  const { type, name } = parsed.ok ? parsed.value : {};
+  if ((type === "header" || type === "cookie") && name !== undefined && value !== "") {
+    return ok({ type, name, value });
+  }
+  return err(`"${text}" is not a cohort: use header:<name>=<value> or cookie:<name>=<value>.`);
 }

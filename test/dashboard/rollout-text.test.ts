@@ -4,16 +4,15 @@ import {
   acceptText,
   alarmsOf,
   armsOf,
-  cohortText,
   failuresText,
   onScale,
-  parseCohort,
   unknownText,
   waitingText,
 } from "../../src/dashboard/rollout-text.ts";
 import type { RolloutView } from "../../src/dashboard/types.ts";
 import { NO_COUNTS } from "../../src/rollout/counts.ts";
 import { DEFAULT_GATES, makePlan, type PlanInput } from "../../src/rollout/plan.ts";
+import { cohortText, parseCohort } from "../../src/versions/affinity.ts";
 
 function planOf(input: PlanInput) {
   const plan = makePlan(input);

@@ -1,11 +1,11 @@
 /** Forms that start and control rollouts, and the download of a certificate. */
 import { parseStages } from "../../rollout/plan.ts";
+import { parseCohort } from "../../versions/affinity.ts";
 import { messageOf, type PageContext, param, read, scriptPath, statusOf, workerOf } from "../context.ts";
 import { workerPath } from "../layout.tsx";
 import { rolloutPage } from "../pages/rollout.tsx";
 import { NEW_ROLLOUT, type RolloutInput } from "../pages/rollout-form.tsx";
 import { rolloutsPage } from "../pages/rollouts.tsx";
-import { parseCohort } from "../rollout-text.ts";
 
 export async function startRollout(c: PageContext): Promise<Response> {
   const worker = workerOf(c);

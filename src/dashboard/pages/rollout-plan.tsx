@@ -1,7 +1,9 @@
 /** The plan of a rollout, as it was fixed at the start. */
+
+import { cohortText } from "../../versions/affinity.ts";
 import { percent, plural } from "../format.ts";
 import { workerPath } from "../layout.tsx";
-import { cohortText, failuresText } from "../rollout-text.ts";
+import { failuresText } from "../rollout-text.ts";
 import type { RolloutView } from "../types.ts";
 
 export function PlanFacts({ rollout: { plan, peer } }: { rollout: RolloutView }) {
